@@ -1,0 +1,129 @@
+"""The model card: everything that a model must say about itself, so that no option has to."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mapgen.errors import ModelError, MapgenError, one_line
+from mapgen.legend import Legend
+from mapgen.plan import check_window
+
+VERSION = 1
+DATA_TYPES = ("uint8", "uint16", "float32")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a model says about itself. Field names follow the STAC Machine Learning Model extension where it has them.
+
+    A pixel value `v` of band `b`, in the units of `data_type`, enters the network as `(v - mean[b]) / std[b]`. The output
+    channels are scores of the classes of `legend`, in order; their softmax is the probability.
+    """
+
+    name: str
+    architecture: str
+    """A class of segmentation_models_pytorch, such as Unet or FPN."""
+    encoder: str
+    """An encoder of segmentation_models_pytorch, such as resnet18."""
+    bands: tuple[str, ...]
+    """The bands the network wants, in order, by common name: red, green, blue, nir, …"""
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    legend: Legend
+    resolution_m: float
+    """Metres per pixel of the ground the model was trained on."""
+    data_type: str = "uint8"
+    """The type of the pixel values in training; with it the range that scenes are expected in."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of the architecture, such as decoder_channels."""
+    window: int = 1024
+    halo: int = 64
+    stride: int = 32
+    """The network's down-sampling factor: windows and halos are multiples of it."""
+    version: str = "1"
+    domain: str = ""
+    """One line: what imagery the model knows."""
+    description: str = ""
+    data: str = ""
+    license: str = ""
+    limits: str = ""
+    scores: Mapping[str, Any] = field(default_factory=dict)
+    """Measured quality, with the ground it was measured on."""
+
+    def __post_init__(self) -> None:
+        count = len(self.bands)
+        problem = (
+            "no bands" if not count
+            else f"{len(self.mean)} means for {count} bands" if len(self.mean) != count
+            else f"{len(self.std)} standard deviations for {count} bands" if len(self.std) != count
+            else "a standard deviation that is not positive" if not all(s > 0 for s in self.std)
+            else "no classes" if not len(self.legend)
+            else f"a resolution of {self.resolution_m} m" if not 0 < self.resolution_m < 1e5
+            else f"data_type {self.data_type!r}, not one of {', '.join(DATA_TYPES)}" if self.data_type not in DATA_TYPES
+            else None
+        )  # fmt: skip
+        if problem is None:
+            try:
+                check_window(self.window, self.halo, self.stride)
+            except MapgenError as exc:
+                problem = f"{exc.subject[2:]} {exc.problem}"
+        if problem:
+            raise ModelError(one_line(self.name), f"its card has {problem}", "correct the card and save the model again")
+
+    def to_json(self) -> str:
+        """The card as one JSON object, keys in a fixed order."""
+        entries = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        entries["legend"] = self.legend.to_json()
+        entries["parameters"], entries["scores"] = dict(self.parameters), dict(self.scores)
+        return json.dumps({"mapgen_card": VERSION, **entries}, ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, source: object) -> ModelCard:
+        """The card of `to_json`, checked field by field; raises `ModelError` naming `source` and the field."""
+        try:
+            entries = json.loads(text)
+        except ValueError as exc:
+            raise ModelError(source, f"its card is not JSON ({exc})", "save the model again") from exc
+        version = entries.pop("mapgen_card", None) if isinstance(entries, dict) else None
+        if version != VERSION:
+            raise ModelError(source, f"its card has version {version}, this mapgen reads {VERSION}", "update mapgen")
+        hints = typing.get_type_hints(cls)
+        values: dict[str, Any] = {}
+        for f in dataclasses.fields(cls):
+            if f.name in entries:
+                values[f.name] = _parsed(f.name, entries.pop(f.name), hints[f.name], source)
+            elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+                raise ModelError(source, f"its card lacks {f.name!r}", "save the model again")
+        if entries:  # a field of a later mapgen may change the meaning of the others
+            raise ModelError(source, f"its card has the unknown field {one_line(next(iter(entries)))!r}", "update mapgen")
+        return cls(**values)
+
+
+def _parsed(name: str, value: Any, hint: Any, source: object) -> Any:
+    """`value` from JSON as the type that the field declares."""
+    wrong = ModelError(source, f"its card has {name} = {one_line(json.dumps(value))[:60]}", "save the model again")
+    if hint is Legend:
+        try:
+            return Legend.from_json(value)
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            raise ModelError(source, f"the legend of its card is broken ({exc})", "save the model again") from exc
+    origin = typing.get_origin(hint)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise wrong
+        return tuple(_parsed(name, v, typing.get_args(hint)[0], source) for v in value)
+    if origin is not None and not isinstance(hint, types.UnionType):
+        if not isinstance(value, dict):
+            raise wrong
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or isinstance(value, bool):
+        raise wrong
+    return value

@@ -1,0 +1,84 @@
+"""The error tree: what went wrong, for whom, and what to do about it.
+
+Every error that a user can cause or cure is a `MapgenError`; anything else that escapes is a bug in mapgen and exits 1.
+The exit codes are a contract with scripts (see docs/errors.md).
+"""
+
+from __future__ import annotations
+
+
+class MapgenError(Exception):
+    """A fault a user can act on: `subject: problem; remedy`.
+
+    `subject` is the file, option or model at fault; `problem` says what is wrong with it, with its value and what was
+    expected; `remedy` says what to do, as an imperative.
+    """
+
+    exit_code = 1
+
+    def __init__(self, subject: object, problem: str, remedy: str = "") -> None:
+        self.subject = str(subject)
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{self.subject}: {problem}" + (f"; {remedy}" if remedy else ""))
+
+
+class UsageError(MapgenError):
+    """Wrong options or configuration; nothing was started."""
+
+    exit_code = 2
+
+
+class PartialError(MapgenError):
+    """Some inputs failed, the others are done."""
+
+    exit_code = 3
+
+
+class InputError(MapgenError):
+    """An input is missing, unreadable, unsupported, or does not fit the model."""
+
+    exit_code = 4
+
+
+class OutputError(MapgenError):
+    """The output exists, cannot be written, or did not survive its verification."""
+
+    exit_code = 5
+
+
+class ModelError(MapgenError):
+    """A model file is refused or broken."""
+
+    exit_code = 6
+
+
+class NetworkError(MapgenError):
+    """A remote source failed, after retries."""
+
+    exit_code = 7
+
+
+class ResourceError(MapgenError):
+    """Out of memory, too large, or a worker was lost."""
+
+    exit_code = 8
+
+
+class CheckError(MapgenError):
+    """A check that the user asked for failed."""
+
+    exit_code = 9
+
+
+class Interrupted(MapgenError):
+    """The run was stopped by SIGINT (130) or SIGTERM (143)."""
+
+    def __init__(self, subject: object, problem: str, remedy: str = "", *, exit_code: int = 130) -> None:
+        super().__init__(subject, problem, remedy)
+        self.exit_code = exit_code
+
+
+def one_line(text: object) -> str:
+    """The text on one line: control characters (a newline in a file name, an escape in a card) shown, not obeyed."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))

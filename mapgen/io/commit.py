@@ -1,0 +1,113 @@
+"""Writing safely: an output appears under its name whole and verified, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mapgen.errors import OutputError
+
+SIDECARS = (".aux.xml", ".msk", ".ovr", ".ovr.msk")
+"""What GDAL reads beside a raster: left over from an older file of the same name, they would describe the new one."""
+
+_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EFBIG: "the file is too large"}
+
+
+def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
+    """Raise `OutputError` unless a file can be put at `path` without harm to anything that must stay.
+
+    Refused: an existing file without `overwrite`, any of the `inputs` (also through links), a folder, a missing or
+    read-only parent. Nothing is created.
+    """
+    for source in inputs:
+        if _same(path, source):
+            raise OutputError(path, "the output is also an input", "choose another name with -o")
+    if path.is_dir():
+        raise OutputError(path, "is a folder", "name a file")
+    if (path.exists() or path.is_symlink()) and not overwrite:
+        raise OutputError(path, "exists", "use --overwrite, or choose another name with -o")
+    if path.exists() and not path.is_file():
+        raise OutputError(path, "is not a regular file", "choose another name with -o")
+    if not path.parent.is_dir():
+        raise OutputError(path, f"the folder {path.parent} does not exist", "create it first")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OutputError(path, f"the folder {path.parent} is not writable", "choose another with -o")
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:  # one of them does not exist
+        return False
+
+
+@contextmanager
+def staged(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> Iterator[Path]:
+    """A path to write to, in a hidden folder beside `path`; when the block ends well, all in it moves into place.
+
+    The files are flushed to disk, the one called `path.name` is moved first, then the others (side-cars, parts of a
+    shapefile) under their own names. When the block raises, or the process is interrupted, everything is removed and
+    `path` is as it was. The caller verifies the file before it leaves the block. A disk that is full becomes an
+    `OutputError`. The hidden folder is in the same directory because a move is atomic only within a file system.
+    """
+    check_output(path, overwrite=overwrite, inputs=inputs)
+    with translated(path):
+        folder = Path(tempfile.mkdtemp(prefix=".mapgen-", dir=path.parent))
+        try:
+            yield folder / path.name
+            _move(folder, path)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move(folder: Path, path: Path) -> None:
+    made = sorted(folder.iterdir(), key=lambda p: (p.name != path.name, p.name))
+    for file in made:
+        with open(file, "rb") as stream:
+            os.fsync(stream.fileno())
+    names = {file.name for file in made}
+    stale = [path.with_name(path.name + suffix) for suffix in SIDECARS if path.name + suffix not in names]
+    for file in stale:
+        file.unlink(missing_ok=True)
+    for file in made:
+        os.replace(file, path.with_name(file.name))
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new names themselves survive a power cut, where the system can."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows cannot open a folder; the data are safe already
+        return
+    try:
+        os.fsync(handle)
+    except OSError:  # some network file systems refuse this
+        pass
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn the system's errors of writing `path` into `OutputError`."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in _FULL:
+            raise OutputError(path, _FULL[exc.errno], "free some space or write elsewhere with -o") from exc
+        if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise OutputError(path, f"cannot be written ({exc.strerror})", "choose another place with -o") from exc
+        if exc.errno == errno.ENAMETOOLONG:
+            raise OutputError(path, "the name is too long for the file system", "choose a shorter one with -o") from exc
+        raise
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes that may still be written in `folder`."""
+    return shutil.disk_usage(folder).free

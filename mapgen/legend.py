@@ -1,0 +1,106 @@
+"""Legends: what the class ids of a class map mean and how they are drawn."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+NODATA = 255
+"""The value of a class map where nothing is known. Every other value is a class."""
+
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+@dataclass(frozen=True, slots=True)
+class Class:
+    """One class: `id` 0…254, a name, a colour as `#rrggbb`; a `background` class is not emitted as polygons."""
+
+    id: int
+    name: str
+    color: str
+    background: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.id < NODATA:
+            raise ValueError(f"class id {self.id} is outside 0…254")
+        if not _COLOR.fullmatch(self.color):
+            raise ValueError(f"colour {self.color!r} of class {self.name!r} is not of the form #rrggbb")
+
+    @property
+    def rgb(self) -> tuple[int, int, int]:
+        """Red, green, blue, 0…255."""
+        return int(self.color[1:3], 16), int(self.color[3:5], 16), int(self.color[5:7], 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Legend:
+    """Classes in the order of the model's output channels; ids and names are unique."""
+
+    classes: tuple[Class, ...]
+
+    def __post_init__(self) -> None:
+        for what, values in (("id", [c.id for c in self.classes]), ("name", [c.name for c in self.classes])):
+            twice = {v for v in values if values.count(v) > 1}
+            if twice:
+                raise ValueError(f"class {what} {sorted(map(str, twice))[0]} occurs twice")
+
+    def __iter__(self) -> Iterator[Class]:
+        return iter(self.classes)
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Class ids, in the order of the output channels."""
+        return tuple(c.id for c in self.classes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names, in the order of the output channels."""
+        return tuple(c.name for c in self.classes)
+
+    def find(self, key: str | int) -> Class:
+        """The class with this name (any case) or id, as people type it; `KeyError` if there is none."""
+        for c in self.classes:
+            if str(key).strip().casefold() in (c.name.casefold(), str(c.id)):
+                return c
+        raise KeyError(key)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """A list of plain dictionaries, `background` only where it is true."""
+        return [
+            {"id": c.id, "name": c.name, "color": c.color} | ({"background": True} if c.background else {})
+            for c in self.classes
+        ]
+
+    @classmethod
+    def from_json(cls, entries: Iterable[Mapping[str, Any]]) -> Legend:
+        """The legend of `to_json`; raises `ValueError`, `KeyError` or `TypeError` where an entry is not a class."""
+        return cls(tuple(Class(int(e["id"]), str(e["name"]), str(e["color"]), bool(e.get("background", False))) for e in entries))
+
+
+PALETTE = (
+    "#e41a1c", "#377eb8", "#4daf4a", "#984ea3", "#ff7f00", "#ffff33", "#a65628", "#f781bf",
+    "#66c2a5", "#fc8d62", "#8da0cb", "#e78ac3", "#a6d854", "#ffd92f", "#e5c494", "#b3b3b3",
+)  # fmt: skip
+"""Colours for classes that bring none: ColorBrewer's Set1 and Set2 (Cynthia Brewer, Apache-2.0)."""
+
+
+def numbered(ids: Iterable[int]) -> Legend:
+    """A legend for bare class ids: the numbers as names, colours from the palette."""
+    return Legend(tuple(Class(i, str(i), PALETTE[i % len(PALETTE)]) for i in sorted(set(ids))))
+
+
+BUILTIN = Legend(
+    (
+        Class(1, "building", "#c0504d"),
+        Class(2, "land", "#e8d9b0"),
+        Class(3, "road", "#6b6b73"),
+        Class(4, "vegetation", "#5a9e4b"),
+        Class(5, "water", "#4a90c8"),
+    )
+)
+"""The classes of the built-in models."""

@@ -1,0 +1,57 @@
+"""Patches: a place and its array, the one currency between the raster stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mapgen.grid import Window
+from mapgen.plan import Step
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """What a stage knows about one step of the plan.
+
+    `values` covers `step.read`: pixels (C, H, W) after reading, probabilities (K, H, W) after inference, class ids (H, W)
+    after deciding. `valid` (H, W) is True where the scene has data. A patch with no valid pixel carries `values=None`:
+    nothing was read from the network for it and nothing will be written but nodata.
+    """
+
+    step: Step
+    values: Array | None
+    valid: Array
+
+    @property
+    def kept(self) -> tuple[slice, slice]:
+        """Slices of the kept part within `values` and `valid`."""
+        return self.step.keep.slices(self.step.read)
+
+
+def pad_to(pixels: Array, height: int, width: int) -> Array:
+    """`pixels` (C, H, W) extended below and to the right to (C, height, width) by reflection.
+
+    Reflection repeats (a 1-pixel scene becomes constant), so any size can be padded to any larger one.
+    """
+    rows = _reflected(pixels.shape[1], height)
+    cols = _reflected(pixels.shape[2], width)
+    if rows is None and cols is None:
+        return pixels
+    if rows is not None:
+        pixels = pixels[:, rows, :]
+    if cols is not None:
+        pixels = pixels[:, :, cols]
+    return np.ascontiguousarray(pixels)
+
+
+def _reflected(size: int, wanted: int) -> Array | None:
+    """Indices 0…size-1, then back again without repeating the edge, up to `wanted` of them; None if nothing is added."""
+    if wanted <= size:
+        return None
+    period = max(1, 2 * (size - 1))
+    index = np.arange(wanted) % period
+    return np.minimum(index, period - index) if size > 1 else np.zeros(wanted, int)

@@ -1,0 +1,138 @@
+"""Plans: which windows the model sees and which part of each is kept. Pure integer arithmetic.
+
+Windows lie on one global lattice whose offsets are multiples of the network's stride, so that the network's own
+down-sampling lattice falls on the same pixels in every window. They are never pulled back flush with the far edge: that
+would move the lattice and change the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from mapgen.errors import UsageError
+from mapgen.grid import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A step along one axis: pixels `start … end-1` are read, `first … last-1` are kept."""
+
+    start: int
+    end: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One run of the model: it sees `read`, and this step alone decides the pixels of `keep`.
+
+    `read` may reach beyond the grid at its bottom and right by less than one stride: those pixels are made up by
+    reflection. `row` and `col` say which spans of the plan it is made of.
+    """
+
+    read: Window
+    keep: Window
+    row: int = 0
+    col: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Spans down and across a grid; their product is the steps.
+
+    Laws: keeps are disjoint and cover the grid; each keep lies in its read; spans follow each other, and only
+    neighbouring ones overlap in what they read.
+    """
+
+    rows: tuple[Span, ...]
+    cols: tuple[Span, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows) * len(self.cols)
+
+    @property
+    def height(self) -> int:
+        """Rows of the grid."""
+        return self.rows[-1].last
+
+    @property
+    def width(self) -> int:
+        """Columns of the grid."""
+        return self.cols[-1].last
+
+    def step(self, row: int, col: int) -> Step:
+        """The step of the given row and column of windows."""
+        r, c = self.rows[row], self.cols[col]
+        return Step(
+            read=Window(r.start, c.start, r.end - r.start, c.end - c.start),
+            keep=Window(r.first, c.first, r.last - r.first, c.last - c.first),
+            row=row,
+            col=col,
+        )
+
+    def steps(self, within: Window | None = None, by: Literal["keep", "read"] = "keep") -> Iterator[Step]:
+        """The steps in reading order; with `within` only those whose keep (or read) meets it; they are not cut."""
+        for row in range(len(self.rows)):
+            for col in range(len(self.cols)):
+                step = self.step(row, col)
+                if within is None or ((step.keep if by == "keep" else step.read) & within).area:
+                    yield step
+
+
+def plan_windows(height: int, width: int, window: int, halo: int, stride: int) -> Plan:
+    """The plan over a grid of `height` × `width` pixels.
+
+    Further laws: every read starts at a multiple of `stride` and measures one; a border between two keeps is at least
+    `halo` pixels away from both reads' borders; at most two lengths of read occur on an axis. Raises `UsageError` for
+    a window or halo off the network's lattice.
+    """
+    check_window(window, halo, stride)
+    return Plan(*(tuple(_spans(size, window, halo, stride)) for size in (height, width)))
+
+
+def _spans(size: int, window: int, halo: int, stride: int) -> Iterator[Span]:
+    """The spans that cover `size` pixels of one axis.
+
+    The ends of the axis need no halo. The last span shrinks to the next multiple of `stride` that reaches the end, so
+    a small scene costs a small window.
+    """
+    start = first = 0
+    while start + window < size:
+        last = start + window - halo
+        yield Span(start, start + window, first, last)
+        start, first = start + window - 2 * halo, last
+    yield Span(start, start - (start - size) // stride * stride, first, size)
+
+
+def check_window(window: int, halo: int, stride: int) -> None:
+    """Raise `UsageError` unless windows of this size and halo tile a grid on the network's lattice."""
+    if window < stride or window % stride:
+        near = max(stride, round(window / stride) * stride)
+        raise UsageError("--window", f"{window} is not a multiple of the network's stride {stride}", f"use {near}")
+    if halo < 0 or halo % stride:
+        near = max(0, round(halo / stride) * stride)
+        raise UsageError("--halo", f"{halo} is not a multiple of the network's stride {stride}", f"use {near}")
+    if window - 2 * halo < stride:
+        most = (window - stride) // 2 // stride * stride
+        raise UsageError("--halo", f"{halo} leaves nothing of a window of {window} to keep", f"use at most {most}")
+
+
+def rescaled(plan: Plan, height: int, width: int) -> Plan:
+    """The same steps on another grid of the same ground, `height` × `width` pixels.
+
+    A pixel belongs to the read or keep in which its centre lies; so keeps stay disjoint and cover the new grid, and no
+    read reaches beyond it. Some keeps may be empty where the new grid is much coarser.
+    """
+    return Plan(_rescaled(plan.rows, plan.height, height), _rescaled(plan.cols, plan.width, width))
+
+
+def _rescaled(spans: tuple[Span, ...], old: int, new: int) -> tuple[Span, ...]:
+    def move(edge: int) -> int:
+        # The first new pixel whose centre (i + 1/2) · old / new is at or beyond the edge; in whole numbers, so exact.
+        return min(new, max(0, -((old - 2 * new * edge) // (2 * old))))
+
+    return tuple(Span(move(s.start), move(min(s.end, old)), move(s.first), move(s.last)) for s in spans)
+

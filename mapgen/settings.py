@@ -1,0 +1,58 @@
+"""Option bundles of the tools and the choices of their values. Standard library only, so that `--help` costs nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+Stitch = Literal["crop", "blend"]
+EngineName = Literal["auto", "torch", "openvino"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+STITCHES: tuple[str, ...] = get_args(Stitch)
+ENGINES: tuple[str, ...] = get_args(EngineName)
+DEVICES: tuple[str, ...] = get_args(Device)
+
+DEFAULT_MODEL = "drycity-rgb-1m"
+"""The built-in model of `mapgen segment` without `--model`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How pixel values are brought into the model's range before the network sees them.
+
+    `none`: as they are. `dtype`: the range of the scene's integer type to that of the model's. `range`: `low…high` to the
+    model's range. `percentile`: the same with the values at two percentiles of the whole scene.
+    """
+
+    kind: Literal["none", "dtype", "range", "percentile"] = "none"
+    low: float = 0.0
+    high: float = 0.0
+
+    def __str__(self) -> str:
+        mark = "p" if self.kind == "percentile" else ""
+        return self.kind if self.kind in ("none", "dtype") else f"{mark}{self.low:g},{mark}{self.high:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentOptions:
+    """What `segment` may be told. Everything that describes the model is in its card instead."""
+
+    model: str = DEFAULT_MODEL
+    bands: tuple[str, ...] | None = None
+    """Band numbers from 1, or names, one for each band of the model."""
+    nodata: float | None = None
+    scale: Scale = Scale()
+    resolution: Literal["model", "native"] | float = "model"
+    """Metres per pixel at which the network sees the scene."""
+    window: int | None = None
+    halo: int | None = None
+    stitch: Stitch = "crop"
+    batch: int = 1
+    engine: EngineName = "auto"
+    device: Device = "auto"
+    aoi: Path | None = None
+    bbox: tuple[float, float, float, float] | None = None
+    overwrite: bool = False
+    creation_options: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,1 @@
+"""Work on names: what the commands do, without the parsing of arguments. One file per verb."""
