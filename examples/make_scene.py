@@ -310,9 +310,8 @@ def plan_roof_plant(town: Town, hall: BaseGeometry, rng: np.random.Generator) ->
     left, top, right, bottom = hall.bounds
     if rng.random() < 0.45:
         colour, pitch = roof_colour(rng), rng.uniform(5, 11)
-        rows = [shapely.box(u, top + 3, u + 0.45 * pitch, bottom - 3) for u in np.arange(left + 3, right - 9, pitch)]
-            shapely.box(u, top + 3, u + pitch * 0.45, bottom - 3) for u in np.arange(left + 3, right - pitch, pitch)
-        ]
+        starts = np.arange(left + 3, right - pitch, pitch)
+        rows = [shapely.box(u, top + 3, u + pitch * 0.45, bottom - 3) for u in starts]
         town.upper += [Block(bend(row), 0.9, colour) for row in rows]
     for _ in range(rng.integers(6, 16)):
         u, v = rng.uniform(left + 1, right - 10), rng.uniform(top + 1, bottom - 10)
