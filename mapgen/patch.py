@@ -32,13 +32,12 @@ class Patch:
         return self.step.keep.slices(self.step.read)
 
 
-def pad_to(pixels: Array, height: int, width: int) -> Array:
-    """`pixels` (C, H, W) extended below and to the right to (C, height, width) by reflection.
+def padded(pixels: Array, stride: int) -> Array:
+    """`pixels` (C, H, W) extended below and to the right by reflection to the next multiples of `stride`.
 
-    Reflection repeats (a 1-pixel scene becomes constant), so any size can be padded to any larger one.
+    Reflection repeats (a scene of one pixel becomes constant), so any size can be padded.
     """
-    rows = _reflected(pixels.shape[1], height)
-    cols = _reflected(pixels.shape[2], width)
+    rows, cols = (_reflected(size, -(-size // stride) * stride) for size in pixels.shape[1:])
     if rows is None and cols is None:
         return pixels
     if rows is not None:

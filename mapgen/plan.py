@@ -29,8 +29,7 @@ class Span:
 class Step:
     """One run of the model: it sees `read`, and this step alone decides the pixels of `keep`.
 
-    `read` may reach beyond the grid at its bottom and right by less than one stride: those pixels are made up by
-    reflection. `row` and `col` say which spans of the plan it is made of.
+    `row` and `col` say which spans of the plan it is made of.
     """
 
     read: Window
@@ -85,26 +84,26 @@ class Plan:
 def plan_windows(height: int, width: int, window: int, halo: int, stride: int) -> Plan:
     """The plan over a grid of `height` × `width` pixels.
 
-    Further laws: every read starts at a multiple of `stride` and measures one; a border between two keeps is at least
-    `halo` pixels away from both reads' borders; at most two lengths of read occur on an axis. Raises `UsageError` for
-    a window or halo off the network's lattice.
+    Further laws: every read starts at a multiple of `stride`; a border between two keeps is at least `halo` pixels away
+    from both reads' borders; all reads but the last of an axis are `window` long. Raises `UsageError` for a window or
+    halo off the network's lattice.
     """
     check_window(window, halo, stride)
-    return Plan(*(tuple(_spans(size, window, halo, stride)) for size in (height, width)))
+    return Plan(*(tuple(_spans(size, window, halo)) for size in (height, width)))
 
 
-def _spans(size: int, window: int, halo: int, stride: int) -> Iterator[Span]:
+def _spans(size: int, window: int, halo: int) -> Iterator[Span]:
     """The spans that cover `size` pixels of one axis.
 
-    The ends of the axis need no halo. The last span shrinks to the next multiple of `stride` that reaches the end, so
-    a small scene costs a small window.
+    The ends of the axis need no halo. The last span ends with the axis, so a small scene costs a small window; whoever
+    runs the network pads it to the next multiple of the stride.
     """
     start = first = 0
     while start + window < size:
         last = start + window - halo
         yield Span(start, start + window, first, last)
         start, first = start + window - 2 * halo, last
-    yield Span(start, start - (start - size) // stride * stride, first, size)
+    yield Span(start, size, first, size)
 
 
 def check_window(window: int, halo: int, stride: int) -> None:
@@ -123,8 +122,8 @@ def check_window(window: int, halo: int, stride: int) -> None:
 def rescaled(plan: Plan, height: int, width: int) -> Plan:
     """The same steps on another grid of the same ground, `height` × `width` pixels.
 
-    A pixel belongs to the read or keep in which its centre lies; so keeps stay disjoint and cover the new grid, and no
-    read reaches beyond it. Some keeps may be empty where the new grid is much coarser.
+    A pixel belongs to the read or keep in which its centre lies; so keeps stay disjoint and cover the new grid. Some
+    may be empty where the new grid is much coarser.
     """
     return Plan(_rescaled(plan.rows, plan.height, height), _rescaled(plan.cols, plan.width, width))
 
@@ -134,5 +133,5 @@ def _rescaled(spans: tuple[Span, ...], old: int, new: int) -> tuple[Span, ...]:
         # The first new pixel whose centre (i + 1/2) · old / new is at or beyond the edge; in whole numbers, so exact.
         return min(new, max(0, -((old - 2 * new * edge) // (2 * old))))
 
-    return tuple(Span(move(s.start), move(min(s.end, old)), move(s.first), move(s.last)) for s in spans)
+    return tuple(Span(move(s.start), move(s.end), move(s.first), move(s.last)) for s in spans)
 

@@ -65,14 +65,3 @@ def apply_cols(values: Array, taps: Taps, offset: int = 0) -> Array:
         out += values[..., taps.index[:, t] + offset] * taps.weight[:, t]
     return out
 
-
-def average(values: Array, valid: Array, rows: Taps, cols: Taps) -> tuple[Array, Array]:
-    """Pixels (C, H, W) and their validity (H, W) on the new grid: float32 (C, h, w), bool (h, w).
-
-    Only valid pixels count, so nodata never bleeds into its neighbours; a new pixel is valid where at least half of
-    its weight is.
-    """
-    weight = valid.astype(np.float32)
-    share = apply_rows(apply_cols(weight, cols), rows)
-    total = apply_rows(apply_cols(np.where(valid, values, 0), cols), rows)
-    return total / np.maximum(share, 1e-6), share >= 0.5 - 1e-6

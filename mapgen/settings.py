@@ -54,5 +54,7 @@ class SegmentOptions:
     device: Device = "auto"
     aoi: Path | None = None
     bbox: tuple[float, float, float, float] | None = None
+    on_read_error: Literal["fail", "nodata"] = "fail"
+    """What becomes of a damaged block: the run fails, or the block is nodata and listed."""
     overwrite: bool = False
     creation_options: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,38 @@
+"""mapgen: aerial and satellite imagery in, maps out.
+
+The public Python interface is small and imported late: `mapgen.save_model`, `mapgen.ModelCard`, `mapgen.Legend`,
+`mapgen.Class`, `mapgen.segment`, `mapgen.vectorize`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Class": "mapgen.legend",
+    "Legend": "mapgen.legend",
+    "ModelCard": "mapgen.card",
+    "MapgenError": "mapgen.errors",
+    "SegmentOptions": "mapgen.settings",
+    "VectorizeOptions": "mapgen.settings",
+    "save_model": "mapgen.io.models",
+    "segment": "mapgen.tools.segment",
+    "vectorize": "mapgen.tools.vectorize",
+}
+
+if TYPE_CHECKING:
+    from mapgen.card import ModelCard as ModelCard
+    from mapgen.errors import MapgenError as MapgenError
+    from mapgen.io.models import save_model as save_model
+    from mapgen.legend import Class as Class
+    from mapgen.legend import Legend as Legend
+    from mapgen.settings import SegmentOptions as SegmentOptions
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'mapgen' has no attribute {name!r}")

@@ -1,0 +1,97 @@
+"""Areas and lengths on the ellipsoid, summed arc by arc so that a border is measured once for both its sides."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from mapgen.compiled import kernel
+from mapgen.lines import Floats, Lines
+from mapgen.regions import Ints, Longs
+
+WGS84 = (6378137.0, 1 / 298.257223563)
+"""Semi-major axis in metres and flattening."""
+
+
+def measured(lines: Lines, ellipsoid: tuple[float, float] = WGS84) -> tuple[Floats, Floats, Floats]:
+    """Of each line (longitude and latitude in degrees): the area between it and the equator (m²), its length (m), and
+    the degrees of longitude that it advances.
+
+    The area counts positively where the line runs west, so around a polygon on its left in the northern hemisphere as in
+    the southern the sum is positive. Latitudes become authalic ones (Snyder 1987, eq. 3-11 and 3-12), which keep
+    areas exactly, and the area under an edge is that under the great circle on the authalic sphere, closer to the
+    geodesic than a straight line in any projection. Law: sums around a polygon agree with `pyproj.Geod` to 1e-6.
+    Longitudes may jump by 360 degrees between vertices: the shorter way is meant.
+    """
+    a, f = ellipsoid
+    e = math.sqrt(f * (2 - f))
+    return _measure(lines.offsets, lines.x, lines.y, a, e)  # type: ignore[no-any-return]
+
+
+def around(offsets: Longs, darts: Ints, values: Floats, signed: bool) -> Floats:
+    """The sum of the values of the lines along the darts of each ring; a reversed line counts negatively if `signed`."""
+    return _around(offsets, darts, values, signed)  # type: ignore[no-any-return]
+
+
+def sphere_area(ellipsoid: tuple[float, float] = WGS84) -> float:
+    """The surface of the ellipsoid in m²."""
+    a, f = ellipsoid
+    e = math.sqrt(f * (2 - f))
+    return float(2 * math.pi * a * a * _q(1.0, e)) if e else 4 * math.pi * a * a
+
+
+@kernel
+def _q(sine, e):  # type: ignore[no-untyped-def]
+    """Snyder's q: the area between the equator and a latitude, for one radian of longitude, is a² q / 2."""
+    if e == 0.0:
+        return 2 * sine
+    return (1 - e * e) * (sine / (1 - e * e * sine * sine) + np.arctanh(e * sine) / e)
+
+
+@kernel
+def _measure(offsets, lon, lat, a, e):  # type: ignore[no-untyped-def]
+    count = len(offsets) - 1
+    area, length, turn = np.zeros(count), np.zeros(count), np.zeros(count)
+    pole = _q(1.0, e)
+    radius2 = a * a * pole / 2
+    for i in range(count):
+        k = offsets[i]
+        phi0 = np.radians(lat[k])
+        s0 = _q(np.sin(phi0), e) / pole
+        c0 = np.sqrt(max(0.0, 1 - s0 * s0))
+        for k in range(offsets[i] + 1, offsets[i + 1]):
+            phi1 = np.radians(lat[k])
+            s1 = _q(np.sin(phi1), e) / pole
+            c1 = np.sqrt(max(0.0, 1 - s1 * s1))
+            degrees = lon[k] - lon[k - 1]
+            if degrees > 180 or degrees < -180:
+                degrees -= 360 * np.rint(degrees / 360)
+            dl = np.radians(degrees)
+            area[i] += 2 * np.arctan(np.tan(dl / 2) * (s0 + s1) / (1 + c0 * c1 + s0 * s1))
+            turn[i] += degrees
+            length[i] += _edge_length(phi0, phi1, dl, a, e)
+            phi0, s0, c0 = phi1, s1, c1
+        area[i] *= -radius2
+    return area, length, turn
+
+
+@kernel
+def _edge_length(phi0, phi1, dl, a, e):  # type: ignore[no-untyped-def]
+    """Length of a short geodesic by the radii of curvature at its middle: good to 1e-7 up to some 10 km."""
+    middle = (phi0 + phi1) / 2
+    sine = np.sin(middle)
+    w = 1 - e * e * sine * sine
+    across = a / np.sqrt(w) * np.cos(middle) * 2 * np.sin(dl / 2)
+    along = a * (1 - e * e) / (w * np.sqrt(w)) * (phi1 - phi0)
+    return np.hypot(across, along)
+
+
+@kernel
+def _around(offsets, darts, values, signed):  # type: ignore[no-untyped-def]
+    out = np.zeros(len(offsets) - 1)
+    for k in range(len(out)):
+        for n in range(offsets[k], offsets[k + 1]):
+            value = values[darts[n] >> 1]
+            out[k] += -value if signed and darts[n] & 1 else value
+    return out

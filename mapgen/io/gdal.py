@@ -1,0 +1,83 @@
+"""GDAL's surroundings: environment, cache, and what it says only on its log."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+MEBIBYTE = 1 << 20
+
+
+def clean_environment() -> None:
+    """Hide a foreign PROJ or GDAL installation from wheels that carry their own.
+
+    A GIS shell (QGIS, OSGeo4W, conda) exports PROJ_LIB for its own PROJ; the wheels then read a database of another
+    version and fail with "Cannot find proj.db". Must run before rasterio, pyproj or pyogrio is first imported.
+    """
+    spec = find_spec("rasterio")
+    if spec is None or spec.origin is None:
+        return
+    folder = Path(spec.origin).parent
+    if (folder / "proj_data").is_dir():
+        for name in ("PROJ_LIB", "PROJ_DATA"):
+            os.environ.pop(name, None)
+    if (folder / "gdal_data").is_dir():
+        os.environ.pop("GDAL_DATA", None)
+
+
+def cache_bytes(width: int, rows: int, bytes_per_pixel: int) -> int:
+    """GDAL's block cache for scanning a raster of this width in strips of `rows`: 48 … 512 MiB.
+
+    GDAL's own default is 5 % of the machine's memory, which reads as memory growing with the scene. The blocks of one
+    strip must stay, or each would be read once for every window on it. It depends on the width only, never the height.
+    """
+    return min(512 * MEBIBYTE, max(48 * MEBIBYTE, width * rows * bytes_per_pixel))
+
+
+def environment(cache: int = 48 * MEBIBYTE, **options: Any) -> Any:
+    """A `rasterio.Env` with a bounded block cache and network time-outs; `options` are further GDAL settings."""
+    import rasterio
+
+    return rasterio.Env(
+        GDAL_CACHEMAX=cache,  # an int is taken as bytes
+        GDAL_HTTP_TIMEOUT="30",
+        GDAL_HTTP_CONNECTTIMEOUT="10",
+        GDAL_HTTP_MAX_RETRY="3",
+        GDAL_HTTP_RETRY_DELAY="1",
+        CPL_VSIL_CURL_ALLOWED_EXTENSIONS="",
+        **options,
+    )
+
+
+class _Messages(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+@contextmanager
+def gdal_messages() -> Iterator[list[str]]:
+    """The warnings and errors that GDAL logs meanwhile, and only logs.
+
+    A damaged JPEG tile decodes into grey without an exception; a message on this logger is its only trace.
+    """
+    logger = logging.getLogger("rasterio._err")
+    handler = _Messages()
+    propagate, level = logger.propagate, logger.level
+    logger.addHandler(handler)
+    logger.propagate = False
+    logger.setLevel(logging.INFO)
+    try:
+        yield handler.lines
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+        logger.setLevel(level)

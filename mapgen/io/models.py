@@ -1,0 +1,175 @@
+"""Model files: safetensors with the card in the header. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mapgen.card import ModelCard
+from mapgen.errors import ModelError, one_line
+from mapgen.io.commit import staged
+
+CARD_KEY = "mapgen_card"
+"""The key of the card in the safetensors header's `__metadata__`."""
+
+BUILTIN_FOLDER = Path(__file__).parent.parent / "models"
+
+_HEADER_LIMIT = 100_000_000  # safetensors' own limit
+_WAY_IN = "load it with its own code and call mapgen.save_model(net, card, path); see examples/bring_your_own_smp.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model file that was found and whose header was read; its tensors stay on disk until an engine wants them."""
+
+    path: Path
+    card: ModelCard
+    tensors: Mapping[str, tuple[int, ...]]
+    """Shapes by name."""
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the whole file: what caches and tags go by."""
+        stat = self.path.stat()
+        return _sha256(self.path, stat.st_mtime_ns, stat.st_size)
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the tensors hold."""
+        return sum(int(np.prod(shape)) for shape in self.tensors.values())
+
+
+def find_model(name: str) -> Model:
+    """The model called `name`: a built-in one, or the path of a file. Raises `ModelError` if there is none."""
+    path = Path(name)
+    if path.suffix or os.sep in name or path.exists():
+        return open_model(path)
+    builtin = BUILTIN_FOLDER / f"{name}.safetensors"
+    if not builtin.is_file():
+        known = ", ".join(m.stem for m in builtin_models()) or "none"
+        raise ModelError(one_line(name), f"no such model file or built-in model (there are: {known})", "see `mapgen models list`")
+    return open_model(builtin)
+
+
+def builtin_models() -> list[Path]:
+    """The files of the models that come with mapgen."""
+    return sorted(BUILTIN_FOLDER.glob("*.safetensors"))
+
+
+def open_model(path: Path) -> Model:
+    """The model in the file at `path`, its header read and checked, nothing executed. Raises `ModelError`."""
+    subject = one_line(path)
+    header, size = _header(path, subject)
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or CARD_KEY not in metadata:
+        raise ModelError(subject, "is a safetensors file without a mapgen card", _WAY_IN)
+    card = ModelCard.from_json(str(metadata[CARD_KEY]), subject)
+    try:
+        spans = sorted((int(e["data_offsets"][0]), int(e["data_offsets"][1])) for e in header.values())
+        shapes = {name: tuple(int(n) for n in e["shape"]) for name, e in header.items()}
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as exc:
+        raise ModelError(subject, f"its header is broken ({exc!r})", "get the file again") from exc
+    end = 0
+    for start, stop in spans:
+        if start != end or stop < start:
+            raise ModelError(subject, "its tensors overlap or leave gaps", "get the file again")
+        end = stop
+    if end != size:
+        raise ModelError(subject, f"holds {size} bytes of tensors, its header promises {end}", "get the file again")
+    return Model(path, card, shapes)
+
+
+def _header(path: Path, subject: str) -> tuple[dict[str, Any], int]:
+    """The JSON header and the number of bytes behind it."""
+    try:
+        if not path.is_file():
+            problem = "is not a file" if path.exists() else "no such file"
+            raise ModelError(subject, problem, "see `mapgen models list` for the built-in models")
+        with open(path, "rb") as stream:
+            start = stream.read(16)
+            _refuse_foreign(start, subject)
+            length = int.from_bytes(start[:8], "little")
+            stream.seek(8)
+            text = stream.read(length)
+        size = path.stat().st_size - 8 - length
+    except OSError as exc:
+        raise ModelError(subject, f"cannot be read ({exc.strerror})", "check the path and its permissions") from exc
+    try:
+        header = json.loads(text) if len(text) == length else None
+    except ValueError:
+        header = None
+    if not isinstance(header, dict) or size < 0:
+        raise ModelError(subject, "is truncated or not a safetensors file", "get the file again")
+    return header, size
+
+
+def _refuse_foreign(start: bytes, subject: str) -> None:
+    """Raise `ModelError` for what is not safetensors, by its first bytes."""
+    if start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05"):
+        raise ModelError(subject, "is a pickled checkpoint, which could run any code when loaded", _WAY_IN)
+    if start[:4] == b"\x89HDF":
+        raise ModelError(subject, "is an HDF5 (Keras) model", "mapgen runs torch networks: " + _WAY_IN)
+    if len(start) < 16 or start[8:9] != b"{" or int.from_bytes(start[:8], "little") > _HEADER_LIMIT:
+        raise ModelError(subject, "is not a safetensors file", _WAY_IN)
+
+
+def read_tensors(model: Model) -> dict[str, np.ndarray[Any, Any]]:
+    """All tensors by name, as stored. Raises `ModelError` where the file is damaged or a weight is not finite."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(model.path)
+    except (SafetensorError, OSError, KeyError) as exc:
+        raise ModelError(one_line(model.path), f"its tensors cannot be read ({exc})", "get the file again") from exc
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+            raise ModelError(one_line(model.path), f"the weights {one_line(name)} are not finite", "train it again")
+    return dict(tensors)
+
+
+def save_model(net: Any, card: ModelCard, path: str | Path, *, half: bool = False, overwrite: bool = False) -> Path:
+    """Write `net` (a torch module, or a mapping of names to arrays) with its card as a model file; return its path.
+
+    `half` stores floating weights as float16, which halves the file. The network is what
+    `segmentation_models_pytorch.create_model(card.architecture, card.encoder, in_channels, classes,
+    **card.parameters)` builds; that it fits is checked when the file is opened by an engine. Raises `ModelError` for
+    weights that are not finite, `OutputError` where the file cannot be written.
+    """
+    from safetensors.numpy import save_file
+
+    path = Path(path)
+    state = net.state_dict() if hasattr(net, "state_dict") else net
+    tensors = {name: _as_array(value, half) for name, value in state.items()}
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+            raise ModelError(one_line(card.name), f"the weights {name} are not finite", "train it again")
+    with staged(path, overwrite=overwrite) as temporary:
+        save_file(tensors, temporary, metadata={CARD_KEY: card.to_json()})
+        written = open_model(temporary)
+        if written.card != card or set(written.tensors) != set(tensors):
+            raise ModelError(path, "did not read back as written", "check the disk and try again")
+    return path
+
+
+def _as_array(value: Any, half: bool) -> np.ndarray[Any, Any]:
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = (value.float() if value.is_floating_point() else value).numpy()
+    value = np.array(value, order="C")  # not ascontiguousarray, which makes scalars one-dimensional
+    return value.astype(np.float16) if half and value.dtype.kind == "f" else value
+
+
+@lru_cache(maxsize=32)
+def _sha256(path: Path, mtime_ns: int, size: int) -> str:
+    del mtime_ns, size  # part of the key: a file that changed is hashed again
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

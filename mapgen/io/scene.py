@@ -1,0 +1,392 @@
+"""Scenes: imagery opened with care and read window by window as patches."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from mapgen.errors import InputError, MapgenError, NetworkError, ResourceError, one_line
+from mapgen.grid import Grid, Window, is_singular
+from mapgen.io.gdal import MEBIBYTE, gdal_messages
+from mapgen.io.vet import driver_of, is_url, public_name
+from mapgen.patch import Array, Patch
+from mapgen.plan import Step
+from mapgen.resample import apply_cols, apply_rows, taps
+
+BLOCK_LIMIT = 512 * MEBIBYTE
+SIDE_LIMIT = 10_000_000
+_CHUNK = 32 * MEBIBYTE
+_URL_DRIVERS = {".jp2": "JP2OpenJPEG", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".img": "HFA"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Pixels from a lattice of small windows over a scene: `values` (C, N), `valid` (N,)."""
+
+    values: Array
+    valid: Array
+
+
+@dataclass(slots=True)
+class Scene:
+    """An open scene. `with open_scene(path) as scene: …` closes it.
+
+    `bands` are the bands that are read, from 1; `nodata` overrides what the file says. `damaged` lists the (row,
+    column) of blocks that could not be read and were taken as nodata, which only `on_read_error="nodata"` allows.
+    """
+
+    name: str
+    dataset: Any
+    grid: Grid
+    bands: tuple[int, ...] = ()
+    nodata: float | None = None
+    on_read_error: Literal["fail", "nodata"] = "fail"
+    alpha: int | None = None
+    warnings: list[str] = field(default_factory=list)
+    damaged: list[tuple[int, int]] = field(default_factory=list)
+
+    def __enter__(self) -> Scene:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.dataset.close()
+
+    @property
+    def count(self) -> int:
+        """Bands in the file, an alpha band not counted."""
+        return int(self.dataset.count) - (self.alpha is not None)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the pixels as stored."""
+        return np.dtype(self.dataset.dtypes[0])
+
+    @property
+    def patch_dtype(self) -> np.dtype[Any]:
+        """The type of the pixels in native patches: uint8 and uint16 as they are, all else float32."""
+        plain = self.dtype in (np.uint8, np.uint16) and not self._scaled
+        return self.dtype if plain else np.dtype(np.float32)
+
+    @property
+    def _scaled(self) -> bool:
+        return any(
+            self.dataset.scales[b - 1] not in (0, 1) or self.dataset.offsets[b - 1] != 0 for b in self.bands
+        )
+
+    @property
+    def band_names(self) -> list[str]:
+        """A name for each band of the file: its description, else its colour interpretation, lower case."""
+        pairs = zip(self.dataset.descriptions, self.dataset.colorinterp, strict=True)
+        return [(text or interpretation.name).strip().casefold() for text, interpretation in pairs]
+
+    @property
+    def has_validity(self) -> bool:
+        """Whether anything in the file says where it has no data."""
+        return self.nodata is not None or self.alpha is not None or self._mask_band or any(
+            v is not None for v in self.dataset.nodatavals
+        )
+
+    @property
+    def _mask_band(self) -> bool:
+        from rasterio.enums import MaskFlags
+
+        flags = self.dataset.mask_flag_enums[0]
+        return MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
+
+    def read(self, window: Window) -> tuple[Array, Array]:
+        """Pixels (C, H, W) of `patch_dtype` and validity (H, W) of a window of the scene's own grid.
+
+        A pixel is valid unless every band holds the nodata value, the mask or alpha band is 0 there, or any band is
+        not finite. Raises `InputError` with row and column where the file is damaged.
+        """
+        raw, mask = self._raw(window)
+        valid = np.ones(raw.shape[1:], bool) if mask is None else mask > 0
+        empty = self._is_nodata(raw)
+        if empty is not None:
+            valid &= ~empty
+        if raw.dtype.kind == "f":
+            valid &= np.isfinite(raw).all(axis=0)
+        if self._scaled:
+            index = [b - 1 for b in self.bands]
+            scale = np.array(self.dataset.scales)[index, None, None]
+            raw = raw * scale + np.array(self.dataset.offsets)[index, None, None]
+        return raw.astype(self.patch_dtype, copy=False), valid
+
+    def _is_nodata(self, raw: Array) -> Array | None:
+        """Where every band holds its nodata value; None where there is none that the type can hold."""
+        given = [self.nodata if self.nodata is not None else self.dataset.nodatavals[b - 1] for b in self.bands]
+        if any(value is None for value in given):
+            return None
+        empty = np.ones(raw.shape[1:], bool)
+        for band, value in zip(raw, given, strict=True):
+            if math.isnan(value):
+                empty &= np.isnan(band)
+            else:
+                # float32 holds -3.4e38 or 0.1 only rounded, and so does the file.
+                empty &= band == (np.float32(value) if raw.dtype == np.float32 else value)
+        return empty
+
+    def _raw(self, window: Window) -> tuple[Array, Array | None]:
+        with gdal_messages() as messages:
+            try:
+                result = self._fetch(window)
+            except _gdal_errors() as exc:
+                return self._salvaged(window, exc)
+        if any("jpeg" in line.lower() or "corrupt" in line.lower() for line in messages):
+            return self._salvaged(window, InputError(self.name, messages[0]))
+        return result
+
+    def _fetch(self, window: Window) -> tuple[Array, Array | None]:
+        place = ((window.row, window.bottom), (window.col, window.right))
+        pixels = self.dataset.read(self.bands, window=place)
+        if self.alpha is not None:
+            return pixels, self.dataset.read(self.alpha, window=place)
+        return pixels, self.dataset.read_masks(1, window=place) if self._mask_band else None
+
+    def _salvaged(self, window: Window, cause: Exception) -> tuple[Array, Array | None]:
+        """The window block by block, the damaged ones as nodata; raises unless that was asked for."""
+        height, width = self.dataset.block_shapes[0]
+        pixels = np.zeros((len(self.bands), window.height, window.width), self.dtype)
+        mask = np.zeros((window.height, window.width), np.uint8)
+        for row in range(window.row // height * height, window.bottom, height):
+            for col in range(window.col // width * width, window.right, width):
+                block = Window(row, col, height, width) & window
+                rows, cols = block.slices(window)
+                with gdal_messages() as messages:
+                    try:
+                        part, part_mask = self._fetch(block)
+                        bad = any("jpeg" in line.lower() or "corrupt" in line.lower() for line in messages)
+                    except _gdal_errors():
+                        bad = True
+                if not bad:
+                    pixels[:, rows, cols] = part
+                    mask[rows, cols] = 255 if part_mask is None else part_mask
+                elif self.on_read_error == "fail":
+                    raise self._read_error(row, col, cause) from cause
+                elif (row, col) not in self.damaged:
+                    self.damaged.append((row, col))
+        return pixels, mask
+
+    def _read_error(self, row: int, col: int, cause: Exception) -> MapgenError:
+        if is_url(str(self.dataset.name).removeprefix("/vsicurl/")):
+            return NetworkError(self.name, f"could not be read at row {row}, column {col}", "try again later")
+        return InputError(
+            self.name,
+            f"is damaged in the block at row {row}, column {col} ({one_line(cause)[:120]})",
+            "get the file again, or use --on-read-error nodata",
+        )
+
+    def read_on(self, grid: Grid, window: Window) -> tuple[Array, Array]:
+        """Pixels float32 (C, h, w) and validity (h, w) of a window of `grid`, another grid over the same ground.
+
+        Averaged where `grid` is coarser, interpolated where it is finer; invalid pixels have no part in it, and a pixel
+        is valid where any under it is. Rows are read in chunks, so a scene much finer than `grid` does not need the
+        memory of its own pixels.
+        """
+        down = taps(window.row, window.bottom, self.grid.height, grid.height)
+        across = taps(window.col, window.right, self.grid.width, grid.width)
+        share = np.zeros((down.length, window.width), np.float32)
+        total = np.zeros((len(self.bands), down.length, window.width), np.float32)
+        chunk = max(1, _CHUNK // (across.length * len(self.bands) * 4))
+        for top in range(0, down.length, chunk):
+            rows = min(chunk, down.length - top)
+            pixels, valid = self.read(Window(down.first + top, across.first, rows, across.length))
+            share[top : top + rows] = apply_cols(valid.astype(np.float32), across)
+            total[:, top : top + rows] = apply_cols(np.where(valid, pixels, 0), across)
+        share, total = apply_rows(share, down), apply_rows(total, down)
+        return total / np.maximum(share, 1e-6), share > 1e-6
+
+    def sample(self, lattice: int = 8, size: int = 64) -> Sample:
+        """Pixels from `lattice`² windows of `size`² spread evenly over the scene, corners included.
+
+        It costs the same for any size of scene, where a decimated read would touch every block of one without
+        overviews.
+        """
+        height, width = min(size, self.grid.height), min(size, self.grid.width)
+        tops = np.unique(np.linspace(0, self.grid.height - height, lattice).astype(int))
+        lefts = np.unique(np.linspace(0, self.grid.width - width, lattice).astype(int))
+        parts = [self.read(Window(int(r), int(c), height, width)) for r in tops for c in lefts]
+        values = np.concatenate([p.reshape(len(self.bands), -1) for p, _ in parts], axis=1)
+        return Sample(values, np.concatenate([v.ravel() for _, v in parts]))
+
+    def patches(self, steps: Iterable[Step], grid: Grid, fill: Sequence[float]) -> Iterator[Patch]:
+        """A patch for each step on `grid` (the scene's own, or one over the same ground).
+
+        Invalid pixels are set to `fill`, one value a band, so that nothing of them reaches their neighbours through
+        the network but what the model finds average. A patch without a valid pixel in its read comes without values.
+        """
+        native = (grid.height, grid.width) == (self.grid.height, self.grid.width)
+        for step in steps:
+            pixels, valid = self.read(step.read) if native else self.read_on(grid, step.read)
+            if not valid.any():
+                # One element seen as many: thousands of empty windows of a sparse scene may be under way at once.
+                yield Patch(step, None, np.broadcast_to(np.False_, valid.shape))
+                continue
+            if not valid.all():
+                filler = np.asarray(fill, np.float64)[:, None, None]
+                filler = np.round(filler).astype(pixels.dtype) if pixels.dtype.kind == "u" else filler
+                pixels = np.where(valid, pixels, filler.astype(pixels.dtype))
+            yield Patch(step, pixels, valid)
+
+
+def _gdal_errors() -> tuple[type[Exception], ...]:
+    from rasterio.errors import RasterioError, RasterioIOError
+
+    return RasterioIOError, RasterioError
+
+
+def open_scene(name: str | Path) -> Scene:
+    """The scene called `name`, a path or an http(s) URL, vetted and open for reading; all colour bands selected.
+
+    Raises `InputError` for what is no readable raster, `ResourceError` for dimensions or blocks that would exhaust the
+    memory, `NetworkError` for a URL that does not answer.
+    """
+    import rasterio
+    from rasterio.enums import ColorInterp
+    from rasterio.errors import NotGeoreferencedWarning
+
+    subject = public_name(name)
+    url = is_url(str(name))
+    # The absolute name, since GDAL gives a meaning of its own to relative ones such as `GTIFF_DIR:2:scene.tif`.
+    target = f"/vsicurl/{name}" if url else os.path.abspath(name)
+    driver = _URL_DRIVERS.get(Path(urlsplit(str(name)).path).suffix.lower(), "GTiff") if url else driver_of(Path(name))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            dataset = rasterio.open(target, driver=driver)
+        except _gdal_errors() as exc:
+            if url:
+                raise NetworkError(subject, "could not be opened over the network", "check the address, try again later") from exc
+            raise InputError(subject, f"cannot be read ({_gdal_reason(exc)})", "get the file again") from exc
+        try:
+            _check_size(subject, dataset)
+            _check_kind(subject, dataset)
+            scene = Scene(subject, dataset, _grid(dataset, subject))
+            alphas = [i for i, c in enumerate(dataset.colorinterp, 1) if c is ColorInterp.alpha]
+            scene.bands = tuple(i for i in dataset.indexes if i not in alphas) or tuple(dataset.indexes)
+            if alphas and len(alphas) < dataset.count:
+                _settle_alpha(scene, alphas[0])
+            _place_warnings(scene)
+        except BaseException:
+            dataset.close()
+            raise
+    return scene
+
+
+def _gdal_reason(exc: Exception) -> str:
+    text = one_line(exc.__cause__ or exc)
+    return text.split(": ", 1)[-1][:160]
+
+
+def _grid(dataset: Any, subject: str) -> Grid:
+    transform = dataset.transform
+    if is_singular(transform):
+        raise InputError(subject, f"its transform {tuple(transform)[:6]} gives pixels no area", "georeference it again")
+    crs = dataset.crs.to_wkt() if dataset.crs else None
+    return Grid(crs or None, transform, dataset.height, dataset.width)
+
+
+def _check_size(subject: str, dataset: Any) -> None:
+    """Raise `ResourceError` before the first read of what could not be read within bounds."""
+    if max(dataset.height, dataset.width) > SIDE_LIMIT:
+        size = f"{dataset.width} × {dataset.height} pixels"
+        raise ResourceError(subject, f"claims {size}, the limit is {SIDE_LIMIT} a side", "cut it with gdal_translate -srcwin")
+    height, width = dataset.block_shapes[0]
+    planes = dataset.count if str(dataset.interleaving).lower().endswith("pixel") else 1
+    block = height * width * planes * np.dtype(dataset.dtypes[0]).itemsize
+    if block > BLOCK_LIMIT:
+        raise ResourceError(
+            subject,
+            f"one block of {width} × {height} pixels takes {block // MEBIBYTE} MiB, the limit is {BLOCK_LIMIT // MEBIBYTE}",
+            "rewrite it with gdal_translate -co TILED=YES",
+        )
+
+
+def _check_kind(subject: str, dataset: Any) -> None:
+    """Raise `InputError` for pixels whose numbers are no intensities: complex, palette, CMYK, bits."""
+    from rasterio.enums import ColorInterp
+
+    kinds = set(dataset.colorinterp)
+    if dataset.count == 0:
+        raise InputError(subject, "has no bands", "name the raster inside it (gdalinfo lists its subdatasets)")
+    if any("complex" in d for d in dataset.dtypes):
+        raise InputError(subject, f"holds complex numbers ({dataset.dtypes[0]})", "convert them to intensities first")
+    if ColorInterp.palette in kinds:
+        raise InputError(subject, "holds palette indices, not colours", "expand it with gdal_translate -expand rgb")
+    if {ColorInterp.cyan, ColorInterp.magenta} & kinds:
+        raise InputError(subject, "holds CMYK inks, not red, green and blue", "convert it to RGB first")
+    if dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS") == "1":
+        raise InputError(subject, "holds one bit per pixel", "mapgen needs imagery of 8 bits or more")
+
+
+def _settle_alpha(scene: Scene, band: int) -> None:
+    """Take the band tagged alpha as validity if it looks like one, else as data, with a warning.
+
+    GDAL tags the fourth band of any four-band uint8 file as alpha on its own; in R, G, B, NIR imagery it is data.
+    """
+    bands = scene.bands
+    scene.bands = (band,)
+    values = scene.sample().values
+    scene.bands = bands
+    top = np.iinfo(scene.dtype).max if scene.dtype.kind == "u" else 1
+    if np.isin(values, (0, top)).mean() >= 0.99:
+        scene.alpha = band
+    else:
+        scene.bands = (*bands, band)
+        scene.warnings.append(f"band {band} is tagged alpha but holds data (near infrared?); it is not used as a mask")
+
+
+def _place_warnings(scene: Scene) -> None:
+    if scene.dataset.transform.is_identity and scene.dataset.gcps[0]:
+        scene.warnings.append("has ground control points only; the map stays in pixel space: warp it first with gdalwarp")
+    elif scene.dataset.transform.is_identity and scene.grid.crs is None:
+        scene.warnings.append("has no georeferencing; the map stays in pixel space")
+    elif scene.grid.crs is None:
+        scene.warnings.append("has no CRS; its map has none either and its resolution in metres is unknown")
+
+
+def choose_bands(scene: Scene, wanted: Sequence[str], given: Sequence[str] | None) -> tuple[int, ...]:
+    """The band numbers of the scene for the model's bands: as `given`, by name, or all in order where the count fits.
+
+    Raises `InputError` where that is not possible, with the names the model wants and what the file has.
+    """
+    names = scene.band_names
+    wants = f"model needs {len(wanted)} bands ({', '.join(wanted)})"
+    if given is not None:
+        if len(given) != len(wanted):
+            raise InputError(scene.name, f"{wants}, --bands names {len(given)}", "name one band for each")
+        return tuple(_band(scene, one, names) for one in given)
+    if all(names.count(name.casefold()) == 1 for name in wanted):
+        return tuple(names.index(name.casefold()) + 1 for name in wanted)
+    plain = [i for i in range(1, scene.dataset.count + 1) if i != scene.alpha]
+    if len(plain) == len(wanted):
+        return tuple(plain)
+    if len(plain) > len(wanted):
+        example = ",".join(str(i) for i in (range(len(wanted), 0, -1) if len(plain) < 5 else range(len(wanted) + 1, 1, -1)))
+        raise InputError(scene.name, f"{wants}, file has {len(plain)}", f"say which, such as --bands {example}")
+    raise InputError(scene.name, f"{wants}, file has {len(plain)}", "use a model for these bands (`mapgen models list`)")
+
+
+def _band(scene: Scene, text: str, names: list[str]) -> int:
+    text = text.strip()
+    if text.isdigit() and 1 <= int(text) <= scene.dataset.count:
+        return int(text)
+    if names.count(text.casefold()) == 1:
+        return names.index(text.casefold()) + 1
+    has = ", ".join(f"{i} {one_line(n)}" for i, n in enumerate(names, 1))
+    raise InputError(scene.name, f"has no band {one_line(text)!r}; it has {has[:200]}", "use a number or name of these in --bands")
+
+
+def with_bands(
+    scene: Scene, bands: tuple[int, ...], nodata: float | None, on_read_error: Literal["fail", "nodata"] = "fail"
+) -> Scene:
+    """The same open scene, reading these bands with this nodata value."""
+    return replace(scene, bands=bands, nodata=nodata, on_read_error=on_read_error)

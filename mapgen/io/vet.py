@@ -1,0 +1,117 @@
+"""What a file is, by its first bytes, before GDAL is let near it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from mapgen.errors import InputError, one_line
+
+SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"II*\0", "GTiff"), (b"MM\0*", "GTiff"), (b"II+\0", "GTiff"), (b"MM\0+", "GTiff"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"), (b"\xff\xd8\xff", "JPEG"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JP2OpenJPEG"), (b"\xff\x4f\xff\x51", "JP2OpenJPEG"),
+    (b"EHFA_HEADER_TAG", "HFA"),
+)  # fmt: skip
+"""First bytes and the GDAL driver that reads what begins so."""
+
+_KNOWN = "GeoTIFF, JPEG 2000, Erdas Imagine, PNG or JPEG"
+
+
+def is_url(name: str) -> bool:
+    """Whether a name is fetched over the network."""
+    return name.lower().startswith(("http://", "https://"))
+
+
+def public_name(name: object) -> str:
+    """A name fit to be printed: on one line, without the password or the query (signatures, tokens) of a URL."""
+    text = str(name)
+    if is_url(text):
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+        netloc = f"{host}:{parts.port}" if parts.port else host
+        text = urlunsplit((parts.scheme, netloc, parts.path, "…" if parts.query else "", ""))
+    return one_line(text)
+
+
+def driver_of(path: Path) -> str:
+    """The GDAL driver for the raster at `path`.
+
+    Raises `InputError` at once for what is no regular file (reading a pipe would hang), is empty, or is no raster.
+    GDAL itself would try every driver it has, and some of them read other files or the network.
+    """
+    subject = one_line(path)
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise InputError(subject, "is a folder", "name the raster files in it")
+        if not stat.S_ISREG(mode):
+            raise InputError(subject, "is not a regular file", "copy its content to a file first")
+        with open(path, "rb") as stream:
+            start = stream.read(512)
+    except OSError as exc:
+        raise InputError(subject, *_system_problem(exc)) from exc
+    for signature, driver in SIGNATURES:
+        if start.startswith(signature):
+            return driver
+    if path.suffix.lower() == ".vrt" and start.lstrip().startswith(b"<VRTDataset"):
+        vet_vrt(path)
+        return "VRT"
+    raise InputError(subject, *_foreign_problem(start))
+
+
+def _system_problem(exc: OSError) -> tuple[str, str]:
+    if exc.errno == errno.ENOENT:
+        return "no such file", "check the path"
+    if exc.errno == errno.ELOOP:
+        return "is a symbolic link that leads back to itself", "repair the link"
+    return f"cannot be read ({exc.strerror})", "check the path and its permissions"
+
+
+def _foreign_problem(start: bytes) -> tuple[str, str]:
+    head = start.lstrip().lower()
+    if not start:
+        return "is empty", "get the file again"
+    if start.startswith(b"PK\x03\x04"):
+        return "is a zip archive", "unpack it and name the raster inside"
+    if head.startswith((b"<!doctype html", b"<html")):
+        return "is a web page, not a raster (a log-in page of the server?)", "download the file again"
+    if head.startswith(b"<vrtdataset"):
+        return "is a VRT under another name", "rename it to .vrt"
+    if start.startswith((b"GIF8", b"RIFF", b"SQLite", b"\x89HDF", b"CDF")):
+        return "is of a format that mapgen does not read", f"convert it to {_KNOWN} with gdal_translate"
+    return "is not a raster", f"mapgen reads {_KNOWN}"
+
+
+_VRT_FORBIDDEN = re.compile(
+    rb"VRTRawRasterBand|PixelFunction|VRTDerivedRasterBand|<!DOCTYPE|<!ENTITY|/vsi|https?:|ftp:|<SourceDataset[^>]*>\s*<VRT",
+    re.IGNORECASE,
+)
+_VRT_SOURCE = re.compile(rb"<Source(?:Filename|Dataset)\b([^>]*)>\s*([^<]*?)\s*</", re.IGNORECASE)
+
+
+def vet_vrt(path: Path) -> None:
+    """Raise `InputError` unless the VRT only arranges local rasters that are there.
+
+    A VRT can name any file as raw pixels, run Python, or reach the network: none of that is wanted from a scene.
+    """
+    subject = one_line(path)
+    text = path.read_bytes() if path.stat().st_size < 50_000_000 else b"<!ENTITY"
+    found = _VRT_FORBIDDEN.search(text)
+    if found:
+        what = one_line(found.group().decode(errors="replace"))
+        raise InputError(subject, f"this VRT uses {what!r}", "mapgen reads VRTs of local files only; gdal_translate it to a GeoTIFF")
+    for attributes, name in _VRT_SOURCE.findall(text):
+        source = Path(os.fsdecode(name.replace(b"&amp;", b"&")))
+        source = path.parent / source if b'relativeToVRT="1"' in attributes or not source.is_absolute() else source
+        if source.resolve() == path.resolve():
+            raise InputError(subject, "this VRT names itself as its source", "repair it")
+        if not source.is_file():
+            raise InputError(subject, f"its source {one_line(source)} is missing", "restore it or build the VRT again")
+        if source.suffix.lower() == ".vrt":
+            raise InputError(subject, f"its source {one_line(source)} is a VRT again", "gdal_translate it to a GeoTIFF")
+        driver_of(source)
