@@ -77,22 +77,3 @@ def disagreement(card: ModelCard, values: Array) -> str | None:
     if top > 1 and most <= 1.0 and float(values.std()) > 0:
         return f"values lie within {float(values.min()):g} … {most:g}, the model expects {bottom:g} … {top:g}; use --scale 0,1"
     return None
-
-
-def parse_scale(text: str) -> Scale:
-    """The scale that `none`, `dtype`, `LO,HI` or `pLO,pHI` stands for. Raises `UsageError`."""
-    if text in ("none", "dtype"):
-        return Scale(text)  # type: ignore[arg-type]
-    parts = [p.strip() for p in text.split(",")]
-    try:
-        if len(parts) == 2 and all(p.startswith("p") for p in parts):
-            low, high = (float(p[1:]) for p in parts)
-            if 0 <= low < high <= 100:
-                return Scale("percentile", low, high)
-        elif len(parts) == 2:
-            low, high = (float(p) for p in parts)
-            if low < high and np.isfinite([low, high]).all():
-                return Scale("range", low, high)
-    except ValueError:
-        pass
-    raise UsageError("--scale", f"{text!r} is not none, dtype, LO,HI or pLO,pHI", "such as --scale 0,3000 or --scale p2,p98")

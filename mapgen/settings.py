@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Literal, get_args
+
+from mapgen.errors import UsageError
 
 Stitch = Literal["crop", "blend"]
 EngineName = Literal["auto", "torch", "openvino"]
@@ -33,6 +36,25 @@ class Scale:
     def __str__(self) -> str:
         mark = "p" if self.kind == "percentile" else ""
         return self.kind if self.kind in ("none", "dtype") else f"{mark}{self.low:g},{mark}{self.high:g}"
+
+
+def parse_scale(text: str) -> Scale:
+    """The scale that `none`, `dtype`, `LO,HI` or `pLO,pHI` stands for. Raises `UsageError`."""
+    if text in ("none", "dtype"):
+        return Scale("none" if text == "none" else "dtype")
+    parts = [p.strip() for p in text.split(",")]
+    try:
+        if len(parts) == 2 and all(p.startswith("p") for p in parts):
+            low, high = (float(p[1:]) for p in parts)
+            if 0 <= low < high <= 100:
+                return Scale("percentile", low, high)
+        elif len(parts) == 2:
+            low, high = (float(p) for p in parts)
+            if low < high and isfinite(low) and isfinite(high):
+                return Scale("range", low, high)
+    except ValueError:
+        pass
+    raise UsageError("--scale", f"{text!r} is not none, dtype, LO,HI or pLO,pHI", "such as --scale 0,3000 or --scale p2,p98")
 
 
 @dataclass(frozen=True, slots=True)

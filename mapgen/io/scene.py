@@ -243,8 +243,10 @@ def _gdal_errors() -> tuple[type[Exception], ...]:
     return RasterioIOError, RasterioError
 
 
-def open_scene(name: str | Path) -> Scene:
+def open_scene(name: str | Path, *, any_kind: bool = False) -> Scene:
     """The scene called `name`, a path or an http(s) URL, vetted and open for reading; all colour bands selected.
+
+    `any_kind` also takes pixels that are no intensities, such as the palette indices of a class map.
 
     Raises `InputError` for what is no readable raster, `ResourceError` for dimensions or blocks that would exhaust the
     memory, `NetworkError` for a URL that does not answer.
@@ -268,7 +270,8 @@ def open_scene(name: str | Path) -> Scene:
             raise InputError(subject, f"cannot be read ({_gdal_reason(exc)})", "get the file again") from exc
         try:
             _check_size(subject, dataset)
-            _check_kind(subject, dataset)
+            if not any_kind:
+                _check_kind(subject, dataset)
             scene = Scene(subject, dataset, _grid(dataset, subject))
             alphas = [i for i, c in enumerate(dataset.colorinterp, 1) if c is ColorInterp.alpha]
             scene.bands = tuple(i for i in dataset.indexes if i not in alphas) or tuple(dataset.indexes)

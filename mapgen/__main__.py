@@ -1,0 +1,5 @@
+"""`python -m mapgen`."""
+
+from mapgen.cli.main import main
+
+main()

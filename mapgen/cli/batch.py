@@ -1,0 +1,92 @@
+"""Many inputs: where each result goes, and how the run ends when some of them fail."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mapgen.cli.console import console
+from mapgen.errors import MapgenError, OutputError, UsageError
+
+
+def expand(names: Sequence[str]) -> list[str]:
+    """The inputs, with `-` replaced by the names on stdin, one a line. Raises `UsageError` where there are none."""
+    result: list[str] = []
+    for name in names:
+        if name == "-":
+            result += [line.rstrip("\r\n") for line in (sys.stdin or []) if line.strip()]
+        else:
+            result.append(name)
+    if not result:
+        raise UsageError("-", "no names came on stdin", "pipe in the paths of the inputs, one a line")
+    return result
+
+
+def place(names: Sequence[str], output: str | None, default: Callable[[str, Path | None], Path]) -> list[tuple[str, Path]]:
+    """Each input with the path of its result: beside it, in the folder `output`, or at `output` itself.
+
+    `output` is a folder if it is one, ends with a slash (it is then created), or there are several inputs. Raises
+    `UsageError` where two inputs would have the same result.
+    """
+    if output is None:
+        pairs = [(name, default(name, None)) for name in names]
+    elif Path(output).is_dir() or output.endswith(("/", "\\")) or len(names) > 1:
+        folder = _folder(Path(output), created=output.endswith(("/", "\\")))
+        pairs = [(name, default(name, folder)) for name in names]
+    else:
+        return [(names[0], Path(output))]
+    taken: dict[Path, str] = {}
+    for name, path in pairs:
+        if path in taken:
+            raise UsageError("-o", f"{taken[path]} and {name} would both be written to {path}", "run them apart")
+        taken[path] = name
+    return pairs
+
+
+def _folder(path: Path, *, created: bool) -> Path:
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise OutputError(path, "is a file, but there are several inputs", "name a folder with -o")
+    if not created:
+        raise OutputError(path, "the folder does not exist", f"create it, or write -o {path}/ to have it created")
+    if not path.parent.is_dir():
+        raise OutputError(path, f"the folder {path.parent} does not exist", "create it first")
+    try:
+        path.mkdir()
+    except OSError as exc:
+        raise OutputError(path, f"cannot be created ({exc.strerror})", "choose another folder with -o") from exc
+    return path
+
+
+def run_batch(
+    pairs: Iterable[tuple[str, Path]], work: Callable[[str, Path], dict[str, Any]], *, silent: bool = False
+) -> int:
+    """Do `work` for each (input, output); print each result as it is done, unless `silent`; return the exit code.
+
+    A failed input does not stop the others: 0 if all are done, 3 if only some are, else the code of the first failure.
+    """
+    done, failures = 0, []
+    for source, output in pairs:
+        try:
+            record = work(source, output)
+        except MapgenError as exc:
+            if exc.exit_code in (1, 2, 130, 143):  # not about this input: the others would fare no better
+                raise
+            failures.append(exc)
+            console.error(exc)
+            if console.as_json:
+                console.result("", {"source": source, "error": str(exc), "exit_code": exc.exit_code})
+            continue
+        done += 1
+        damaged = record.get("damaged")
+        if damaged:
+            failures.append(MapgenError(source, "damaged"))
+        if not silent:
+            console.result(output, {**record, "exit_code": 3 if damaged else 0})
+    code = 0 if not failures else 3 if done else failures[0].exit_code
+    if console.as_json:
+        console.result("", {"summary": {"done": done, "failed": len(failures), "exit_code": code}})
+    return code

@@ -1,0 +1,106 @@
+"""What the commands say: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import Any, TextIO
+
+from mapgen.errors import MapgenError, one_line
+
+
+class Console:
+    """One run's voice. `verbosity` is -1 (quiet), 0, 1 (-v) or 2 (-vv); `as_json` makes results JSON objects."""
+
+    verbosity = 0
+    as_json = False
+
+    def result(self, path: object, record: dict[str, Any] | None = None) -> None:
+        """A finished output: its path, or its record as one JSON object, one a line."""
+        self._out(json.dumps(record, ensure_ascii=False, default=str) if self.as_json and record is not None else str(path))
+
+    def text(self, text: str) -> None:
+        """Text that was asked for (a report, a list)."""
+        self._out(text)
+
+    def note(self, text: str, verbosity: int = 0) -> None:
+        """Something good to know."""
+        if self.verbosity >= verbosity:
+            self._err(f"mapgen: {one_line(text)}")
+
+    def warning(self, subject: object, text: str) -> None:
+        """Something that may spoil the result; also said when quiet."""
+        self._err(f"mapgen: warning: {one_line(subject)}: {one_line(text)}")
+
+    def error(self, error: MapgenError) -> None:
+        """The one line of an error."""
+        self._err(f"mapgen: error: {one_line(error)}")
+
+    def failure(self, text: str) -> None:
+        """The one line of an error that is not about an input."""
+        self._err(f"mapgen: error: {one_line(text)}")
+
+    def _out(self, text: str) -> None:
+        if sys.stdout is None:  # the caller closed it
+            return
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:
+            # Nobody listens any more (| head): the work goes on, and Python must not complain again at exit.
+            silence_stdout()
+        except UnicodeEncodeError:  # LC_ALL=C: the bytes of the name itself
+            sys.stdout.buffer.write(os.fsencode(text) + b"\n")
+            sys.stdout.flush()
+
+    def _err(self, text: str) -> None:
+        if sys.stderr is not None:
+            try:
+                print(text, file=sys.stderr, flush=True)
+            except (BrokenPipeError, UnicodeEncodeError):
+                pass
+
+
+console = Console()
+
+
+def silence_stdout() -> None:
+    """Send what is still to be written to stdout nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class ProgressBar:
+    """Progress of one input: a line that moves on a terminal, else a line every tenth or 30 seconds."""
+
+    def __init__(self, name: str, *, shown: bool, stream: TextIO | None = None) -> None:
+        self.stream = stream if stream is not None else sys.stderr
+        self.name = one_line(name)
+        self.shown = shown and self.stream is not None
+        self.moving = self.shown and self.stream.isatty()
+        self.start = self.last = time.monotonic()
+        self.tenth = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Say that `done` of `total` rows are written, where it is time to."""
+        if not self.shown or not total:
+            return
+        now = time.monotonic()
+        share = done / total
+        left = (now - self.start) * (1 - share) / max(share, 1e-9)
+        text = f"{self.name}: {share:4.0%}, {_duration(left)} left"
+        if self.moving:
+            if now - self.last > 0.1 or done == total:
+                self.stream.write(f"\r\x1b[K{text if done < total else ''}")
+                self.stream.flush()
+                self.last = now
+        elif (int(share * 10) > self.tenth or now - self.last > 30) and done < total:
+            self.tenth, self.last = int(share * 10), now
+            console.note(text)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

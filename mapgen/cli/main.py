@@ -1,0 +1,75 @@
+"""The entry point: one line and the right exit code for everything that can happen."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+from mapgen.cli.console import console, silence_stdout
+from mapgen.errors import Interrupted, MapgenError
+
+BROKEN_PIPE = 141
+"""What a shell reports for a program that SIGPIPE ended: 128 + 13."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code of one run of the command line; every error is said in one line on stderr."""
+    from mapgen.io.gdal import clean_environment
+
+    clean_environment()
+    from typer.exceptions import TyperException
+
+    from mapgen.cli.app import app
+
+    try:
+        result = app(arguments, standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except TyperException as exc:  # wrong usage, found while parsing
+        return _usage(exc)
+    except MapgenError as exc:
+        console.error(exc)
+        code = exc.exit_code
+    except KeyboardInterrupt:
+        console.failure("interrupted: the unfinished output was removed; run the same command again")
+        code = 130
+    except BrokenPipeError:
+        silence_stdout()
+        return BROKEN_PIPE
+    except MemoryError:
+        console.failure("out of memory; use a smaller --window or --batch")
+        code = 8
+    except Exception as exc:  # noqa: BLE001 - the last resort: whatever gets here is a bug of ours, and is called one
+        console.failure(f"a bug in mapgen: {type(exc).__name__}: {exc}; run again with -vv and report what it prints")
+        code = 1
+    if console.verbosity > 1:
+        traceback.print_exc()
+    return code
+
+
+def _usage(exc: Exception) -> int:
+    text = exc.format_message() if hasattr(exc, "format_message") else str(exc)
+    context = getattr(exc, "ctx", None)
+    if type(exc).__name__ == "NoArgsIsHelpError":  # typer has the help as the message
+        print(text, file=sys.stderr)
+        return 2
+    remedy = f"; see {context.command_path} --help" if context is not None else ""
+    console.failure(text.rstrip(".") + remedy)
+    return 2
+
+
+def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
+    raise Interrupted("SIGTERM", "stopped", "the unfinished output was removed; run the same command again", exit_code=143)
+
+
+if __name__ == "__main__":
+    main()

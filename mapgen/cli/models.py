@@ -1,0 +1,47 @@
+"""`mapgen models`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mapgen.cli.console import console
+from mapgen.cli.options import Json
+
+models = typer.Typer(help="Built-in and local models.", no_args_is_help=False, invoke_without_command=True)
+
+
+@models.callback()
+def default(context: typer.Context) -> None:
+    """Built-in and local models; without a further word, the list."""
+    if context.invoked_subcommand is None:
+        list_models(False)
+
+
+@models.command("list")
+def list_models(json: Json = False) -> None:
+    """List the built-in models: name, resolution, bands, classes, what imagery they know."""
+    from mapgen.tools.models import listed
+
+    for entry in listed():
+        if json:
+            console.result(entry["name"], entry)
+        else:
+            bands, classes = ",".join(entry["bands"]), ",".join(entry["classes"])
+            console.text(f"{entry['name']}  {entry['resolution_m']:g} m  {bands}  {classes}  {entry['domain']}")
+
+
+@models.command("show")
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A built-in model or a model file.")], json: Json = False
+) -> None:
+    """Show a model's card: what it knows, on what it was trained, how good it is, and the next command."""
+    from mapgen.tools.models import card_lines, described
+
+    record = described(name)
+    if json:
+        console.result(name, record)
+    else:
+        for line in card_lines(record):
+            console.text(line)

@@ -1,0 +1,39 @@
+"""Options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from mapgen.cli.console import console
+
+
+def _set_json(value: bool) -> bool:
+    console.as_json = value
+    return value
+
+
+Output = Annotated[str | None, typer.Option("-o", "--output", metavar="PATH", help="The output, or a folder for several.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
+Json = Annotated[bool, typer.Option("--json", callback=_set_json, help="Print one JSON object per input, then a summary.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no notes.")]
+Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; -vv shows tracebacks.")]
+
+
+def set_verbosity(quiet: bool, verbose: int) -> None:
+    """Make the console as talkative as the options say."""
+    console.verbosity = -1 if quiet else verbose
+
+
+def choice(flag: str, value: str, choices: tuple[str, ...]) -> Any:
+    """`value` if it is one of `choices`. Raises `UsageError` with the nearest one."""
+    from mapgen.errors import UsageError
+
+    if value in choices:
+        return value
+    from difflib import get_close_matches
+
+    near = get_close_matches(value, choices, 1)
+    hint = f"did you mean {near[0]}?" if near else f"use one of {', '.join(choices)}"
+    raise UsageError(flag, f"{value!r} is not one of {', '.join(choices)}", hint)

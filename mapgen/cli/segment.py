@@ -1,0 +1,142 @@
+"""`mapgen segment`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mapgen.cli.batch import expand, place, run_batch
+from mapgen.cli.console import ProgressBar, console
+from mapgen.cli.options import Json, Output, Overwrite, Quiet, Verbose, choice, set_verbosity
+from mapgen.errors import UsageError
+from mapgen.settings import DEFAULT_MODEL, DEVICES, ENGINES, STITCHES, SegmentOptions, parse_scale
+
+if TYPE_CHECKING:
+    from mapgen.tools.segment import Segmenter
+
+
+def segment(
+    scenes: Annotated[list[str], typer.Argument(metavar="SCENE", help="Imagery: files or http(s) URLs; - reads names from stdin.")],
+    output: Output = None,
+    model: Annotated[str, typer.Option("--model", metavar="NAME|FILE", help="A built-in model or a model file.")] = DEFAULT_MODEL,
+    bands: Annotated[str | None, typer.Option("-b", "--bands", metavar="LIST", help="The scene's bands for the model's, as numbers or names: 4,3,2.")] = None,
+    nodata: Annotated[float | None, typer.Option("--nodata", metavar="VALUE", help="The value that means no data, instead of what the file says.")] = None,
+    scale: Annotated[str, typer.Option("--scale", metavar="none|dtype|LO,HI|pLO,pHI", help="Bring pixel values into the model's range: by their type, a range, or percentiles of the whole scene.")] = "none",
+    resolution: Annotated[str, typer.Option("--resolution", metavar="model|native|METRES", help="The ground resolution at which the network sees the scene.")] = "model",
+    window: Annotated[int | None, typer.Option("--window", metavar="PIXELS", help="Side of the windows the network sees.  [default: the model's]")] = None,
+    halo: Annotated[int | None, typer.Option("--halo", metavar="PIXELS", help="Margin of a window that only gives context.  [default: the model's]")] = None,
+    stitch: Annotated[str, typer.Option("--stitch", metavar="crop|blend", help="Take each pixel from the window that sees it best, or average the windows that see it.")] = "crop",
+    batch: Annotated[int, typer.Option("--batch", min=1, max=256, metavar="N", help="Windows that run together.")] = 1,
+    engine: Annotated[str, typer.Option("--engine", metavar="auto|torch|openvino", help="What runs the network.")] = "auto",
+    device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where it runs.")] = "auto",
+    aoi: Annotated[Path | None, typer.Option("--aoi", metavar="FILE", help="Only inside the polygons of this vector file (any CRS).")] = None,
+    bbox: Annotated[str | None, typer.Option("--bbox", metavar="L,B,R,T", help="Only inside this box, in the CRS of the scene.")] = None,
+    on_read_error: Annotated[str, typer.Option("--on-read-error", metavar="fail|nodata", help="A damaged block fails the scene, or becomes nodata (exit 3).")] = "fail",
+    creation_options: Annotated[list[str] | None, typer.Option("--co", metavar="KEY=VALUE", help="A creation option of GDAL's COG driver.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take (windows, memory, disk) and write nothing.")] = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Write a class map (COG) of each scene.
+
+    Without -o, the map of scene.tif is scene.mask.tif beside it. The paths of finished maps are printed on stdout.
+    """
+    set_verbosity(quiet, verbose)
+    options = SegmentOptions(
+        model=model, bands=parse_bands(bands), nodata=nodata, scale=parse_scale(scale), resolution=parse_resolution(resolution),
+        window=window, halo=halo, stitch=choice("--stitch", stitch, STITCHES), batch=batch,
+        engine=choice("--engine", engine, ENGINES), device=choice("--device", device, DEVICES),
+        aoi=aoi, bbox=parse_bbox(bbox), on_read_error=choice("--on-read-error", on_read_error, ("fail", "nodata")),
+        overwrite=overwrite, creation_options=parse_creation_options(creation_options or []),
+    )  # fmt: skip
+    names = expand(scenes)
+    from mapgen.tools.segment import Segmenter, default_output
+
+    run = Segmenter(options)
+    if dry_run:
+        raise typer.Exit(_foretell(run, names))
+    pairs = place(names, output, default_output)
+    _introduce(run)
+
+    def work(source: str, target: Path) -> dict[str, Any]:
+        bar = ProgressBar(source, shown=console.verbosity >= 0)
+        result = run(source, target, bar)
+        for warning in result.warnings:
+            console.warning(source, warning)
+        console.note(f"{source}: {result.windows} windows ({result.skipped} empty) by {result.engine} on {result.device}, {result.seconds:.1f} s")
+        return result.to_json()
+
+    raise typer.Exit(run_batch(pairs, work))
+
+
+def _introduce(run: Segmenter) -> None:
+    """Say once which model it is and what imagery it knows."""
+    card = run.model.card
+    kind = "built-in: " if run.options.model == card.name else ""
+    console.note(f"model {card.name} ({kind}{card.domain or f'{card.architecture} {card.encoder}'})")
+
+
+def _foretell(run: Segmenter, names: list[str]) -> int:
+    def say(source: str, _: Path) -> dict[str, Any]:
+        plan = run.plan(source)
+        if not console.as_json:
+            grid, out = plan["grid"], plan["output"]
+            how = "resampled to the model's resolution" if grid["resampled"] else "at its own resolution"
+            console.text(
+                f"{source}: {plan['windows']} windows on {grid['width']} × {grid['height']} pixels {how}, "
+                f"map {out['width']} × {out['height']}, memory about {plan['memory_bytes'] / 1e9:.1f} GB, "
+                f"disk at most about {plan['disk_bytes'] / 1e6:.0f} MB"
+            )
+        for warning in plan["warnings"]:
+            console.warning(source, warning)
+        return plan
+
+    return run_batch(((name, Path()) for name in names), say, silent=not console.as_json)
+
+
+def parse_bands(text: str | None) -> tuple[str, ...] | None:
+    """`4,3,2` or `nir,red,green` as a tuple."""
+    if text is None:
+        return None
+    parts = tuple(p.strip() for p in text.split(","))
+    if not all(parts):
+        raise UsageError("--bands", f"{text!r} is not a list of numbers or names", "such as --bands 4,3,2")
+    return parts
+
+
+def parse_resolution(text: str) -> Any:
+    """`model`, `native`, or metres as a number."""
+    if text in ("model", "native"):
+        return text
+    try:
+        metres = float(text.removesuffix("m"))
+    except ValueError:
+        metres = 0.0
+    if not 0 < metres < 1e5:
+        raise UsageError("--resolution", f"{text!r} is not model, native or metres", "such as --resolution 0.5")
+    return metres
+
+
+def parse_bbox(text: str | None) -> tuple[float, float, float, float] | None:
+    """`left,bottom,right,top` as numbers."""
+    if text is None:
+        return None
+    try:
+        left, bottom, right, top = (float(p) for p in text.split(","))
+    except ValueError:
+        left = bottom = right = top = float("nan")
+    if not (left < right and bottom < top):
+        raise UsageError("--bbox", f"{text!r} is not left,bottom,right,top", "such as --bbox 500000,2700000,501000,2701000")
+    return left, bottom, right, top
+
+
+def parse_creation_options(entries: list[str]) -> tuple[tuple[str, str], ...]:
+    """`KEY=VALUE` entries as pairs."""
+    for entry in entries:
+        if "=" not in entry:
+            raise UsageError("--co", f"{entry!r} is not KEY=VALUE", "such as --co COMPRESS=ZSTD")
+    return tuple((key, value) for key, _, value in (entry.partition("=") for entry in entries))
