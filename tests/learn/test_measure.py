@@ -1,0 +1,82 @@
+"""Counts and scores against brute force; windows against the whole image."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mapgen.learn.losses import IGNORE
+from mapgen.learn.measure import _spans, confusion, measure, predict, scores
+from mapgen.learn.samples import Piece
+
+
+def pair(seed=0, size=(30, 40), classes=4):
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, classes, size).astype(np.uint8)
+    truth[rng.random(size) < 0.2] = IGNORE
+    return truth, rng.integers(0, classes, size).astype(np.uint8)
+
+
+def test_confusion_counts_drawn_pixels_one_by_one():
+    truth, predicted = pair()
+    expected = np.zeros((4, 4), int)
+    for t, p in zip(truth.ravel().tolist(), predicted.ravel().tolist(), strict=True):
+        if t != IGNORE:
+            expected[t, p] += 1
+    np.testing.assert_array_equal(confusion(truth, predicted, 4), expected)
+
+
+def test_confusion_adds_up_over_blocks():
+    truth, predicted = pair()
+    blocks = [confusion(truth[r : r + 10], predicted[r : r + 10], 4) for r in (0, 10, 20)]
+    np.testing.assert_array_equal(sum(blocks), confusion(truth, predicted, 4))
+
+
+def test_scores_are_those_of_sets_of_pixels():
+    truth, predicted = pair(classes=3)
+    found = scores(confusion(truth, predicted, 4))
+    drawn = truth != IGNORE
+    for k in range(3):
+        t, p = (truth == k) & drawn, (predicted == k) & drawn
+        assert found["iou"][k] == pytest.approx((t & p).sum() / (t | p).sum())
+        assert found["f1"][k] == pytest.approx(2 * (t & p).sum() / (t.sum() + p.sum()))
+    assert np.isnan(found["iou"][3])
+    assert found["miou"] == pytest.approx(np.mean(found["iou"][:3]))
+    assert found["accuracy"] == pytest.approx((truth == predicted)[drawn].mean())
+
+
+@pytest.mark.parametrize("length", [1, 31, 96, 97, 128, 129, 1000])
+def test_kept_spans_partition_the_length(length):
+    kept = np.zeros(length, int)
+    for begin, end, first, last in _spans(length, 96, 32):
+        assert 0 <= begin <= first < last <= end <= length
+        assert begin % 32 == 0
+        assert first == 0 or first - begin == 32
+        assert last == length or end - last == 32
+        kept[first:last] += 1
+    assert (kept == 1).all()
+
+
+def test_windows_agree_with_the_whole_image_when_the_halo_covers_what_a_pixel_sees():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 5, padding=2), nn.ReLU(), nn.Conv2d(8, 4, 3, padding=1)).eval()
+    image = np.random.default_rng(0).integers(0, 255, (3, 130, 75)).astype(np.uint8)
+    mean, std = torch.tensor([100.0, 110, 120]), torch.tensor([50.0, 60, 70])
+    cut = predict(network, image, mean, std, window=64, halo=16, stride=1)
+    whole = predict(network, image, mean, std, window=1024, halo=0, stride=1)
+    np.testing.assert_array_equal(cut, whole)
+
+
+def test_pieces_are_measured_by_name():
+    class Red(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.anchor = nn.Parameter(torch.zeros(1))
+
+        def forward(self, x):
+            return torch.cat([-x[:, :1], x[:, :1]], dim=1) + self.anchor
+
+    truth = np.array([[0, 1], [IGNORE, 1]], np.uint8)
+    image = np.array([[[0, 200], [200, 0]]], np.uint8)
+    counts = measure(Red(), [Piece("a", image, truth)], 2, torch.tensor([100.0]), torch.tensor([50.0]))
+    np.testing.assert_array_equal(counts["a"], [[1, 0], [1, 1]])
