@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mapgen.errors import ModelError, MapgenError, one_line
+from mapgen.errors import MapgenError, ModelError, one_line
 from mapgen.legend import Legend
 from mapgen.plan import check_window
 
@@ -22,8 +22,8 @@ DATA_TYPES = ("uint8", "uint16", "float32")
 class ModelCard:
     """What a model says about itself. Field names follow the STAC Machine Learning Model extension where it has them.
 
-    A pixel value `v` of band `b`, in the units of `data_type`, enters the network as `(v - mean[b]) / std[b]`. The output
-    channels are scores of the classes of `legend`, in order; their softmax is the probability.
+    A pixel value `v` of band `b`, in the units of `data_type`, enters the network as `(v - mean[b]) / std[b]`. The
+    output channels are scores of the classes of `legend`, in order; their softmax is the probability.
     """
 
     name: str
@@ -74,7 +74,9 @@ class ModelCard:
             except MapgenError as exc:
                 problem = f"{exc.subject[2:]} {exc.problem}"
         if problem:
-            raise ModelError(one_line(self.name), f"its card has {problem}", "correct the card and save the model again")
+            raise ModelError(
+                one_line(self.name), f"its card has {problem}", "correct the card and save the model again"
+            )
 
     def to_json(self) -> str:
         """The card as one JSON object, keys in a fixed order."""
@@ -101,7 +103,9 @@ class ModelCard:
             elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
                 raise ModelError(source, f"its card lacks {f.name!r}", "save the model again")
         if entries:  # a field of a later mapgen may change the meaning of the others
-            raise ModelError(source, f"its card has the unknown field {one_line(next(iter(entries)))!r}", "update mapgen")
+            raise ModelError(
+                source, f"its card has the unknown field {one_line(next(iter(entries)))!r}", "update mapgen"
+            )
         return cls(**values)
 
 

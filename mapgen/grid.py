@@ -104,7 +104,7 @@ class Grid:
         return Grid(self.crs, self.transform * scaling, height, width)
 
     def window_of(self, bounds: tuple[float, float, float, float]) -> Window:
-        """The smallest window with every pixel that touches `bounds` (left, bottom, right, top), clipped to the grid."""
+        """The smallest window with every pixel that touches `bounds` (left, bottom, right, top); cut to the grid."""
         left, bottom, right, top = bounds
         inverse = ~self.transform
         corners = [inverse * corner for corner in ((left, top), (right, top), (left, bottom), (right, bottom))]

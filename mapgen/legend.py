@@ -41,10 +41,10 @@ class Legend:
     classes: tuple[Class, ...]
 
     def __post_init__(self) -> None:
-        for what, values in (("id", [c.id for c in self.classes]), ("name", [c.name for c in self.classes])):
-            twice = {v for v in values if values.count(v) > 1}
+        for what, values in (("id", [str(i) for i in self.ids]), ("name", list(self.names))):
+            twice = sorted(v for v in values if values.count(v) > 1)
             if twice:
-                raise ValueError(f"class {what} {sorted(map(str, twice))[0]} occurs twice")
+                raise ValueError(f"class {what} {twice[0]} occurs twice")
 
     def __iter__(self) -> Iterator[Class]:
         return iter(self.classes)
@@ -79,7 +79,11 @@ class Legend:
     @classmethod
     def from_json(cls, entries: Iterable[Mapping[str, Any]]) -> Legend:
         """The legend of `to_json`; raises `ValueError`, `KeyError` or `TypeError` where an entry is not a class."""
-        return cls(tuple(Class(int(e["id"]), str(e["name"]), str(e["color"]), bool(e.get("background", False))) for e in entries))
+        return cls(
+            tuple(
+                Class(int(e["id"]), str(e["name"]), str(e["color"]), bool(e.get("background", False))) for e in entries
+            )
+        )
 
 
 PALETTE = (

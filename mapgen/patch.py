@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from mapgen.grid import Window
 from mapgen.plan import Step
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -17,9 +16,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 class Patch:
     """What a stage knows about one step of the plan.
 
-    `values` covers `step.read`: pixels (C, H, W) after reading, probabilities (K, H, W) after inference, class ids (H, W)
-    after deciding. `valid` (H, W) is True where the scene has data. A patch with no valid pixel carries `values=None`:
-    nothing was read from the network for it and nothing will be written but nodata.
+    `values` covers `step.read`: pixels (C, H, W) after reading, probabilities (K, H, W) after inference, class ids
+    (H, W) after deciding. `valid` (H, W) is True where the scene has data. A patch without a valid pixel carries
+    `values=None`: the network does not run for it, and nothing but nodata will be written.
     """
 
     step: Step
@@ -48,7 +47,7 @@ def padded(pixels: Array, stride: int) -> Array:
 
 
 def _reflected(size: int, wanted: int) -> Array | None:
-    """Indices 0…size-1, then back again without repeating the edge, up to `wanted` of them; None if nothing is added."""
+    """Indices 0…size-1, then back without repeating the edge, up to `wanted` of them; None if none is added."""
     if wanted <= size:
         return None
     period = max(1, 2 * (size - 1))

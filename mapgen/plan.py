@@ -134,4 +134,3 @@ def _rescaled(spans: tuple[Span, ...], old: int, new: int) -> tuple[Span, ...]:
         return min(new, max(0, -((old - 2 * new * edge) // (2 * old))))
 
     return tuple(Span(move(s.start), move(s.end), move(s.first), move(s.last)) for s in spans)
-

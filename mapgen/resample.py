@@ -64,4 +64,3 @@ def apply_cols(values: Array, taps: Taps, offset: int = 0) -> Array:
     for t in range(taps.index.shape[1]):
         out += values[..., taps.index[:, t] + offset] * taps.weight[:, t]
     return out
-

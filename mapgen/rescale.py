@@ -1,7 +1,7 @@
 """Bringing probabilities from the grid the network saw back to the scene's own grid.
 
-Probabilities are resampled, never class ids: a border between two classes then runs where their probabilities cross, not
-along the steps of the coarser grid.
+Probabilities are resampled, never class ids: a border between two classes then runs where their probabilities cross,
+not along the steps of the coarser grid.
 """
 
 from __future__ import annotations

@@ -73,7 +73,9 @@ def disagreement(card: ModelCard, values: Array) -> str | None:
     most = float(values.max())
     bottom, top = RANGES[card.data_type]
     if most > top * 1.001:
-        return f"values reach {most:g}, the model expects {bottom:g} … {top:g}; stretch them with --scale p2,p98 or --scale LO,HI"
+        remedy = "stretch them with --scale p2,p98 or --scale LO,HI"
+        return f"values reach {most:g}, the model expects {bottom:g} … {top:g}; {remedy}"
     if top > 1 and most <= 1.0 and float(values.std()) > 0:
-        return f"values lie within {float(values.min()):g} … {most:g}, the model expects {bottom:g} … {top:g}; use --scale 0,1"
+        within = f"{float(values.min()):g} … {most:g}"
+        return f"values lie within {within}, the model expects {bottom:g} … {top:g}; use --scale 0,1"
     return None

@@ -1,4 +1,4 @@
-"""Option bundles of the tools and the choices of their values. Standard library only, so that `--help` costs nothing."""
+"""Option bundles of the tools and the choices of their values. Standard library only: `--help` costs nothing."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ DEFAULT_MODEL = "drycity-rgb-1m"
 class Scale:
     """How pixel values are brought into the model's range before the network sees them.
 
-    `none`: as they are. `dtype`: the range of the scene's integer type to that of the model's. `range`: `low…high` to the
-    model's range. `percentile`: the same with the values at two percentiles of the whole scene.
+    `none`: as they are. `dtype`: the range of the scene's integer type to that of the model's. `range`: `low…high` to
+    the model's range. `percentile`: the same with the values at two percentiles of the whole scene.
     """
 
     kind: Literal["none", "dtype", "range", "percentile"] = "none"
@@ -54,7 +54,9 @@ def parse_scale(text: str) -> Scale:
                 return Scale("range", low, high)
     except ValueError:
         pass
-    raise UsageError("--scale", f"{text!r} is not none, dtype, LO,HI or pLO,pHI", "such as --scale 0,3000 or --scale p2,p98")
+    raise UsageError(
+        "--scale", f"{text!r} is not none, dtype, LO,HI or pLO,pHI", "such as --scale 0,3000 or --scale p2,p98"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +82,52 @@ class SegmentOptions:
     """What becomes of a damaged block: the run fails, or the block is nodata and listed."""
     overwrite: bool = False
     creation_options: tuple[tuple[str, str], ...] = ()
+
+
+# Vectorizing --------------------------------------------------------------------------------------------------------
+
+Method = Literal["dp", "vw"]
+LayerFormat = Literal["geojson", "geojsonl", "gpkg", "fgb", "parquet", "shp"]
+
+METHODS: tuple[str, ...] = get_args(Method)
+LAYER_FORMATS: tuple[str, ...] = get_args(LayerFormat)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A length or an area as it was given: in pixels (`px`), metres (`m`) or square metres (`m2`)."""
+
+    value: float
+    unit: Literal["px", "m", "m2"] = "px"
+
+    def __str__(self) -> str:
+        return f"{self.value:g}{self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class VectorizeOptions:
+    """What `vectorize` may be told. Areas are `px` or `m2`, the tolerance of `simplify` is `px` or `m`."""
+
+    format: LayerFormat | None = None
+    """Instead of what the suffix of the output says."""
+    classes: tuple[str, ...] | None = None
+    """Names or ids of the classes to write; all where None."""
+    background: tuple[str, ...] = ()
+    """Names or ids of classes not to write, besides those that the legend marks as background."""
+    sieve: Size | None = None
+    min_area: Size | None = None
+    max_area: Size | None = None
+    min_hole: Size | None = None
+    simplify: Size | None = None
+    method: Method = "dp"
+    smooth: int = 0
+    dissolve: bool = False
+    clip: Path | None = None
+    confidence: Path | None = None
+    crs: str | None = None
+    assume_crs: str | None = None
+    precision: int | None = None
+    layer: str | None = None
+    append: bool = False
+    overwrite: bool = False
+    threads: int | None = None

@@ -24,7 +24,9 @@ def expand(names: Sequence[str]) -> list[str]:
     return result
 
 
-def place(names: Sequence[str], output: str | None, default: Callable[[str, Path | None], Path]) -> list[tuple[str, Path]]:
+def place(
+    names: Sequence[str], output: str | None, default: Callable[[str, Path | None], Path]
+) -> list[tuple[str, Path]]:
     """Each input with the path of its result: beside it, in the folder `output`, or at `output` itself.
 
     `output` is a folder if it is one, ends with a slash (it is then created), or there are several inputs. Raises

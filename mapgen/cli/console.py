@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import Any, TextIO
 
 from mapgen.errors import MapgenError, one_line
@@ -19,7 +20,9 @@ class Console:
 
     def result(self, path: object, record: dict[str, Any] | None = None) -> None:
         """A finished output: its path, or its record as one JSON object, one a line."""
-        self._out(json.dumps(record, ensure_ascii=False, default=str) if self.as_json and record is not None else str(path))
+        self._out(
+            json.dumps(record, ensure_ascii=False, default=str) if self.as_json and record is not None else str(path)
+        )
 
     def text(self, text: str) -> None:
         """Text that was asked for (a report, a list)."""
@@ -56,10 +59,8 @@ class Console:
 
     def _err(self, text: str) -> None:
         if sys.stderr is not None:
-            try:
+            with suppress(BrokenPipeError, UnicodeEncodeError):
                 print(text, file=sys.stderr, flush=True)
-            except (BrokenPipeError, UnicodeEncodeError):
-                pass
 
 
 console = Console()

@@ -13,7 +13,9 @@ from mapgen.settings import DEFAULT_MODEL
 
 def info(
     path: Annotated[str, typer.Argument(metavar="PATH", help="A scene, class map, layer or model.")],
-    model: Annotated[str, typer.Option("--model", metavar="NAME|FILE", help="The model a scene is compared with.")] = DEFAULT_MODEL,
+    model: Annotated[
+        str, typer.Option("--model", metavar="NAME|FILE", help="The model a scene is compared with.")
+    ] = DEFAULT_MODEL,
     json: Json = False,
 ) -> None:
     """Say what a file is, whether model and scene fit, and the next command to type."""

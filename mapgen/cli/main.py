@@ -68,7 +68,9 @@ def _usage(exc: Exception) -> int:
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
-    raise Interrupted("SIGTERM", "stopped", "the unfinished output was removed; run the same command again", exit_code=143)
+    raise Interrupted(
+        "SIGTERM", "stopped", "the unfinished output was removed; run the same command again", exit_code=143
+    )
 
 
 if __name__ == "__main__":

@@ -34,7 +34,8 @@ def list_models(json: Json = False) -> None:
 
 @models.command("show")
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A built-in model or a model file.")], json: Json = False
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A built-in model or a model file.")],
+    json: Json = False,
 ) -> None:
     """Show a model's card: what it knows, on what it was trained, how good it is, and the next command."""
     from mapgen.tools.models import card_lines, described

@@ -14,9 +14,13 @@ def _set_json(value: bool) -> bool:
     return value
 
 
-Output = Annotated[str | None, typer.Option("-o", "--output", metavar="PATH", help="The output, or a folder for several.")]
+Output = Annotated[
+    str | None, typer.Option("-o", "--output", metavar="PATH", help="The output, or a folder for several.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
-Json = Annotated[bool, typer.Option("--json", callback=_set_json, help="Print one JSON object per input, then a summary.")]
+Json = Annotated[
+    bool, typer.Option("--json", callback=_set_json, help="Print one JSON object per input, then a summary.")
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no notes.")]
 Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; -vv shows tracebacks.")]
 

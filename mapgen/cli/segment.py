@@ -18,24 +18,85 @@ if TYPE_CHECKING:
 
 
 def segment(
-    scenes: Annotated[list[str], typer.Argument(metavar="SCENE", help="Imagery: files or http(s) URLs; - reads names from stdin.")],
+    scenes: Annotated[
+        list[str], typer.Argument(metavar="SCENE", help="Imagery: files or http(s) URLs; - reads names from stdin.")
+    ],
     output: Output = None,
-    model: Annotated[str, typer.Option("--model", metavar="NAME|FILE", help="A built-in model or a model file.")] = DEFAULT_MODEL,
-    bands: Annotated[str | None, typer.Option("-b", "--bands", metavar="LIST", help="The scene's bands for the model's, as numbers or names: 4,3,2.")] = None,
-    nodata: Annotated[float | None, typer.Option("--nodata", metavar="VALUE", help="The value that means no data, instead of what the file says.")] = None,
-    scale: Annotated[str, typer.Option("--scale", metavar="none|dtype|LO,HI|pLO,pHI", help="Bring pixel values into the model's range: by their type, a range, or percentiles of the whole scene.")] = "none",
-    resolution: Annotated[str, typer.Option("--resolution", metavar="model|native|METRES", help="The ground resolution at which the network sees the scene.")] = "model",
-    window: Annotated[int | None, typer.Option("--window", metavar="PIXELS", help="Side of the windows the network sees.  [default: the model's]")] = None,
-    halo: Annotated[int | None, typer.Option("--halo", metavar="PIXELS", help="Margin of a window that only gives context.  [default: the model's]")] = None,
-    stitch: Annotated[str, typer.Option("--stitch", metavar="crop|blend", help="Take each pixel from the window that sees it best, or average the windows that see it.")] = "crop",
+    model: Annotated[
+        str, typer.Option("--model", metavar="NAME|FILE", help="A built-in model or a model file.")
+    ] = DEFAULT_MODEL,
+    bands: Annotated[
+        str | None,
+        typer.Option(
+            "-b", "--bands", metavar="LIST", help="The scene's bands for the model's, as numbers or names: 4,3,2."
+        ),
+    ] = None,
+    nodata: Annotated[
+        float | None,
+        typer.Option("--nodata", metavar="VALUE", help="The value that means no data, instead of what the file says."),
+    ] = None,
+    scale: Annotated[
+        str,
+        typer.Option(
+            "--scale",
+            metavar="none|dtype|LO,HI|pLO,pHI",
+            help="Bring values into the model's range: by their type, a range, or percentiles of the whole scene.",
+        ),
+    ] = "none",
+    resolution: Annotated[
+        str,
+        typer.Option(
+            "--resolution",
+            metavar="model|native|METRES",
+            help="The ground resolution at which the network sees the scene.",
+        ),
+    ] = "model",
+    window: Annotated[
+        int | None,
+        typer.Option(
+            "--window", metavar="PIXELS", help="Side of the windows the network sees.  [default: the model's]"
+        ),
+    ] = None,
+    halo: Annotated[
+        int | None,
+        typer.Option(
+            "--halo", metavar="PIXELS", help="Margin of a window that only gives context.  [default: the model's]"
+        ),
+    ] = None,
+    stitch: Annotated[
+        str,
+        typer.Option(
+            "--stitch",
+            metavar="crop|blend",
+            help="Take each pixel from the window that sees it best, or average the windows that see it.",
+        ),
+    ] = "crop",
     batch: Annotated[int, typer.Option("--batch", min=1, max=256, metavar="N", help="Windows that run together.")] = 1,
-    engine: Annotated[str, typer.Option("--engine", metavar="auto|torch|openvino", help="What runs the network.")] = "auto",
+    engine: Annotated[
+        str, typer.Option("--engine", metavar="auto|torch|openvino", help="What runs the network.")
+    ] = "auto",
     device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where it runs.")] = "auto",
-    aoi: Annotated[Path | None, typer.Option("--aoi", metavar="FILE", help="Only inside the polygons of this vector file (any CRS).")] = None,
-    bbox: Annotated[str | None, typer.Option("--bbox", metavar="L,B,R,T", help="Only inside this box, in the CRS of the scene.")] = None,
-    on_read_error: Annotated[str, typer.Option("--on-read-error", metavar="fail|nodata", help="A damaged block fails the scene, or becomes nodata (exit 3).")] = "fail",
-    creation_options: Annotated[list[str] | None, typer.Option("--co", metavar="KEY=VALUE", help="A creation option of GDAL's COG driver.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take (windows, memory, disk) and write nothing.")] = False,
+    aoi: Annotated[
+        Path | None,
+        typer.Option("--aoi", metavar="FILE", help="Only inside the polygons of this vector file (any CRS)."),
+    ] = None,
+    bbox: Annotated[
+        str | None, typer.Option("--bbox", metavar="L,B,R,T", help="Only inside this box, in the CRS of the scene.")
+    ] = None,
+    on_read_error: Annotated[
+        str,
+        typer.Option(
+            "--on-read-error",
+            metavar="fail|nodata",
+            help="A damaged block fails the scene, or becomes nodata (exit 3).",
+        ),
+    ] = "fail",
+    creation_options: Annotated[
+        list[str] | None, typer.Option("--co", metavar="KEY=VALUE", help="A creation option of GDAL's COG driver.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would take (windows, memory, disk) and write nothing.")
+    ] = False,
     overwrite: Overwrite = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -47,7 +108,8 @@ def segment(
     """
     set_verbosity(quiet, verbose)
     options = SegmentOptions(
-        model=model, bands=parse_bands(bands), nodata=nodata, scale=parse_scale(scale), resolution=parse_resolution(resolution),
+        model=model, bands=parse_bands(bands), nodata=nodata,
+        scale=parse_scale(scale), resolution=parse_resolution(resolution),
         window=window, halo=halo, stitch=choice("--stitch", stitch, STITCHES), batch=batch,
         engine=choice("--engine", engine, ENGINES), device=choice("--device", device, DEVICES),
         aoi=aoi, bbox=parse_bbox(bbox), on_read_error=choice("--on-read-error", on_read_error, ("fail", "nodata")),
@@ -67,7 +129,8 @@ def segment(
         result = run(source, target, bar)
         for warning in result.warnings:
             console.warning(source, warning)
-        console.note(f"{source}: {result.windows} windows ({result.skipped} empty) by {result.engine} on {result.device}, {result.seconds:.1f} s")
+        windows = f"{result.windows} windows ({result.skipped} empty)"
+        console.note(f"{source}: {windows} by {result.engine} on {result.device}, {result.seconds:.1f} s")
         return result.to_json()
 
     raise typer.Exit(run_batch(pairs, work))
@@ -130,7 +193,9 @@ def parse_bbox(text: str | None) -> tuple[float, float, float, float] | None:
     except ValueError:
         left = bottom = right = top = float("nan")
     if not (left < right and bottom < top):
-        raise UsageError("--bbox", f"{text!r} is not left,bottom,right,top", "such as --bbox 500000,2700000,501000,2701000")
+        raise UsageError(
+            "--bbox", f"{text!r} is not left,bottom,right,top", "such as --bbox 500000,2700000,501000,2701000"
+        )
     return left, bottom, right, top
 
 

@@ -39,6 +39,8 @@ class Normalized(torch.nn.Module):
     def __init__(self, net: torch.nn.Module, setup: Setup) -> None:
         super().__init__()
         self.net = net
+        self.mean: torch.Tensor
+        self.std: torch.Tensor
         norm = setup.normalization
         self.low, self.high = norm.low, norm.high
         self.register_buffer("mean", torch.tensor(norm.mean)[None, :, None, None])
@@ -61,10 +63,18 @@ def load_network(network: Network) -> torch.nn.Module:
     card = network.card
     net = build(card.architecture, card.encoder, len(card.bands), len(card.legend), **card.parameters)
     tensors = network.load()
-    problem = misfit({k: tuple(v.shape) for k, v in net.state_dict().items()}, {k: tuple(v.shape) for k, v in tensors.items()})
+    problem = misfit(
+        {k: tuple(v.shape) for k, v in net.state_dict().items()}, {k: tuple(v.shape) for k, v in tensors.items()}
+    )
     if problem:
-        raise ModelError(network.subject, f"its tensors do not fit {card.architecture} {card.encoder}: {problem}", "correct the card and save the model again")
-    net.load_state_dict({name: torch.from_numpy(value).to(net.state_dict()[name].dtype) for name, value in tensors.items()})
+        raise ModelError(
+            network.subject,
+            f"its tensors do not fit {card.architecture} {card.encoder}: {problem}",
+            "correct the card and save the model again",
+        )
+    net.load_state_dict(
+        {name: torch.from_numpy(value).to(net.state_dict()[name].dtype) for name, value in tensors.items()}
+    )
     return net.eval()
 
 
@@ -87,7 +97,9 @@ def cuda_available() -> bool:
 
 def _device(wanted: Device) -> str:
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device", "torch finds no CUDA device here", "use --device cpu, or install a driver and torch for CUDA")
+        raise UsageError(
+            "--device", "torch finds no CUDA device here", "use --device cpu, or install a driver and torch for CUDA"
+        )
     if wanted == "mps" and not torch.backends.mps.is_available():
         raise UsageError("--device", "torch finds no Apple GPU here", "use --device cpu")
     if wanted != "auto":

@@ -67,7 +67,9 @@ def _polygons(path: Path, grid: Grid) -> Any:
     try:
         frame = geopandas.read_file(path)
     except (DataSourceError, DataLayerError) as exc:
-        raise InputError(subject, f"cannot be read ({one_line(exc)[:120]})", "use GeoJSON, GPKG or another OGR format") from exc
+        raise InputError(
+            subject, f"cannot be read ({one_line(exc)[:120]})", "use GeoJSON, GPKG or another OGR format"
+        ) from exc
     if grid.crs is not None and frame.crs is not None:
         frame = frame.to_crs(grid.crs)
     shapes = shapely.make_valid(np.asarray(frame.geometry.dropna().array))

@@ -69,7 +69,7 @@ def _write_plain(
         dataset.update_tags(**tags)
         dataset.write_colormap(1, color_table(legend))
         for row, strip in strips:
-            sums.append((row, len(strip), zlib.crc32(np.ascontiguousarray(strip))))
+            sums.append((row, len(strip), zlib.crc32(np.ascontiguousarray(strip).data)))
             dataset.write(strip, 1, window=((row, row + len(strip)), (0, grid.width)))
     return sums
 
@@ -90,7 +90,9 @@ def verify_class_map(path: Path, grid: Grid, sums: Sequence[tuple[int, int, int]
     import rasterio
     from rasterio.errors import RasterioError, RasterioIOError
 
-    damaged = OutputError(final, "did not read back as written (a full or failing disk?)", "free some space and run again")
+    damaged = OutputError(
+        final, "did not read back as written (a full or failing disk?)", "free some space and run again"
+    )
     try:
         with rasterio.open(path, driver="GTiff") as dataset:
             if (dataset.height, dataset.width) != (grid.height, grid.width) or dataset.transform != grid.transform:
@@ -111,7 +113,9 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except CRSError as exc:
-        raise OutputError(path, f"its CRS cannot be stored ({one_line(exc)[:120]})", "reproject the scene first") from exc
+        raise OutputError(
+            path, f"its CRS cannot be stored ({one_line(exc)[:120]})", "reproject the scene first"
+        ) from exc
     except (RasterioIOError, RasterioError) as exc:
         full = free_bytes(path.parent) < MEBIBYTE
         remedy = "free some space or write elsewhere with -o" if full else "check the folder and the --co options"

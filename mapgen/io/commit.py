@@ -15,7 +15,11 @@ from mapgen.errors import OutputError
 SIDECARS = (".aux.xml", ".msk", ".ovr", ".ovr.msk")
 """What GDAL reads beside a raster: left over from an older file of the same name, they would describe the new one."""
 
-_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EFBIG: "the file is too large"}
+_FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file is too large",
+}
 
 
 def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:

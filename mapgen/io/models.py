@@ -55,7 +55,9 @@ def find_model(name: str) -> Model:
     builtin = BUILTIN_FOLDER / f"{name}.safetensors"
     if not builtin.is_file():
         known = ", ".join(m.stem for m in builtin_models()) or "none"
-        raise ModelError(one_line(name), f"no such model file or built-in model (there are: {known})", "see `mapgen models list`")
+        raise ModelError(
+            one_line(name), f"no such model file or built-in model (there are: {known})", "see `mapgen models list`"
+        )
     return open_model(builtin)
 
 

@@ -77,9 +77,7 @@ class Scene:
 
     @property
     def _scaled(self) -> bool:
-        return any(
-            self.dataset.scales[b - 1] not in (0, 1) or self.dataset.offsets[b - 1] != 0 for b in self.bands
-        )
+        return any(self.dataset.scales[b - 1] not in (0, 1) or self.dataset.offsets[b - 1] != 0 for b in self.bands)
 
     @property
     def band_names(self) -> list[str]:
@@ -90,8 +88,11 @@ class Scene:
     @property
     def has_validity(self) -> bool:
         """Whether anything in the file says where it has no data."""
-        return self.nodata is not None or self.alpha is not None or self._mask_band or any(
-            v is not None for v in self.dataset.nodatavals
+        return (
+            self.nodata is not None
+            or self.alpha is not None
+            or self._mask_band
+            or any(v is not None for v in self.dataset.nodatavals)
         )
 
     @property
@@ -266,7 +267,9 @@ def open_scene(name: str | Path, *, any_kind: bool = False) -> Scene:
             dataset = rasterio.open(target, driver=driver)
         except _gdal_errors() as exc:
             if url:
-                raise NetworkError(subject, "could not be opened over the network", "check the address, try again later") from exc
+                raise NetworkError(
+                    subject, "could not be opened over the network", "check the address, try again later"
+                ) from exc
             raise InputError(subject, f"cannot be read ({_gdal_reason(exc)})", "get the file again") from exc
         try:
             _check_size(subject, dataset)
@@ -301,14 +304,16 @@ def _check_size(subject: str, dataset: Any) -> None:
     """Raise `ResourceError` before the first read of what could not be read within bounds."""
     if max(dataset.height, dataset.width) > SIDE_LIMIT:
         size = f"{dataset.width} × {dataset.height} pixels"
-        raise ResourceError(subject, f"claims {size}, the limit is {SIDE_LIMIT} a side", "cut it with gdal_translate -srcwin")
+        raise ResourceError(
+            subject, f"claims {size}, the limit is {SIDE_LIMIT} a side", "cut it with gdal_translate -srcwin"
+        )
     height, width = dataset.block_shapes[0]
     planes = dataset.count if str(dataset.interleaving).lower().endswith("pixel") else 1
     block = height * width * planes * np.dtype(dataset.dtypes[0]).itemsize
     if block > BLOCK_LIMIT:
         raise ResourceError(
             subject,
-            f"one block of {width} × {height} pixels takes {block // MEBIBYTE} MiB, the limit is {BLOCK_LIMIT // MEBIBYTE}",
+            f"one block ({width} × {height}) takes {block // MEBIBYTE} MiB, the limit is {BLOCK_LIMIT // MEBIBYTE}",
             "rewrite it with gdal_translate -co TILED=YES",
         )
 
@@ -349,7 +354,9 @@ def _settle_alpha(scene: Scene, band: int) -> None:
 
 def _place_warnings(scene: Scene) -> None:
     if scene.dataset.transform.is_identity and scene.dataset.gcps[0]:
-        scene.warnings.append("has ground control points only; the map stays in pixel space: warp it first with gdalwarp")
+        scene.warnings.append(
+            "has ground control points only; the map stays in pixel space: warp it first with gdalwarp"
+        )
     elif scene.dataset.transform.is_identity and scene.grid.crs is None:
         scene.warnings.append("has no georeferencing; the map stays in pixel space")
     elif scene.grid.crs is None:
@@ -373,9 +380,13 @@ def choose_bands(scene: Scene, wanted: Sequence[str], given: Sequence[str] | Non
     if len(plain) == len(wanted):
         return tuple(plain)
     if len(plain) > len(wanted):
-        example = ",".join(str(i) for i in (range(len(wanted), 0, -1) if len(plain) < 5 else range(len(wanted) + 1, 1, -1)))
+        example = ",".join(
+            str(i) for i in (range(len(wanted), 0, -1) if len(plain) < 5 else range(len(wanted) + 1, 1, -1))
+        )
         raise InputError(scene.name, f"{wants}, file has {len(plain)}", f"say which, such as --bands {example}")
-    raise InputError(scene.name, f"{wants}, file has {len(plain)}", "use a model for these bands (`mapgen models list`)")
+    raise InputError(
+        scene.name, f"{wants}, file has {len(plain)}", "use a model for these bands (`mapgen models list`)"
+    )
 
 
 def _band(scene: Scene, text: str, names: list[str]) -> int:
@@ -385,7 +396,9 @@ def _band(scene: Scene, text: str, names: list[str]) -> int:
     if names.count(text.casefold()) == 1:
         return names.index(text.casefold()) + 1
     has = ", ".join(f"{i} {one_line(n)}" for i, n in enumerate(names, 1))
-    raise InputError(scene.name, f"has no band {one_line(text)!r}; it has {has[:200]}", "use a number or name of these in --bands")
+    raise InputError(
+        scene.name, f"has no band {one_line(text)!r}; it has {has[:200]}", "use a number or name of these in --bands"
+    )
 
 
 def with_bands(

@@ -104,7 +104,9 @@ def vet_vrt(path: Path) -> None:
     found = _VRT_FORBIDDEN.search(text)
     if found:
         what = one_line(found.group().decode(errors="replace"))
-        raise InputError(subject, f"this VRT uses {what!r}", "mapgen reads VRTs of local files only; gdal_translate it to a GeoTIFF")
+        raise InputError(
+            subject, f"this VRT uses {what!r}", "mapgen reads VRTs of local files only; gdal_translate it to a GeoTIFF"
+        )
     for attributes, name in _VRT_SOURCE.findall(text):
         source = Path(os.fsdecode(name.replace(b"&amp;", b"&")))
         source = path.parent / source if b'relativeToVRT="1"' in attributes or not source.is_absolute() else source

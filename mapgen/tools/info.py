@@ -23,7 +23,7 @@ LAYERS = (".geojson", ".json", ".geojsonl", ".gpkg", ".fgb", ".shp", ".parquet")
 
 
 def describe(name: str, model: str) -> dict[str, Any]:
-    """What the file is, as plain values: `kind` is scene, class map, layer or model. Raises `InputError`, `ModelError`."""
+    """What the file is, as plain values; `kind` is scene, class map, layer or model.."""
     path = Path(name)
     if path.suffix == ".safetensors":
         return describe_model(open_model(path))
@@ -68,7 +68,9 @@ def _nodata(scene: Scene) -> str:
 def _scene(scene: Scene, name: str, model_name: str) -> dict[str, Any]:
     model = find_model(model_name)
     record = {"kind": "scene", **_raster(scene), "model": model.card.name}
-    flag = "" if model.path.stem == model_name and not Path(model_name).exists() else f" --model {shlex.quote(model_name)}"
+    flag = (
+        "" if model.path.stem == model_name and not Path(model_name).exists() else f" --model {shlex.quote(model_name)}"
+    )
     try:
         plan = foretell(plan_job(scene, model, SegmentOptions(model=model_name)))
     except MapgenError as exc:

@@ -148,7 +148,9 @@ class Segmenter:
         dtype = np.dtype(np.float32) if job.resampled else job.scene.patch_dtype
         key = (job.normalization, dtype.name)
         if key not in self._engines:
-            network = Network(self.model.card, self.model.sha256, lambda: read_tensors(self.model), str(self.model.path))
+            network = Network(
+                self.model.card, self.model.sha256, lambda: read_tensors(self.model), str(self.model.path)
+            )
             setup = Setup(job.normalization, dtype, cache_folder("graphs"))
             self._engines = {key: open_engine(network, setup, self.options.engine, self.options.device)}
         return self._engines[key]
@@ -208,11 +210,12 @@ def _model_grid(scene: Scene, card: ModelCard, options: SegmentOptions) -> Grid:
     native = scene.grid.resolution_m
     if all(abs(r / wanted - 1) <= TOLERANCE for r in native):
         return scene.grid
-    if max(native) / wanted > MAX_REFINEMENT:
+    factor = max(native) / wanted
+    if factor > MAX_REFINEMENT:
+        problem = f"its pixels measure {max(native):.3g} m and would be refined {factor:.1f} times to {wanted:.3g} m"
         raise InputError(
             scene.name,
-            f"its pixels measure {max(native):.3g} m and would be refined {max(native) / wanted:.1f} times to {wanted:.3g} m, "
-            f"the limit is {MAX_REFINEMENT:g}",
+            f"{problem}, the limit is {MAX_REFINEMENT:g}",
             "use --resolution native or METRES instead of --resolution model, or a model for this resolution",
         )
     return scene.grid.at(wanted)
@@ -291,7 +294,9 @@ class _Count:
             notes.append("has no valid pixel; its map is all nodata")
         if job.scene.damaged:
             row, col = job.scene.damaged[0]
-            notes.append(f"{len(job.scene.damaged)} damaged blocks were taken as nodata, the first at row {row}, column {col}")
+            notes.append(
+                f"{len(job.scene.damaged)} damaged blocks were taken as nodata, the first at row {row}, column {col}"
+            )
         return Result(
             source=public_name(job.scene.name), output=output, engine=engine.name, device=engine.device,
             windows=self.windows, skipped=self.skipped, seconds=round(seconds, 3),
