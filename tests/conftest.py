@@ -1,0 +1,62 @@
+"""Fixtures: a model file, an engine that is no network, and the command line run in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from factory import Engines, Run, contents, make_model
+
+
+@pytest.fixture
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file outside `tmp_path`, so that tests can compare all that lies there."""
+    return make_model(tmp_path_factory.mktemp("model") / "fake.safetensors")
+
+
+@pytest.fixture
+def engines(monkeypatch: pytest.MonkeyPatch) -> Engines:
+    """Runs in this process use a `FakeEngine`; set `engines.rule` to choose what it does."""
+    fakes = Engines()
+    monkeypatch.setattr("mapgen.tools.segment.open_engine", fakes.open)
+    return fakes
+
+
+@pytest.fixture
+def mapgen(capfd: pytest.CaptureFixture[str]) -> Callable[..., Run]:
+    """`mapgen("segment", path, …)`: the command line in this process; what GDAL itself prints counts as stderr too."""
+    from mapgen.cli.main import run
+
+    def call(*arguments: object) -> Run:
+        capfd.readouterr()
+        code = run([str(a) for a in arguments])
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err, err
+        return Run(code, out, err)
+
+    return call
+
+
+@pytest.fixture
+def segment(mapgen: Callable[..., Run], model: Path, engines: Engines) -> Callable[..., Run]:
+    """`segment(path, …)`: `mapgen segment --model` with the fake model and engine."""
+    return lambda *arguments: mapgen("segment", "--model", model, *arguments)
+
+
+@pytest.fixture
+def refuses(segment: Callable[..., Run], tmp_path: Path) -> Callable[..., Run]:
+    """`refuses(code, words, arguments…)`: segment ends with this exit code, one error line that holds all `words`
+    (the file, the cause, the remedy), nothing on stdout, and everything in `tmp_path` as it was."""
+
+    def check(code: int, words: tuple[str, ...], *arguments: object, run: Callable[..., Run] = segment) -> Run:
+        before = contents(tmp_path)
+        result = run(*arguments)
+        assert (result.code, len(result.errors)) == (code, 1), result
+        missing = [word for word in words if word not in result.errors[0]]
+        assert not missing, f"{missing} not in {result.errors[0]!r}"
+        assert result.out == ""
+        assert contents(tmp_path) == before
+        return result
+
+    return check
