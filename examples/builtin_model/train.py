@@ -69,6 +69,13 @@ def record(log: Path, progress: Progress, note: str) -> None:
         writer.writerow(row)
 
 
+def trim(log: Path, step: int) -> None:
+    """Forget the logged steps from `step` on: a run that goes on from its checkpoint does them again."""
+    if log.exists():
+        head, *rows = log.read_text().splitlines(keepends=True)
+        log.write_text(head + "".join(r for r in rows if int(r.split(",")[0]) < step))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
@@ -93,6 +100,7 @@ def main() -> None:
     checkpoint, log = args.run / "checkpoint.pt", args.run / "log.csv"
     if checkpoint.exists():
         resume(state, recipe, checkpoint)
+    trim(log, state.step)
     if args.steps and args.steps != state.pace.end:
         state.pace = state.pace.until(state.step, args.steps)
     print("from step", state.step, "pace", state.pace.knots, flush=True)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from mapgen.learn.losses import IGNORE
-from mapgen.learn.measure import _spans, confusion, measure, predict, scores
+from mapgen.learn.measure import _spans, block_counts, confusion, intervals, measure, predict, scores
 from mapgen.learn.samples import Piece
 
 
@@ -43,6 +43,27 @@ def test_scores_are_those_of_sets_of_pixels():
     assert np.isnan(found["iou"][3])
     assert found["miou"] == pytest.approx(np.mean(found["iou"][:3]))
     assert found["accuracy"] == pytest.approx((truth == predicted)[drawn].mean())
+
+
+def test_blocks_cover_the_ground_once_and_skip_what_is_not_drawn():
+    truth, predicted = pair()
+    truth[:16, :16] = IGNORE
+    blocks = block_counts(truth, predicted, 4, 16)
+    assert blocks.shape == (2 * 3 - 1, 4, 4)
+    np.testing.assert_array_equal(blocks.sum(0), confusion(truth, predicted, 4))
+    assert block_counts(np.full((5, 5), IGNORE, np.uint8), np.zeros((5, 5), np.uint8), 4, 2).shape == (0, 4, 4)
+
+
+def test_intervals_hold_the_score_and_vanish_where_blocks_are_alike():
+    truth, predicted = pair(size=(64, 64))
+    blocks = block_counts(truth, predicted, 4, 16)
+    whole, found = scores(blocks.sum(0)), intervals(blocks, draws=200)
+    assert found["miou"].shape == (2,)
+    assert found["iou"].shape == (4, 2)
+    assert found["miou"][0] < whole["miou"] < found["miou"][1]
+    assert (found["iou"][:, 0] < np.array(whole["iou"])).all()
+    alike = intervals(np.stack([blocks[0]] * 5), draws=20)
+    np.testing.assert_allclose(alike["miou"], scores(blocks[0])["miou"])
 
 
 @pytest.mark.parametrize("length", [1, 31, 96, 97, 128, 129, 1000])
