@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mapgen.errors import InputError, MapgenError, one_line
 from mapgen.io.gdal import environment
+from mapgen.io.layers import layer_facts
 from mapgen.io.models import find_model, open_model
 from mapgen.io.scene import Scene, open_scene
 from mapgen.io.vet import is_url, public_name
@@ -108,27 +108,11 @@ def _loaded(text: str | None, default: Any) -> Any:
 
 
 def _layer(path: Path) -> dict[str, Any]:
-    import pyogrio
-    from pyogrio.errors import DataLayerError, DataSourceError
-
-    if not path.is_file():
-        raise InputError(one_line(path), "no such file", "check the path")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            facts = pyogrio.read_info(path)
-    except (DataSourceError, DataLayerError) as exc:
-        raise InputError(one_line(path), f"is no layer ({one_line(exc)[:120]})", "get the file again") from exc
-    bounds = facts.get("total_bounds")
+    facts = layer_facts(path)
     return {
         "kind": "layer",
         "file": str(path),
-        "format": facts["driver"],
-        "geometry": facts["geometry_type"],
-        "features": facts["features"],
-        "fields": list(facts["fields"]),
-        "crs": facts["crs"],
-        "bounds": None if bounds is None else [float(b) for b in bounds],
+        **facts,
         "next": "open it in QGIS, or `mapgen info` its class map",
     }
 
