@@ -7,6 +7,8 @@ import math
 import numpy as np
 
 from mapgen.compiled import kernel
+from mapgen.grid import Grid
+from mapgen.ground import LONLAT, projected
 from mapgen.lines import Floats, Lines
 from mapgen.regions import Ints, Longs
 
@@ -32,6 +34,18 @@ def measured(lines: Lines, ellipsoid: tuple[float, float] = WGS84) -> tuple[Floa
 def around(offsets: Longs, darts: Ints, values: Floats, signed: bool) -> Floats:
     """The sum of the values of the lines along the darts of each ring; a reversed line counts negatively if `signed`."""
     return _around(offsets, darts, values, signed)  # type: ignore[no-any-return]
+
+
+def pixel_areas(grid: Grid) -> Floats:
+    """True area in m² of a pixel in each row of the grid, (H,), taken at the middle column."""
+    assert grid.crs is not None
+    y = np.arange(grid.height + 1, dtype=np.float64)
+    x = np.full_like(y, grid.width / 2)
+    # Each pixel as a closed line around it.
+    corners = np.stack((x[:-1] - 0.5, x[:-1] - 0.5, x[:-1] + 0.5, x[:-1] + 0.5, x[:-1] - 0.5), axis=1).ravel()
+    rows = np.stack((y[:-1], y[1:], y[1:], y[:-1], y[:-1]), axis=1).ravel()
+    boxes = Lines(5 * np.arange(grid.height + 1), corners, rows)
+    return np.abs(measured(projected(boxes, grid.transform, grid.crs, LONLAT))[0])
 
 
 def sphere_area(ellipsoid: tuple[float, float] = WGS84) -> float:

@@ -43,13 +43,13 @@ def wkb(layer: Layer, first: int, last: int) -> tuple[Longs, Bytes]:
     return offsets, out
 
 
-def coordinate_digits(degrees: float) -> int:
-    """Decimals for degrees on a grid with pixels of this many degrees: 7, more where a tenth of a pixel needs it."""
-    return max(7, math.ceil(-math.log10(degrees / 10) - 1e-9))
+def coordinate_digits(degrees: float, floor: int = 7) -> int:
+    """Decimals for degrees on a grid with pixels of this many degrees: a tenth of a pixel, but at least `floor`."""
+    return max(floor, math.ceil(-math.log10(degrees / 10) - 1e-9))
 
 
 def _head(class_id: int, name: str) -> bytes:
-    properties = json.dumps({"class_id": class_id, "class_name": name}, ensure_ascii=False)
+    properties = json.dumps({"class_id": class_id, "class_name": name}, ensure_ascii=False, separators=(",", ":"))
     return ('{"type":"Feature","properties":' + properties[:-1]).encode("utf-8", "replace")
 
 

@@ -104,6 +104,18 @@ class Size:
         return f"{self.value:g}{self.unit}"
 
 
+def parse_size(flag: str, text: str | None) -> Size | None:
+    """`8`, `8px`, `1.5m` or `20m2` as a size; a bare number is in pixels."""
+    if text is None:
+        return None
+    number = text.strip()
+    unit = next((u for u in ("m2", "px", "m") if number.endswith(u)), "")
+    try:
+        return Size(float(number.removesuffix(unit)), unit or "px")  # type: ignore[arg-type]
+    except ValueError:
+        raise UsageError(flag, f"{text!r} is not a size", f"such as {flag} 8px") from None
+
+
 @dataclass(frozen=True, slots=True)
 class VectorizeOptions:
     """What `vectorize` may be told. Areas are `px` or `m2`, the tolerance of `simplify` is `px` or `m`."""

@@ -6,8 +6,8 @@ import numpy as np
 
 from mapgen.arcs import Arcs
 from mapgen.compiled import kernel
-from mapgen.lines import Lines, kept_lines
-from mapgen.simplify import Bools
+from mapgen.lines import Floats, Lines, kept_lines
+from mapgen.simplify import Bools, first_at
 
 
 def smoothed(arcs: Arcs, keep: Bools, rounds: int) -> Lines:
@@ -18,26 +18,87 @@ def smoothed(arcs: Arcs, keep: Bools, rounds: int) -> Lines:
     of them holds a foreign vertex no two overlap, so the borders stay apart and the polygons valid.
     """
     lines = kept_lines(arcs, keep)
-    table = (arcs.at.lines, arcs.at.x, arcs.at.place, keep)
     nodes = arcs.nodes[keep]
-    pinned = np.ones(len(lines.x), np.bool_)
-    _pin(table, nodes, lines.offsets, lines.x, lines.y, pinned)
+    loops = arcs.at.place[arcs.nodes[arcs.offsets[:-1]]] >= 0
+    cut = np.zeros(len(lines.x), np.bool_)
+    _cuttable((arcs.at.lines, arcs.at.x, arcs.at.place, keep), nodes, lines.offsets, lines.x, lines.y, loops, cut)
+    weights = corner_weights(rounds)
+    offsets = _cut_offsets(lines.offsets, cut, len(weights))
+    x, y = np.empty(offsets[-1]), np.empty(offsets[-1])
+    _cut(lines.offsets, lines.x, lines.y, cut, loops, weights, offsets, x, y)
+    return Lines(offsets, x, y)
+
+
+def corner_weights(rounds: int) -> Floats:
+    """What a corner becomes after that many rounds: points as weights (n, 3) of edge middle, corner, next edge middle.
+
+    Cutting each edge at its quarters means, for the half edges of one corner, cutting them at their middles, and the
+    edges in between at their quarters; so every corner can be cut by itself.
+    """
+    points = np.eye(3)
     for _ in range(rounds):
-        closed = arcs.nodes[arcs.offsets[:-1]] == arcs.nodes[arcs.offsets[1:] - 1]
-        offsets = _cut_offsets(lines.offsets, pinned, closed)
-        x, y, pins = np.empty(offsets[-1]), np.empty(offsets[-1]), np.zeros(offsets[-1], np.bool_)
-        _cut(lines.offsets, lines.x, lines.y, pinned, offsets, x, y, pins)
-        lines, pinned = Lines(offsets, x, y), pins
-    return lines
+        before, after = points[:-1], points[1:]
+        near = np.full((len(before), 1), 0.25)
+        far = near.copy()
+        near[0], far[-1] = 0.5, 0.5
+        # An edge next to a middle is cut once, at half its length; an inner one twice, at its quarters.
+        first, second = before + near * (after - before), after + far * (before - after)
+        cuts = np.stack((first, second), axis=1).reshape(-1, 3)
+        points = np.concatenate((points[:1], np.delete(cuts, [1, len(cuts) - 2], axis=0), points[-1:]))
+    return points[1:-1]
 
 
 @kernel
-def _corners(offsets, x, y, i, k):  # type: ignore[no-untyped-def]
-    """The vertices before and after vertex k of line i, across the seam of a closed line."""
+def _neighbours(offsets, x, y, i, k):  # type: ignore[no-untyped-def]
+    """Vertex k of line i with the vertices before and after it, across the seam of a closed line."""
     last = offsets[i + 1] - 1
     before = k - 1 if k > offsets[i] else last - 1
     after = k + 1 if k < last else offsets[i] + 1
-    return x[before], y[before], x[after], y[after]
+    return x[before], y[before], x[k], y[k], x[after], y[after]
+
+
+@kernel
+def _cuttable(table, nodes, offsets, x, y, loops, cut):  # type: ignore[no-untyped-def]
+    for i in range(len(offsets) - 1):
+        first = offsets[i] if loops[i] else offsets[i] + 1
+        for k in range(first, offsets[i + 1] - 1):
+            cut[k] = _has_room(table, nodes[k], _neighbours(offsets, x, y, i, k))
+
+
+@kernel
+def _has_room(table, corner, points):  # type: ignore[no-untyped-def]
+    """Whether the triangle at the corner, widened by the clearance, holds no other kept node."""
+    lines, x, place, keep = table
+    bx, by = points[2], points[3]
+    ax, ay = (points[0] + bx) / 2, (points[1] + by) / 2
+    cx, cy = (points[4] + bx) / 2, (points[5] + by) / 2
+    margin = 0.25
+    first = max(0, int(np.ceil(min(ay, by, cy) - margin)))
+    last = min(len(lines) - 2, int(np.floor(max(ay, by, cy) + margin)))
+    for line in range(first, last + 1):
+        left, right = _extent(ax, ay, bx, by, cx, cy, line - margin, line + margin)
+        n = first_at(x, lines[line], lines[line + 1], left - margin)
+        while n < lines[line + 1] and x[n] <= right + margin:
+            kept = place[n] < 0 or keep[place[n]]
+            if kept and n != corner and _near_triangle(float(x[n]), float(line), ax, ay, bx, by, cx, cy, margin):
+                return False
+            n += 1
+    return True
+
+
+@kernel
+def _extent(ax, ay, bx, by, cx, cy, low, high):  # type: ignore[no-untyped-def]
+    """The least and the greatest x of a triangle between two heights; empty (inf, -inf) if it has no part there."""
+    left, right = np.inf, -np.inf
+    for px, py, qx, qy in ((ax, ay, bx, by), (bx, by, cx, cy), (cx, cy, ax, ay)):
+        if py > qy:
+            px, py, qx, qy = qx, qy, px, py
+        if qy < low or py > high:
+            continue
+        slope = (qx - px) / (qy - py) if qy > py else 0.0
+        for x in (px + max(0.0, low - py) * slope, qx - max(0.0, qy - high) * slope):
+            left, right = min(left, x), max(right, x)
+    return left, right
 
 
 @kernel
@@ -60,3 +121,34 @@ def _near_triangle(px, py, ax, ay, bx, by, cx, cy, margin):  # type: ignore[no-u
         or _to_segment(px, py, bx, by, cx, cy) <= margin
         or _to_segment(px, py, cx, cy, ax, ay) <= margin
     )
+
+
+@kernel
+def _cut_offsets(offsets, cut, points):  # type: ignore[no-untyped-def]
+    out = np.zeros(len(offsets), np.int64)
+    for i in range(len(offsets) - 1):
+        n = 1
+        for k in range(offsets[i], offsets[i + 1] - 1):
+            n += points if cut[k] else 1
+        out[i + 1] = out[i] + n
+    return out
+
+
+@kernel
+def _cut(offsets, x, y, cut, loops, weights, target, out_x, out_y):  # type: ignore[no-untyped-def]
+    for i in range(len(offsets) - 1):
+        n = target[i]
+        for k in range(offsets[i], offsets[i + 1] - 1):
+            if not cut[k]:
+                out_x[n], out_y[n] = x[k], y[k]
+                n += 1
+                continue
+            px, py, bx, by, qx, qy = _neighbours(offsets, x, y, i, k)
+            for w in range(len(weights)):
+                u, v, t = weights[w, 0] / 2, weights[w, 1] + (weights[w, 0] + weights[w, 2]) / 2, weights[w, 2] / 2
+                out_x[n], out_y[n] = u * px + v * bx + t * qx, u * py + v * by + t * qy
+                n += 1
+        last = offsets[i + 1] - 1
+        out_x[n], out_y[n] = x[last], y[last]
+        if loops[i]:
+            out_x[n], out_y[n] = out_x[target[i]], out_y[target[i]]

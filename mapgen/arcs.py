@@ -1,0 +1,307 @@
+"""Arcs: the borders between regions, each once, between the points where three or more regions meet.
+
+Vertices are lattice points: corners of pixels, x along the columns 0…W and y down the rows 0…H. Borders ("cracks") run
+along the lattice lines between two pixels of different regions. A *node* is a lattice point where cracks bend, branch
+or end at a corner of the raster; nodes are kept line by line, so the next node along a line is the next in memory and
+only the links up and down are stored. A *fixed* node is where three or four cracks meet, or a corner of the raster;
+the path between two fixed nodes is an arc, and so is a closed border that has none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapgen.compiled import kernel
+from mapgen.regions import Ints, Longs, Regions
+
+EAST, SOUTH, WEST, NORTH = 0, 1, 2, 3
+"""Headings; turning right adds one, the reverse is two away. The crack that leaves a node with heading h is bit h."""
+
+FIXED = 16
+SEEN = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """The nodes, line by line: those with y are `lines[y]:lines[y + 1]`, by increasing x.
+
+    `flags` has a bit for each crack that leaves the node, and FIXED. `place` is the position of a free node in
+    `Arcs.nodes`, or -1 - i for the i-th fixed node.
+    """
+
+    lines: Longs
+    x: Ints
+    y: Ints
+    flags: NDArray[np.uint8]
+    place: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Arcs:
+    """Every border once: arc i runs through `nodes[offsets[i]:offsets[i + 1]]`, with `left[i]` and `right[i]` beside it.
+
+    Left and right as one sees them on the raster with row 0 at the top. A closed arc repeats its first node. *Dart*
+    2·i is arc i as it runs, dart 2·i + 1 the reverse. `following[d]` is the dart with which the ring of the region on
+    the left of d goes on.
+    """
+
+    at: Nodes
+    offsets: Longs
+    nodes: Ints
+    left: Ints
+    right: Ints
+    following: Ints
+    twin: NDArray[np.bool_]
+    """Whether another arc joins the same two nodes, so that not both may become the straight line between them."""
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+
+def find_arcs(regions: Regions) -> Arcs:
+    """The arcs of the regions: a planar map whose faces are the regions and the outside.
+
+    Law: the signed lattice areas of the darts around a region sum to its number of pixels.
+    """
+    nodes, up, down, corners = _find_nodes(regions)
+    fixed = corners.shape[0]
+    ends = _bits(nodes.flags, True)
+    free = len(nodes.x) - fixed
+    loops = free // 4 + 1
+    offsets = np.empty(ends // 2 + loops + 1, np.int64)
+    path = np.empty(free + ends + loops, np.int32)
+    left, right = np.empty(len(offsets), np.int32), np.empty(len(offsets), np.int32)
+    leaving = np.full((fixed, 4), -1, np.int32)
+    arriving = np.empty(2 * len(offsets), np.int64)
+    table = (nodes.x, nodes.y, nodes.flags, nodes.place, up, down)
+    count = _trace_between(table, corners, leaving, arriving, offsets, path, left, right)
+    runs = (regions.offsets, regions.starts, regions.labels)
+    total = _trace_loops(table, runs, count, offsets, path, left, right)
+    following = _follow(total, count, leaving, arriving, corners)
+    offsets, left, right = offsets[: total + 1].copy(), left[:total].copy(), right[:total].copy()
+    twin = _twins(total, count, leaving, arriving)
+    return Arcs(nodes, offsets, path[: offsets[-1]], left, right, following, twin)
+
+
+def _find_nodes(regions: Regions) -> tuple[Nodes, Ints, Ints, Ints]:
+    runs = (regions.offsets, regions.starts, regions.labels, regions.height, regions.width)
+    none, byte = np.empty(0, np.int32), np.empty(0, np.uint8)
+    lines = np.zeros(regions.height + 2, np.int64)
+    _, fixed = _sweep(runs, False, lines, none, none, byte, none, none, none, np.empty((0, 4), np.int32))
+    size = int(lines[-1])
+    x, y, place, up, down = (np.empty(size, np.int32) for _ in range(5))
+    flags = np.empty(size, np.uint8)
+    corners = np.empty((fixed, 4), np.int32)
+    _sweep(runs, True, lines, x, y, flags, place, up, down, corners)
+    return Nodes(lines, x, y, flags, place), up, down, corners
+
+
+@kernel
+def _sweep(runs, fill, lines, x, y, flags, place, up, down, corners):  # type: ignore[no-untyped-def]
+    """Go along every lattice line and note the nodes on it; without `fill` only count them.
+
+    `corners[i]` are the regions north-west, north-east, south-west and south-east of the i-th fixed node. `top` and
+    `bottom` hold, for each border in the row above and below the line, the node at its upper end.
+    """
+    offsets, starts, labels, height, width = runs
+    top = np.zeros(width + 1, np.int32)
+    bottom = np.zeros(width + 1, np.int32)
+    n = 0
+    fixed = 0
+    for line in range(height + 1):
+        a, a_end = (offsets[line - 1], offsets[line]) if line > 0 else (0, 0)
+        b, b_end = (offsets[line], offsets[line + 1]) if line < height else (0, 0)
+        a_first, b_first = a, b
+        nw, sw = 0, 0
+        while True:
+            column = width
+            if a < a_end:
+                column = starts[a]
+            if b < b_end and starts[b] < column:
+                column = starts[b]
+            ia, ib = a - a_first, b - b_first
+            ne, se = nw, sw
+            if column == width:
+                ne, se = 0, 0
+            if a < a_end and starts[a] == column:
+                ne = labels[a]
+                a += 1
+            if b < b_end and starts[b] == column:
+                se = labels[b]
+                b += 1
+            bits = (ne != se) | (sw != se) << 1 | (nw != sw) << 2 | (nw != ne) << 3
+            corner = (column == 0 or column == width) and (line == 0 or line == height)
+            if bits != 0 and ((bits != 5 and bits != 10) or corner):
+                three = bits == 15 or bits == 7 or bits == 11 or bits == 13 or bits == 14 or corner
+                if fill:
+                    x[n] = column
+                    y[n] = line
+                    flags[n] = bits | 16 if three else bits
+                    place[n] = -1
+                    if bits & 8:
+                        up[n] = top[ia]
+                        down[top[ia]] = n
+                    bottom[ib] = n
+                    if three:
+                        place[n] = -1 - fixed
+                        corners[fixed, 0], corners[fixed, 1] = nw, ne
+                        corners[fixed, 2], corners[fixed, 3] = sw, se
+                n += 1
+                fixed += three
+            elif bits == 10:
+                bottom[ib] = top[ia]
+            nw, sw = ne, se
+            if column == width:
+                break
+        top, bottom = bottom, top
+        lines[line + 1] = n
+    return n, fixed
+
+
+@kernel
+def _bits(flags, fixed):  # type: ignore[no-untyped-def]
+    """How many cracks leave the fixed nodes, in all."""
+    total = 0
+    for f in flags:
+        if f & 16:
+            total += (f & 1) + (f >> 1 & 1) + (f >> 2 & 1) + (f >> 3 & 1)
+    return total
+
+
+@kernel
+def _step(table, node, heading):  # type: ignore[no-untyped-def]
+    """The node at the other end of the crack that leaves `node` with this heading."""
+    if heading == 0:
+        return node + 1
+    if heading == 1:
+        return table[5][node]
+    if heading == 2:
+        return node - 1
+    return table[4][node]
+
+
+@kernel
+def _turn(bits, heading):  # type: ignore[no-untyped-def]
+    """The heading that leaves a free node, which has two cracks, when one arrives with `heading`."""
+    rest = bits & 15 & ~(1 << ((heading + 2) & 3))
+    return 0 if rest == 1 else 1 if rest == 2 else 2 if rest == 4 else 3
+
+
+@kernel
+def _walk(table, node, heading, position, path):  # type: ignore[no-untyped-def]
+    """Write the nodes from `node` on until a fixed or seen one. Returns position, that node and the heading there."""
+    _, _, flags, place, _, _ = table
+    path[position] = node
+    position += 1
+    while True:
+        node = _step(table, node, heading)
+        path[position] = node
+        if flags[node] & 48:
+            return position + 1, node, heading
+        flags[node] |= 32
+        place[node] = position
+        position += 1
+        heading = _turn(flags[node], heading)
+
+
+@kernel
+def _trace_between(table, corners, leaving, arriving, offsets, path, left, right):  # type: ignore[no-untyped-def]
+    """The arcs between fixed nodes, in the order of the node and the heading that they are first met from."""
+    x, _, flags, place, _, _ = table
+    count = 0
+    position = 0
+    offsets[0] = 0
+    for node in range(len(x)):
+        if not flags[node] & 16:
+            continue
+        i = -1 - place[node]
+        for heading in range(4):
+            if not flags[node] >> heading & 1 or leaving[i, heading] >= 0:
+                continue
+            nw, ne, sw, se = corners[i, 0], corners[i, 1], corners[i, 2], corners[i, 3]
+            left[count] = ne if heading == 0 else se if heading == 1 else sw if heading == 2 else nw
+            right[count] = se if heading == 0 else sw if heading == 1 else nw if heading == 2 else ne
+            position, end, last = _walk(table, node, heading, position, path)
+            j = -1 - place[end]
+            leaving[i, heading] = 2 * count
+            leaving[j, (last + 2) & 3] = 2 * count + 1
+            arriving[2 * count] = 4 * j + last
+            arriving[2 * count + 1] = 4 * i + ((heading + 2) & 3)
+            count += 1
+            offsets[count] = position
+    return count
+
+
+@kernel
+def _label_at(runs, row, column):  # type: ignore[no-untyped-def]
+    offsets, starts, labels = runs
+    low, high = offsets[row], offsets[row + 1]
+    while high - low > 1:
+        middle = (low + high) // 2
+        if starts[middle] <= column:
+            low = middle
+        else:
+            high = middle
+    return labels[low]
+
+
+@kernel
+def _trace_loops(table, runs, count, offsets, path, left, right):  # type: ignore[no-untyped-def]
+    """The closed arcs without a fixed node, each from its first node, which is its north-west corner, southwards."""
+    x, y, flags, place, _, _ = table
+    position = offsets[count]
+    for node in range(len(x)):
+        if flags[node] & 48:
+            continue
+        left[count] = _label_at(runs, y[node], x[node])
+        right[count] = _label_at(runs, y[node] - 1, x[node])
+        flags[node] |= 32
+        place[node] = position
+        position, _, _ = _walk(table, node, 1, position, path)
+        count += 1
+        offsets[count] = position
+    return count
+
+
+@kernel
+def _follow(total, between, leaving, arriving, corners):  # type: ignore[no-untyped-def]
+    """For each dart the next one around the region on its left.
+
+    That is the leftmost turn, for regions are 4-connected. Only where the region on the left lies across the node as
+    well is it the right turn: the ring would pass through the node twice, which no valid ring does; so it becomes two
+    rings that touch there. (The visits of a face to its cut points do not interleave, so no ring is joined by this.)
+    """
+    following = np.empty(2 * total, np.int32)
+    for dart in range(2 * between, 2 * total):
+        following[dart] = dart
+    for dart in range(2 * between):
+        i, heading = arriving[dart] // 4, arriving[dart] & 3
+        nw, ne, sw, se = corners[i, 0], corners[i, 1], corners[i, 2], corners[i, 3]
+        behind = nw if heading == 0 else ne if heading == 1 else se if heading == 2 else sw
+        across = se if heading == 0 else sw if heading == 1 else nw if heading == 2 else ne
+        right_turn = (heading + 1) & 3
+        left_turn = (heading + 3) & 3
+        if behind == across and leaving[i, left_turn] >= 0 and leaving[i, right_turn] >= 0:
+            following[dart] = leaving[i, right_turn]
+        elif leaving[i, left_turn] >= 0:
+            following[dart] = leaving[i, left_turn]
+        elif leaving[i, heading] >= 0:
+            following[dart] = leaving[i, heading]
+        else:
+            following[dart] = leaving[i, right_turn]
+    return following
+
+
+@kernel
+def _twins(total, between, leaving, arriving):  # type: ignore[no-untyped-def]
+    twin = np.zeros(total, np.bool_)
+    for arc in range(between):
+        end, start = arriving[2 * arc] // 4, arriving[2 * arc + 1] // 4
+        for heading in range(4):
+            other = leaving[start, heading]
+            if other >= 0 and other >> 1 != arc and arriving[other] // 4 == end:
+                twin[arc] = True
+    return twin

@@ -1,0 +1,355 @@
+"""`vectorize`: a map layer from a class map."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapgen.area import pixel_areas
+from mapgen.compiled import announced
+from mapgen.encode import coordinate_digits
+from mapgen.errors import InputError, UsageError
+from mapgen.grid import Grid
+from mapgen.io.aoi import area_of
+from mapgen.io.commit import check_output
+from mapgen.io.gdal import cache_bytes, environment
+from mapgen.io.masks import Mask, open_mask, read_strips
+from mapgen.io.vector import LONLAT_FORMATS, SUFFIXES, stream_layer, write_layer
+from mapgen.io.vet import is_url
+from mapgen.layer import Layer
+from mapgen.regions import OUTSIDE, Regions, find_regions
+from mapgen.settings import VectorizeOptions
+from mapgen.shapes import Coverage, Generalization, class_drift, dissolved, draw, on_the_ground, selected
+from mapgen.sieve import fill_holes, sieved
+from mapgen.zones import Zones
+
+Progress = Callable[[int, int], None]
+"""Told how many rows of how many are read."""
+
+STDOUT = Path("-")
+"""The output that means newline-delimited GeoJSON on stdout."""
+
+LARGE = 100_000_000
+"""Bytes of GeoJSON beyond which another format is recommended."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of one class map."""
+
+    source: str
+    output: Path
+    format: str
+    features: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    classes: dict[str, dict[str, float]] = field(default_factory=dict)
+    """For each class its features, its area in m², and by how many pixels generalization has changed its area."""
+    not_written: dict[str, int] = field(default_factory=dict)
+    """Regions that are not in the layer, by the reason."""
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of plain values."""
+        return dataclasses.asdict(self) | {"output": str(self.output)}
+
+
+def default_output(source: str, folder: Path | None = None, form: str = "geojson") -> Path:
+    """`scene.mask.tif` → `scene.mask.geojson`, beside the map (a URL: in the current folder) or in `folder`."""
+    name = Path(source.split("?", 1)[0]) if is_url(source) else Path(source)
+    place = folder if folder is not None else Path() if is_url(source) else name.parent
+    return place / f"{name.stem}.{form}"
+
+
+def vectorize(source: str | Path, output: str | Path | None = None, **options: Any) -> Result:
+    """Write the polygons of the class map `source` to `output`, by default `NAME.geojson` beside it.
+
+    `options` are the fields of `VectorizeOptions`. Raises `InputError`, `OutputError` or `UsageError`; then nothing is
+    written.
+    """
+    settled = VectorizeOptions(**options)
+    form = settled.format or "geojson"
+    target = Path(output) if output is not None else default_output(str(source), form=form)
+    return Vectorizer(settled)(str(source), target)
+
+
+class Vectorizer:
+    """The options of one run, checked, ready for any number of class maps."""
+
+    def __init__(self, options: VectorizeOptions, announce: Callable[[str], None] | None = None) -> None:
+        self.options = options
+        self.announce = announce
+        self.threads = options.threads or min(8, os.cpu_count() or 1)
+        check_options(options)
+
+    def __call__(
+        self, source: str, output: Path, progress: Progress | None = None, stream: BinaryIO | None = None
+    ) -> Result:
+        """Write the layer of the class map `source` to `output`, or to `stream` where `output` is STDOUT."""
+        start = time.perf_counter()
+        form = format_of(output, self.options)
+        inputs = [Path(source)] if not is_url(source) else []
+        inputs += [p for p in (self.options.clip, self.options.confidence) if p is not None]
+        if output != STDOUT:
+            check_output(output, overwrite=self.options.overwrite or self.options.append, inputs=inputs)
+        listening = announced(self.announce) if self.announce else contextlib.nullcontext()
+        with listening, environment(), open_mask(source, self.threads) as mask:
+            job = _Job(mask, self.options, form, self.threads)
+            with environment(cache_bytes(mask.grid.width, mask.strip_rows, mask.dataset.dtypes[0] == "uint8" or 8)):
+                layer = job.layer(output, progress)
+            result = job.result(source, output, layer)
+            if stream is not None and output == STDOUT:
+                stream_layer(stream, layer, job.digits, job.decimals, self.threads)
+            else:
+                result.bytes = write_layer(
+                    output, layer, form, digits=job.digits, decimals=job.decimals, overwrite=self.options.overwrite,
+                    append=self.options.append, inputs=inputs, threads=self.threads,
+                )  # fmt: skip
+        result.seconds = round(time.perf_counter() - start, 3)
+        result.notes = tuple(job.notes + _size_hint(result))
+        return result
+
+
+def _size_hint(result: Result) -> list[str]:
+    if result.format != "geojson" or result.bytes <= LARGE:
+        return []
+    return [f"{result.bytes / 1e6:.0f} MB of GeoJSON: FlatGeobuf (.fgb) or GeoPackage (.gpkg) open faster"]
+
+
+def format_of(output: Path, options: VectorizeOptions) -> str:
+    """The format of an output: as asked for, else by its suffix. Raises `UsageError` where they do not say."""
+    if output == STDOUT:
+        if options.format not in (None, "geojsonl"):
+            raise UsageError("--format", f"{options.format} cannot be streamed", "use geojsonl, or a file with -o")
+        return "geojsonl"
+    if options.format is not None:
+        return options.format
+    form = SUFFIXES.get(output.suffix.lower())
+    if form is None:
+        known = ", ".join(sorted(SUFFIXES))
+        raise UsageError("-o", f"no format is known by the suffix {output.suffix or '(none)'} of {output.name}", f"use one of {known}, or -f")
+    return form
+
+
+def check_options(options: VectorizeOptions) -> None:
+    """Raise `UsageError` for options that no class map can make sense of."""
+    for flag, size, units in (
+        ("--sieve", options.sieve, ("px", "m2")), ("--min-area", options.min_area, ("px", "m2")),
+        ("--max-area", options.max_area, ("px", "m2")), ("--min-hole", options.min_hole, ("px", "m2")),
+        ("--simplify", options.simplify, ("px", "m")),
+    ):  # fmt: skip
+        if size is not None and (size.unit not in units or not 0 <= size.value < math.inf):
+            raise UsageError(flag, f"{size} is not a size of 0 or more in {' or '.join(units)}", f"such as {flag} 8{units[0]}")
+    if not 0 <= options.smooth <= 6:
+        raise UsageError("--smooth", f"{options.smooth} rounds", "use 0 to 6; each doubles the vertices")
+    if options.append and options.format not in (None, "gpkg"):
+        raise UsageError("--append", f"only GeoPackages are appended to, not {options.format}", "use a .gpkg output")
+    if options.format == "parquet":
+        from mapgen.io.parquet import check_pyarrow
+
+        check_pyarrow()
+
+
+class _Job:
+    """One class map on its way to a layer."""
+
+    def __init__(self, mask: Mask, options: VectorizeOptions, form: str, threads: int) -> None:
+        self.mask, self.options, self.form, self.threads = mask, options, form, threads
+        self.notes: list[str] = []
+        self.warnings: list[str] = []
+        self.not_written: dict[str, int] = {}
+        self.grid = _placed(mask.grid, mask, options.assume_crs)
+        self.crs = _target_crs(self.grid, options.crs, form)
+        self.digits = _digits(self.grid, options.precision)
+        area = math.prod(self.grid.resolution_m)
+        self.decimals = {
+            "area_m2": max(0, 6 - math.floor(math.log10(area))),
+            "perimeter_m": max(0, 6 - math.floor(math.log10(area) / 2)),
+            "confidence": 4, "confidence_min": 4,
+        }  # fmt: skip
+        if options.clip is not None:
+            mask.area = _clip(self.grid, options.clip)
+
+    def layer(self, output: Path, progress: Progress | None) -> Layer:
+        regions = find_regions(self._strips(progress), self.grid.width)
+        regions = self._tidied(regions)
+        wanted = self._wanted(regions)
+        coverage = draw(regions, wanted, self._generalization(), self.threads)
+        classes = self.mask.names.of(np.unique(regions.values[coverage.rings.regions]).tolist())
+        name = self.options.layer or (output.stem if output != STDOUT else "layer")
+        layer = on_the_ground(coverage, self.grid, self.crs, name, classes, self.threads)
+        layer = self._with_confidence(layer, coverage)
+        layer = self._by_area(layer)
+        self.drift = class_drift(coverage)
+        return dissolved(layer) if self.options.dissolve else layer
+
+    def _strips(self, progress: Progress | None) -> Iterator[NDArray[Any]]:
+        row = 0
+        for strip in self.mask.strips():
+            yield strip
+            row += len(strip)
+            if progress:
+                progress(row, self.grid.height)
+
+    def _tidied(self, regions: Regions) -> Regions:
+        """After the sieve and the filling of holes."""
+        options, before = self.options, len(regions)
+        for size, tidy in ((options.sieve, sieved), (options.min_hole, fill_holes)):
+            if size is not None and size.value > 0:
+                weights = pixel_areas(self.grid) if size.unit == "m2" else None
+                regions = tidy(regions, size.value, self.mask.nodata, weights)
+        if before != len(regions):
+            self.not_written["absorbed"] = before - len(regions)
+        return regions
+
+    def _wanted(self, regions: Regions) -> NDArray[np.bool_]:
+        """Which regions become features: those with data, of a class that is asked for and not background, in size."""
+        names, options = self.mask.names, self.options
+        present = set(np.unique(regions.values[1:]).tolist()) - {self.mask.nodata}
+        wanted = np.ones(len(regions) + 1, bool)
+        wanted[OUTSIDE] = False
+        self._leave(wanted, regions.values == self.mask.nodata, "nodata")
+        background = set(names.background) | {self._class(k, "--background", present) for k in options.background}
+        if options.classes is not None:
+            chosen = {self._class(k, "--classes", present) for k in options.classes}
+            background -= chosen - {self._class(k, "--background", present) for k in options.background}
+            self._leave(wanted, ~np.isin(regions.values, list(chosen | background)), "other classes")
+        if hidden := background & present:
+            called = ", ".join(c.name for c in names.of(hidden))
+            self.notes.append(f"background, not written: {called}")
+        self._leave(wanted, np.isin(regions.values, list(background)), "background")
+        low, high = options.min_area, options.max_area
+        if low is not None and low.unit == "px":
+            self._leave(wanted, regions.pixels < low.value, "smaller than --min-area")
+        if high is not None and high.unit == "px":
+            self._leave(wanted, regions.pixels > high.value, "larger than --max-area")
+        return wanted
+
+    def _leave(self, wanted: NDArray[np.bool_], which: NDArray[np.bool_], reason: str) -> None:
+        count = int((wanted & which).sum())
+        if count:
+            self.not_written[reason] = self.not_written.get(reason, 0) + count
+        wanted &= ~which
+
+    def _class(self, key: str, flag: str, present: set[int]) -> int:
+        value = self.mask.names.find(key)
+        if value is None:
+            known = ", ".join(c.name for c in self.mask.names.of(set(self.mask.names.classes) | present))
+            raise UsageError(flag, f"no class is called {key!r} in {self.mask.name}", f"use one of {known[:300] or 'its numbers'}")
+        if value not in present and value not in self.mask.names.classes:
+            self.warnings.append(f"{flag} {key}: no pixel has this class")
+        return value
+
+    def _generalization(self) -> Generalization:
+        size, (across, down) = self.options.simplify, self.grid.resolution_m
+        if size is None:
+            return Generalization(smooth=self.options.smooth)
+        if size.unit == "px":
+            return Generalization(size.value, self.options.method, self.options.smooth)
+        return Generalization(size.value / across, self.options.method, self.options.smooth, down / across)
+
+    def _with_confidence(self, layer: Layer, coverage: Coverage) -> Layer:
+        if self.options.confidence is None:
+            return layer
+        zones = Zones(coverage.regions)
+        for row, values, valid in read_strips(self.options.confidence, self.grid, self.mask.strip_rows):
+            zones.add(row, values, valid)
+        numbers = coverage.rings.regions
+        columns = {"confidence": zones.means()[numbers], "confidence_min": zones.minima()[numbers]}
+        return dataclasses.replace(layer, columns=layer.columns | columns)
+
+    def _by_area(self, layer: Layer) -> Layer:
+        """Without the features that are too small or too large in square metres, as the attribute says."""
+        area = layer.columns["area_m2"]
+        keep = np.ones(len(layer), bool)
+        low, high = self.options.min_area, self.options.max_area
+        if low is not None and low.unit == "m2":
+            self._leave(keep, area < low.value, "smaller than --min-area")
+        if high is not None and high.unit == "m2":
+            self._leave(keep, area > high.value, "larger than --max-area")
+        return layer if keep.all() else selected(layer, keep)
+
+    def result(self, source: str, output: Path, layer: Layer) -> Result:
+        ids = layer.ids
+        table = {
+            c.name: {
+                "features": int((ids == c.id).sum()),
+                "area_m2": float(layer.columns["area_m2"][ids == c.id].sum()),
+                "drift_px": round(self.drift.get(c.id, 0.0), 3),
+            }
+            for c in layer.classes
+        }
+        if not len(layer):
+            self.warnings.append("nothing to write: the layer is empty")
+        return Result(
+            self.mask.name, output, self.form, len(layer), classes=table, not_written=self.not_written,
+            warnings=tuple(self.warnings),
+        )  # fmt: skip
+
+
+def _placed(grid: Grid, mask: Mask, assumed: str | None) -> Grid:
+    """The grid with a CRS. Raises `InputError` where it has no place on the ground."""
+    if grid.crs is not None:
+        if assumed is not None:
+            raise InputError(mask.name, "has a CRS of its own", "leave out --assume-crs")
+        return grid
+    if mask.dataset.transform.is_identity:
+        raise InputError(mask.name, "has no georeferencing, so its polygons have no place", "warp it first with gdalwarp")
+    if assumed is None:
+        raise InputError(mask.name, "has no CRS, so its polygons have no place on the ground", "name it with --assume-crs EPSG:n")
+    return dataclasses.replace(grid, crs=_wkt(assumed, "--assume-crs"))
+
+
+def _wkt(text: str, flag: str) -> str:
+    import pyproj
+
+    try:
+        return str(pyproj.CRS.from_user_input(text).to_wkt())
+    except pyproj.exceptions.CRSError as exc:
+        raise UsageError(flag, f"{text!r} is not a CRS that PROJ knows", f"such as {flag} EPSG:32611") from exc
+
+
+def _target_crs(grid: Grid, wanted: str | None, form: str) -> str | None:
+    """The CRS of the layer as WKT, None for longitude and latitude on WGS 84."""
+    import pyproj
+
+    if form in LONLAT_FORMATS:
+        if wanted is not None and not pyproj.CRS(_wkt(wanted, "--crs")).equals(pyproj.CRS("EPSG:4326"), ignore_axis_order=True):
+            raise UsageError("--crs", f"GeoJSON is in WGS 84 by RFC 7946, not in {wanted}", "use .gpkg, .fgb, .parquet or .shp")
+        return None
+    return grid.crs if wanted is None else _wkt(wanted, "--crs")
+
+
+def _digits(grid: Grid, wanted: int | None) -> int:
+    """Decimals of the coordinates of GeoJSON. Raises `UsageError` where they could not keep two borders apart."""
+    needed = coordinate_digits(min(grid.resolution_m) / 111_320)
+    if wanted is None:
+        return needed
+    if not 0 <= wanted <= 15:
+        raise UsageError("--precision", f"{wanted} is not between 0 and 15", f"use {needed}")
+    least = coordinate_digits(min(grid.resolution_m) / 111_320, floor=0)
+    if wanted < least:
+        metres = 111_320 / 10**wanted
+        raise UsageError(
+            "--precision", f"{wanted} decimals are {metres:.2g} m, too coarse for pixels of {min(grid.resolution_m):.3g} m",
+            f"use {least} or more",
+        )  # fmt: skip
+    return wanted
+
+
+def _clip(grid: Grid, path: Path) -> Any:
+    try:
+        return area_of(grid, path, None)
+    except InputError as exc:
+        raise InputError(exc.subject.replace("--aoi", "--clip"), exc.problem, exc.remedy) from exc
