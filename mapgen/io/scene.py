@@ -157,6 +157,7 @@ class Scene:
         height, width = self.dataset.block_shapes[0]
         pixels = np.zeros((len(self.bands), window.height, window.width), self.dtype)
         mask = np.zeros((window.height, window.width), np.uint8)
+        found = False
         for row in range(window.row // height * height, window.bottom, height):
             for col in range(window.col // width * width, window.right, width):
                 block = Window(row, col, height, width) & window
@@ -170,11 +171,19 @@ class Scene:
                 if not bad:
                     pixels[:, rows, cols] = part
                     mask[rows, cols] = 255 if part_mask is None else part_mask
-                elif self.on_read_error == "fail":
-                    raise self._read_error(row, col, cause) from cause
-                elif (row, col) not in self.damaged:
-                    self.damaged.append((row, col))
+                    continue
+                found = True
+                self._note_damage(row, col, cause)
+        if not found:  # some decoders (JPEG, PNG) complain once only and deliver grey ever after
+            self._note_damage(window.row, window.col, cause)
+            mask[:] = 0
         return pixels, mask
+
+    def _note_damage(self, row: int, col: int, cause: Exception) -> None:
+        if self.on_read_error == "fail":
+            raise self._read_error(row, col, cause) from cause
+        if (row, col) not in self.damaged:
+            self.damaged.append((row, col))
 
     def _read_error(self, row: int, col: int, cause: Exception) -> MapgenError:
         if is_url(str(self.dataset.name).removeprefix("/vsicurl/")):
@@ -329,7 +338,9 @@ def _check_kind(subject: str, dataset: Any) -> None:
         raise InputError(subject, f"holds complex numbers ({dataset.dtypes[0]})", "convert them to intensities first")
     if ColorInterp.palette in kinds:
         raise InputError(subject, "holds palette indices, not colours", "expand it with gdal_translate -expand rgb")
-    if {ColorInterp.cyan, ColorInterp.magenta} & kinds:
+    # GDAL shows the inks of most files as red, green, blue and alpha, by a formula that no model was trained with.
+    inks = dataset.tags(ns="IMAGE_STRUCTURE").get("SOURCE_COLOR_SPACE") in ("CMYK", "YCbCrK")
+    if inks or {ColorInterp.cyan, ColorInterp.magenta} & kinds:
         raise InputError(subject, "holds CMYK inks, not red, green and blue", "convert it to RGB first")
     if dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS") == "1":
         raise InputError(subject, "holds one bit per pixel", "mapgen needs imagery of 8 bits or more")

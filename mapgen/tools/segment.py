@@ -241,7 +241,7 @@ def _validity(job: Job, window: Window) -> Array:
     inside = np.ones((window.height, window.width), bool) if job.area is None else job.area.inside(window)
     if not inside.any():
         return inside
-    if not job.scene.has_validity and job.scene.dtype.kind in "ui":
+    if not job.scene.has_validity and not job.scene.damaged and job.scene.dtype.kind in "ui":
         return inside
     return inside & job.scene.read(window)[1]
 

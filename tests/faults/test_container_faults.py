@@ -1,0 +1,190 @@
+"""Files that are no readable imagery: refused with the cause and the remedy, at once and in little memory."""
+
+import os
+import zlib
+
+import numpy as np
+import pytest
+import tiffs
+from factory import NODATA, cells, coordinate_classes, coordinates, make_raster, noise, read_map
+
+TILED = {"tiled": True, "blockxsize": 64, "blockysize": 64}
+
+
+@pytest.mark.parametrize(
+    ("content", "cause", "remedy"),
+    [
+        (b"", "is empty", "get the file again"),
+        (b"north,south\n1,2\n", "is not a raster", "mapgen reads GeoTIFF"),
+        (b"\n<!DOCTYPE html><html><body>Please log in</body></html>", "is a web page", "download the file again"),
+        (b"GIF89a" + bytes(100), "format that mapgen does not read", "convert it"),
+        (b"PK\x03\x04" + bytes(100), "is a zip archive", "unpack it"),
+        (b"<VRTDataset/>", "is a VRT under another name", "rename it to .vrt"),
+        (b"II*\0\x08\0", "cannot be read", "get the file again"),
+        (b"II*\0\x08\0\0\0\x05\0", "cannot be read", "get the file again"),
+    ],
+)
+def test_what_is_no_raster_is_refused_by_what_it_is(tmp_path, refuses, content, cause, remedy):
+    (tmp_path / "scene.tif").write_bytes(content)
+    refuses(4, ("scene.tif", cause, remedy), tmp_path / "scene.tif")
+
+
+def test_a_missing_file_is_refused(tmp_path, refuses):
+    refuses(4, ("scene.tif", "no such file", "check the path"), tmp_path / "scene.tif")
+
+
+def test_a_png_named_tif_is_read_as_the_png_it_is(tmp_path, segment):
+    pixels = noise(40, 50)
+    make_raster(tmp_path / "good.tif", pixels)
+    make_raster(tmp_path / "image.tif", pixels, driver="PNG", crs=None, transform=None)
+    assert segment(tmp_path / "good.tif", tmp_path / "image.tif", "-o", f"{tmp_path}/out/").code == 0
+    good, image = (read_map(tmp_path / "out" / f"{name}.mask.tif") for name in ("good", "image"))
+    np.testing.assert_array_equal(good, image)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.97])
+@pytest.mark.parametrize("compress", ["DEFLATE", "NONE"])
+def test_a_truncated_file_is_refused(tmp_path, refuses, share, compress):
+    path = make_raster(tmp_path / "scene.tif", noise(200, 200), compress=compress, **TILED)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    refuses(4, ("scene.tif", "get the file again"), path)
+
+
+@pytest.mark.parametrize("driver", ["PNG", "JPEG", "JP2OpenJPEG"])
+def test_a_truncated_picture_is_refused(tmp_path, refuses, driver):
+    path = make_raster(tmp_path / "scene.tif", noise(200, 200), driver=driver, crs=None, transform=None)
+    (tmp_path / "scene.tif.aux.xml").unlink(missing_ok=True)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    refuses(4, ("scene.tif", "get the file again"), path)
+
+
+def test_a_damaged_tile_is_named_by_row_and_column(tmp_path, refuses):
+    path = make_raster(tmp_path / "scene.tif", noise(200, 200), compress="DEFLATE", **TILED)
+    tiffs.damage(path, 1, 2)
+    refuses(4, ("scene.tif", "row 64, column 128", "--on-read-error nodata"), path)
+
+
+@pytest.mark.parametrize("resolution", ["native", "2"])
+def test_a_damaged_tile_becomes_nodata_where_that_is_asked_for(tmp_path, segment, engines, resolution):
+    engines.rule = cells
+    path = make_raster(tmp_path / "scene.tif", coordinates(200, 200), compress="DEFLATE", interleave="pixel", **TILED)
+    tiffs.damage(path, 1, 2)
+    run = segment(path, "--on-read-error", "nodata", "--resolution", resolution)
+    assert run.code == 3
+    assert run.out == f"{tmp_path / 'scene.mask.tif'}\n"
+    assert "damaged" in run.warnings[0]
+    assert "row 64, column 128" in run.warnings[0]
+    result = read_map(tmp_path / "scene.mask.tif")
+    hole = np.zeros((200, 200), bool)
+    hole[64:128, 128:192] = True
+    np.testing.assert_array_equal(result == NODATA, hole)
+    if resolution == "native":
+        np.testing.assert_array_equal(result[~hole], coordinate_classes(200, 200)[~hole])
+
+
+@pytest.mark.parametrize("after", [100, 0])
+def test_a_damaged_jpeg_tile_is_noticed(tmp_path, refuses, after):
+    """libjpeg makes grey of what it cannot read and GDAL only logs a warning."""
+    path = make_raster(tmp_path / "scene.tif", noise(200, 200), compress="JPEG", photometric="YCBCR", **TILED)
+    tiffs.damage(path, 1, 2, after=after)
+    refuses(4, ("scene.tif", "row 64, column 128", "--on-read-error nodata"), path)
+
+
+def test_a_damaged_jpeg_tile_becomes_nodata_where_that_is_asked_for(tmp_path, segment):
+    path = make_raster(tmp_path / "scene.tif", noise(200, 200), compress="JPEG", photometric="YCBCR", **TILED)
+    tiffs.damage(path, 1, 2, after=100)
+    run = segment(path, "--on-read-error", "nodata")
+    assert run.code == 3
+    assert (read_map(tmp_path / "scene.mask.tif") == NODATA).sum() == 64 * 64
+
+
+@pytest.mark.parametrize("size", [(0, 10), (10, 0)])
+def test_an_image_without_pixels_is_refused(tmp_path, refuses, size):
+    tiffs.bare_tiff(tmp_path / "scene.tif", tiffs.grey(*size))
+    refuses(4, ("scene.tif", "cannot be read", "get the file again"), tmp_path / "scene.tif")
+
+
+def peak_bytes() -> int:
+    """The most memory this process has held since `forget_peak`."""
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def forget_peak() -> None:
+    try:
+        with open("/proc/self/clear_refs", "w") as stream:
+            stream.write("5")
+    except OSError:
+        pytest.skip("this system does not tell the peak of a running process")
+
+
+@pytest.mark.parametrize(
+    ("tags", "cause", "remedy"),
+    [
+        (tiffs.grey(2**31 - 1, 2**31 - 1), "pixels", "gdal_translate"),
+        (tiffs.grey(2**31 - 1, 4), "limit", "gdal_translate"),
+        (tiffs.giant_tile(40_000, 40_000, 32768), "one block (32768 × 32768)", "gdal_translate -co TILED=YES"),
+    ],
+)
+def test_what_would_exhaust_the_memory_is_refused_before_it_is_allocated(tmp_path, refuses, tags, cause, remedy):
+    path = tiffs.bare_tiff(tmp_path / "scene.tif", tags, zlib.compress(bytes(100)))
+    forget_peak()
+    before = peak_bytes()
+    refuses(8, ("scene.tif", cause, remedy), path)
+    assert peak_bytes() - before < 100e6
+
+
+@pytest.mark.parametrize("size", [2**31, 2**32 - 1])
+def test_dimensions_beyond_what_gdal_counts_are_refused(tmp_path, refuses, size):
+    path = tiffs.bare_tiff(tmp_path / "scene.tif", tiffs.grey(size, 4))
+    refuses(4, ("scene.tif", "cannot be read", "get the file again"), path)
+
+
+def test_complex_pixels_are_refused(tmp_path, refuses):
+    path = make_raster(tmp_path / "scene.tif", np.ones((3, 20, 20), np.complex64))
+    refuses(4, ("scene.tif", "complex", "convert them"), path)
+
+
+def test_a_palette_is_not_read_as_intensities(tmp_path, refuses):
+    path = make_raster(tmp_path / "scene.tif", noise(20, 20, 1), photometric="PALETTE")
+    refuses(4, ("scene.tif", "palette", "gdal_translate -expand rgb"), path)
+
+
+def test_inks_are_not_read_as_light(tmp_path, refuses):
+    path = make_raster(tmp_path / "scene.tif", noise(20, 20, 4), photometric="CMYK")
+    refuses(4, ("scene.tif", "CMYK", "convert it to RGB"), path)
+
+
+def test_single_bits_are_not_read_as_grey(tmp_path, refuses):
+    path = make_raster(tmp_path / "scene.tif", noise(20, 20, 3) % 2, nbits=1)
+    refuses(4, ("scene.tif", "one bit", "8 bits"), path)
+
+
+def test_a_folder_is_refused(tmp_path, refuses):
+    (tmp_path / "scene.tif").mkdir()
+    refuses(4, ("scene.tif", "is a folder", "name the raster files"), tmp_path / "scene.tif")
+
+
+def test_a_pipe_is_refused_without_waiting_for_it(tmp_path, refuses):
+    os.mkfifo(tmp_path / "scene.tif")
+    refuses(4, ("scene.tif", "not a regular file", "copy its content"), tmp_path / "scene.tif")
+
+
+def test_a_link_to_itself_is_refused(tmp_path, refuses):
+    (tmp_path / "scene.tif").symlink_to("scene.tif")
+    refuses(4, ("scene.tif", "symbolic link", "repair the link"), tmp_path / "scene.tif")
+
+
+def test_a_file_without_permission_to_read_is_refused(tmp_path, refuses, monkeypatch):
+    path = make_raster(tmp_path / "scene.tif", noise(20, 20))
+    real = open
+
+    def denied(name, *arguments, **options):  # root may read everything, so permissions alone prove nothing
+        if name == path:
+            raise PermissionError(13, "Permission denied", str(name))
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr("builtins.open", denied)
+    monkeypatch.setattr("pathlib.Path.read_bytes", lambda self: real(self, "rb").read())
+    refuses(4, ("scene.tif", "Permission denied", "permissions"), path)
