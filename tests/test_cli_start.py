@@ -8,7 +8,9 @@ import sys
 
 import pytest
 
-HEAVY = ("numpy", "rasterio", "torch", "openvino", "pyogrio", "shapely", "geopandas", "numba", "pandas", "scipy", "rich")
+HEAVY = {
+    "numpy", "rasterio", "torch", "openvino", "pyogrio", "shapely", "geopandas", "numba", "pandas", "scipy", "rich",
+}  # fmt: skip
 
 PROBE = """
 import json, sys
@@ -38,7 +40,7 @@ def started(*arguments: str) -> tuple[int, set[str]]:
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code, modules = started(*arguments)
     assert code == 0
-    assert not modules & set(HEAVY)
+    assert not modules & HEAVY
 
 
 @pytest.mark.parametrize(
@@ -54,10 +56,10 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
 def test_wrong_usage_exits_2_and_loads_nothing_heavy(arguments: list[str]) -> None:
     code, modules = started(*arguments)
     assert code == 2
-    assert not modules & set(HEAVY)
+    assert not modules & HEAVY
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     probe = "import json, sys, mapgen; print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
-    assert not set(json.loads(done.stdout)) & set(HEAVY)
+    assert not set(json.loads(done.stdout)) & HEAVY

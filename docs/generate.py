@@ -1,0 +1,166 @@
+"""Write the pages that follow from the code: docs/cli.md from the command line, docs/benchmarks.md from its figures.
+
+    python docs/generate.py            write them
+    python docs/generate.py --check    exit 1 where one is stale
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).parent
+NOTICE = "<!-- Written by docs/generate.py; edit that, the commands, or the figures instead. -->"
+
+
+def pages() -> dict[Path, str]:
+    """The generated pages by their path."""
+    return {DOCS / "cli.md": cli_page(), DOCS / "benchmarks.md": benchmarks_page()}
+
+
+# --- the command line --------------------------------------------------------------------------------------------------
+
+CLI_HEAD = """# Commands
+
+Every command prints results on stdout and everything else on stderr, ends with one of the [exit codes](errors.md), and
+refuses to replace a file unless told `--overwrite`. An input called `-` stands for the names on stdin, one a line, so
+commands can be joined by pipes. `--json` turns each result into one JSON object a line; commands that take several inputs
+end with a summary.
+"""
+
+
+def cli_page() -> str:
+    """The reference of all commands, read from the app itself."""
+    from typer.main import get_command
+
+    from mapgen.cli.app import app
+
+    return "\n".join([NOTICE, "", CLI_HEAD, *_command("mapgen", get_command(app))]).rstrip() + "\n"
+
+
+def _command(path: str, command: Any) -> Iterator[str]:
+    commands = getattr(command, "commands", {})
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    options = [p for p in command.params if p.param_type_name == "option"]
+    usage = " ".join([path, "[OPTIONS]", *(_argument(p) for p in arguments), *(["COMMAND"] if commands else [])])
+    yield from (f"## {path}", "", f"    {usage}", "", _paragraphs(command.help or ""), "")
+    for p in arguments:
+        yield f"- `{p.metavar or p.name.upper()}`: {_sentence(p.help or '')}"
+    for p in options:
+        yield _option(p)
+    yield "- `-h, --help`: Show the help and exit."
+    if commands:
+        yield ""
+        yield "Commands: " + ", ".join(f"[{path} {name}](#{_anchor(f'{path} {name}')})" for name in commands) + "."
+    yield ""
+    for name, child in commands.items():
+        yield from _command(f"{path} {name}", child)
+
+
+def _argument(p: Any) -> str:
+    name = p.metavar or p.name.upper()
+    return f"{name}{'...' if p.nargs == -1 else ''}" if p.required else f"[{name}]"
+
+
+def _option(p: Any) -> str:
+    names = ", ".join([*p.opts, *p.secondary_opts])
+    plain = p.is_flag or getattr(p, "count", False)
+    value = "" if plain else f" {p.metavar or p.type.name.upper()}"
+    text, default = _split_default(p.help or "")
+    if default is None and not plain and p.default not in (None, (), []):
+        default = f"`{p.default}`"
+    notes = (["May be given several times."] if p.multiple else []) + ([f"Default: {default}."] if default else [])
+    return " ".join([f"- `{names}{value}`:", _sentence(text), *notes])
+
+
+def _split_default(text: str) -> tuple[str, str | None]:
+    """A help text and the default that it names itself, as `[default: …]`."""
+    found = re.search(r"\s*\[default: (.*?)\]", text)
+    return (text.replace(found.group(), ""), found.group(1)) if found else (text, None)
+
+
+def _sentence(text: str) -> str:
+    """The text with Markdown's signs made plain."""
+    return re.sub(r"([*_<>|])", r"\\\1", text.strip())
+
+
+def _paragraphs(text: str) -> str:
+    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
+
+
+def _anchor(heading: str) -> str:
+    return heading.lower().replace(" ", "-")
+
+
+# --- the figures -------------------------------------------------------------------------------------------------------
+
+BENCHMARKS_HEAD = """# Benchmarks
+
+Each table comes from one JSON file in [benchmarks/](benchmarks/), written by the command named above it. Figures are from
+one machine and one run unless the notes say otherwise: ratios within a table mean more than its seconds.
+"""
+
+
+def benchmarks_page() -> str:
+    """One section for each file of figures, by name."""
+    parts = [NOTICE, "", BENCHMARKS_HEAD]
+    for path in sorted((DOCS / "benchmarks").glob("*.json")):
+        parts += _section(json.loads(path.read_text(encoding="utf-8")), path)
+    return "\n".join(parts).rstrip() + "\n"
+
+
+KEYS = ("title", "command", "machine", "versions", "threads", "rows", "notes")
+
+
+def _section(record: dict[str, Any], path: Path) -> Iterator[str]:
+    missing = [key for key in KEYS if key not in record]
+    if missing:
+        raise SystemExit(f"{path}: lacks {', '.join(missing)}")
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    yield from (f"## {record['title']}", "", f"    {record['command']}", "")
+    threads = f"{record['threads']} thread{'' if record['threads'] == 1 else 's'}"
+    yield f"{record['machine']}; {threads}; {versions}."
+    yield ""
+    yield from _table(record["rows"])
+    notes = record["notes"]
+    for note in [notes] if isinstance(notes, str) else notes:
+        if note:
+            yield from ("", note)
+    yield ""
+
+
+def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    numeric = {c for c in columns if all(isinstance(row.get(c, 0), int | float) for row in rows)}
+    yield "| " + " | ".join(columns) + " |"
+    yield "|" + "|".join("--:" if c in numeric else "---" for c in columns) + "|"
+    for row in rows:
+        yield "| " + " | ".join(_cell(row.get(c, "")) for c in columns) + " |"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
+    return str(value).replace("|", "\\|")
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or with `--check` name the stale ones; the exit code."""
+    stale = [path for path, text in pages().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    for path in stale:
+        if "--check" in arguments:
+            print(f"docs/{path.name} is stale: run python docs/generate.py", file=sys.stderr)
+        else:
+            path.write_text(pages()[path], encoding="utf-8")
+            print(f"wrote docs/{path.name}")
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
