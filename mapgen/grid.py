@@ -79,7 +79,7 @@ class Grid:
     @property
     def bounds(self) -> tuple[float, float, float, float]:
         """(left, bottom, right, top) in the CRS: the box around the four corners, also of a rotated grid."""
-        xs, ys = zip(*(self.transform * corner for corner in self._corners()), strict=True)
+        xs, ys = zip(*(self.transform @ corner for corner in self._corners()), strict=True)
         return min(xs), min(ys), max(xs), max(ys)
 
     @property
@@ -93,7 +93,7 @@ class Grid:
 
     def crop(self, window: Window) -> Grid:
         """The grid of `window` alone; its pixels lie exactly on this grid's."""
-        return Grid(self.crs, self.transform * Affine.translation(window.col, window.row), window.height, window.width)
+        return Grid(self.crs, self.transform @ Affine.translation(window.col, window.row), window.height, window.width)
 
     def at(self, resolution_m: float) -> Grid:
         """The same ground cut into square pixels of about `resolution_m`: counts are rounded, the outline is kept."""
@@ -101,13 +101,13 @@ class Grid:
         height = max(1, round(self.height * down / resolution_m))
         width = max(1, round(self.width * across / resolution_m))
         scaling = Affine.scale(self.width / width, self.height / height)
-        return Grid(self.crs, self.transform * scaling, height, width)
+        return Grid(self.crs, self.transform @ scaling, height, width)
 
     def window_of(self, bounds: tuple[float, float, float, float]) -> Window:
         """The smallest window with every pixel that touches `bounds` (left, bottom, right, top); cut to the grid."""
         left, bottom, right, top = bounds
         inverse = ~self.transform
-        corners = [inverse * corner for corner in ((left, top), (right, top), (left, bottom), (right, bottom))]
+        corners = [inverse @ corner for corner in ((left, top), (right, top), (left, bottom), (right, bottom))]
         cols, rows = [c for c, _ in corners], [r for _, r in corners]
         # A corner on a pixel border must not take the next pixel along because of the last bit of a float.
         row, col = math.floor(min(rows) + 1e-6), math.floor(min(cols) + 1e-6)
@@ -129,7 +129,7 @@ def _resolution_m(crs: str | None, transform: Affine, height: int, width: int) -
     col, row = width / 2, height / 2
     # One pixel each way, centred: a longer base would average the stretch of the projection over the scene.
     ends = [(col - 0.5, row), (col + 0.5, row), (col, row - 0.5), (col, row + 0.5)]
-    points = [transform * end for end in ends]
+    points = [transform @ end for end in ends]
     if crs is None:
         return math.dist(points[0], points[1]), math.dist(points[2], points[3])
     from pyproj import CRS, Geod, Transformer

@@ -52,24 +52,25 @@ class _Rows:
         self.values: Array | None = None
 
     def add(self, patch: Patch) -> None:
-        if patch.values is None:
+        if patch.values is None or patch.step.keep.bottom <= self.first:
             return
         keep = patch.step.keep
         if self.values is None:
-            self.first = keep.row
+            self.first = max(self.first, keep.row)
             self.values = np.zeros((len(patch.values), 0, self.width), np.float32)
         missing = keep.bottom - self.first - self.values.shape[1]
         if missing > 0:
             more = np.zeros((len(self.values), missing, self.width), np.float32)
             self.values = np.concatenate([self.values, more], axis=1)
-        rows, cols = keep.slices(Window(self.first, 0, 0, 0))
-        self.values[:, rows, cols] = patch.values
+        gone = max(0, self.first - keep.row)  # rows that no pixel still to come looks at
+        rows, cols = slice(keep.row + gone - self.first, keep.bottom - self.first), slice(keep.col, keep.right)
+        self.values[:, rows, cols] = patch.values[:, gone:]
 
     def drop(self, before: int) -> None:
         """Forget the rows above `before`."""
-        if self.values is not None and before > self.first:
-            kept = self.values[:, before - self.first :]
-            self.values = kept.copy() if kept.shape[1] else None
+        if before > self.first:
+            kept = None if self.values is None else self.values[:, before - self.first :]
+            self.values = None if kept is None or not kept.shape[1] else kept.copy()
             self.first = before
 
     def part(self, first: int, count: int, cols: slice) -> Array | None:

@@ -11,6 +11,7 @@ checking anything afterwards.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -60,7 +61,7 @@ def in_parallel(work: Callable[[int, int], None], arcs: Arcs, threads: int) -> N
 
 
 @kernel
-def _distance(px, py, ax, ay, bx, by):  # type: ignore[no-untyped-def]
+def distance(px, py, ax, ay, bx, by):  # type: ignore[no-untyped-def]
     """Distance of p from the segment a b."""
     dx, dy = bx - ax, by - ay
     length = dx * dx + dy * dy
@@ -83,6 +84,30 @@ def first_at(x, low, high, value):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def extent(ax, ay, bx, by, cx, cy, low, high):  # type: ignore[no-untyped-def]
+    """The least and the greatest x of a triangle between two heights; empty (inf, -inf) if it has no part there."""
+    left, right = np.inf, -np.inf
+    for px, py, qx, qy in ((ax, ay, bx, by), (bx, by, cx, cy), (cx, cy, ax, ay)):
+        if py > qy:
+            px, py, qx, qy = qx, qy, px, py
+        if qy < low or py > high:
+            continue
+        slope = (qx - px) / (qy - py) if qy > py else 0.0
+        for x in (px + max(0.0, low - py) * slope, qx - max(0.0, qy - high) * slope):
+            left, right = min(left, x), max(right, x)
+    return left, right
+
+
+@kernel
+def in_triangle(px, py, ax, ay, bx, by, cx, cy):  # type: ignore[no-untyped-def]
+    """Whether p lies in a triangle or on its border."""
+    u = (bx - ax) * (py - ay) - (by - ay) * (px - ax)
+    v = (cx - bx) * (py - by) - (cy - by) * (px - bx)
+    w = (ax - cx) * (py - cy) - (ay - cy) * (px - cx)
+    return (u >= 0 and v >= 0 and w >= 0) or (u <= 0 and v <= 0 and w <= 0)
+
+
+@kernel
 def _farthest(table, nodes, low, high):  # type: ignore[no-untyped-def]
     """Of the vertices between two, the one farthest from their segment; its distance; whether all advance along it."""
     _, x, y, _, aspect = table
@@ -92,7 +117,7 @@ def _farthest(table, nodes, low, high):  # type: ignore[no-untyped-def]
     best, where, advancing, last = -1.0, low, True, 0.0
     for k in range(low + 1, high):
         px, py = float(x[nodes[k]]), y[nodes[k]] * aspect
-        d = _distance(px, py, ax, ay, bx, by)
+        d = distance(px, py, ax, ay, bx, by)
         if d > best:
             best, where = d, k
         along = (px - ax) * dx + (py - ay) * dy
@@ -147,7 +172,7 @@ def _is_clear(table, nodes, low, high, reach, advancing):  # type: ignore[no-unt
         while n < lines[line + 1] and x[n] <= right:
             if not (low <= place[n] <= high or n == a or n == b):
                 px, py = float(x[n]), line * aspect
-                if not advancing or _distance(px, py, ax, ay, bx, by) <= margin:
+                if not advancing or distance(px, py, ax, ay, bx, by) <= margin:
                     return False
                 if _between(table, nodes, low, high, px, py):
                     return False
@@ -215,4 +240,70 @@ def _simplify_dp(table, offsets, nodes, twins, tolerance, first, last, keep):  #
                 size -= 1
 
 
-METHODS = {"dp": _simplify_dp}
+@kernel
+def _triangle(table, nodes, a, b, c):  # type: ignore[no-untyped-def]
+    """Twice the signed area of the triangle of three places on a path."""
+    _, x, y, _, aspect = table
+    a, b, c = nodes[a], nodes[b], nodes[c]
+    return ((x[b] - x[a]) * float(y[c] - y[a]) - (x[c] - x[a]) * float(y[b] - y[a])) * aspect
+
+
+@kernel
+def _can_go(table, nodes, keep, low, high, a, b, c):  # type: ignore[no-untyped-def]
+    """Whether vertex b may go, a and c being the next that are left: no node but removed ones of this path in the way."""
+    lines, x, y, place, aspect = table
+    na, nb, nc = nodes[a], nodes[b], nodes[c]
+    ax, ay, bx, by = float(x[na]), y[na] * aspect, float(x[nb]), y[nb] * aspect
+    cx, cy = float(x[nc]), y[nc] * aspect
+    margin = 0.25 * min(1.0, aspect)
+    first = max(0, int(np.ceil((min(ay, by, cy) - margin) / aspect)))
+    last = min(len(lines) - 2, int(np.floor((max(ay, by, cy) + margin) / aspect)))
+    for line in range(first, last + 1):
+        py = line * aspect
+        left, right = extent(ax, ay, bx, by, cx, cy, py - margin, py + margin)
+        n = first_at(x, lines[line], lines[line + 1], left - margin)
+        while n < lines[line + 1] and x[n] <= right + margin:
+            removed = low <= place[n] <= high and not keep[place[n]]
+            if not removed and n != na and n != nb and n != nc:
+                px = float(x[n])
+                if in_triangle(px, py, ax, ay, bx, by, cx, cy) or distance(px, py, ax, ay, cx, cy) <= margin:
+                    return False
+            n += 1
+    return True
+
+
+@kernel
+def _simplify_vw(table, offsets, nodes, twins, tolerance, first, last, keep):  # type: ignore[no-untyped-def]
+    for arc in range(first, last):
+        low, high = _open_range(table, offsets, nodes, twins, arc, keep)
+        size = high - low + 1
+        pinned = keep[low : high + 1].copy()
+        keep[low : high + 1] = True
+        before, after = np.arange(size) - 1, np.arange(size) + 1
+        area = np.zeros(size)
+        queue = [(0.0, 0) for _ in range(0)]
+        for k in range(1, size - 1):
+            if not pinned[k]:
+                area[k] = abs(_triangle(table, nodes, low + k - 1, low + k, low + k + 1)) / 2
+                queue.append((area[k], k))
+        heapq.heapify(queue)
+        while len(queue) > 0:
+            now, k = heapq.heappop(queue)
+            if now >= tolerance * tolerance:
+                break
+            if not keep[low + k] or area[k] != now:
+                continue
+            a, c = before[k], after[k]
+            if not _can_go(table, nodes, keep, low, high, low + a, low + k, low + c):
+                continue
+            keep[low + k] = False
+            after[a], before[c] = c, a
+            for b in (a, c):
+                if not pinned[b]:
+                    # Never less than what has just gone, or a vertex could go before one that mattered less.
+                    fresh = abs(_triangle(table, nodes, low + before[b], low + b, low + after[b])) / 2
+                    area[b] = max(now, fresh)
+                    heapq.heappush(queue, (area[b], b))
+
+
+METHODS = {"dp": _simplify_dp, "vw": _simplify_vw}

@@ -7,7 +7,7 @@ import numpy as np
 from mapgen.arcs import Arcs
 from mapgen.compiled import kernel
 from mapgen.lines import Floats, Lines, kept_lines
-from mapgen.simplify import Bools, first_at
+from mapgen.simplify import Bools, distance, extent, first_at, in_triangle
 
 
 def smoothed(arcs: Arcs, keep: Bools, rounds: int) -> Lines:
@@ -76,7 +76,7 @@ def _has_room(table, corner, points):  # type: ignore[no-untyped-def]
     first = max(0, int(np.ceil(min(ay, by, cy) - margin)))
     last = min(len(lines) - 2, int(np.floor(max(ay, by, cy) + margin)))
     for line in range(first, last + 1):
-        left, right = _extent(ax, ay, bx, by, cx, cy, line - margin, line + margin)
+        left, right = extent(ax, ay, bx, by, cx, cy, line - margin, line + margin)
         n = first_at(x, lines[line], lines[line + 1], left - margin)
         while n < lines[line + 1] and x[n] <= right + margin:
             kept = place[n] < 0 or keep[place[n]]
@@ -87,39 +87,12 @@ def _has_room(table, corner, points):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _extent(ax, ay, bx, by, cx, cy, low, high):  # type: ignore[no-untyped-def]
-    """The least and the greatest x of a triangle between two heights; empty (inf, -inf) if it has no part there."""
-    left, right = np.inf, -np.inf
-    for px, py, qx, qy in ((ax, ay, bx, by), (bx, by, cx, cy), (cx, cy, ax, ay)):
-        if py > qy:
-            px, py, qx, qy = qx, qy, px, py
-        if qy < low or py > high:
-            continue
-        slope = (qx - px) / (qy - py) if qy > py else 0.0
-        for x in (px + max(0.0, low - py) * slope, qx - max(0.0, qy - high) * slope):
-            left, right = min(left, x), max(right, x)
-    return left, right
-
-
-@kernel
-def _to_segment(px, py, ax, ay, bx, by):  # type: ignore[no-untyped-def]
-    dx, dy = bx - ax, by - ay
-    length = dx * dx + dy * dy
-    t = 0.0 if length == 0 else min(1.0, max(0.0, ((px - ax) * dx + (py - ay) * dy) / length))
-    return np.hypot(px - ax - t * dx, py - ay - t * dy)
-
-
-@kernel
 def _near_triangle(px, py, ax, ay, bx, by, cx, cy, margin):  # type: ignore[no-untyped-def]
-    u = (bx - ax) * (py - ay) - (by - ay) * (px - ax)
-    v = (cx - bx) * (py - by) - (cy - by) * (px - bx)
-    w = (ax - cx) * (py - cy) - (ay - cy) * (px - cx)
-    if (u >= 0 and v >= 0 and w >= 0) or (u <= 0 and v <= 0 and w <= 0):
-        return True
     return (
-        _to_segment(px, py, ax, ay, bx, by) <= margin
-        or _to_segment(px, py, bx, by, cx, cy) <= margin
-        or _to_segment(px, py, cx, cy, ax, ay) <= margin
+        in_triangle(px, py, ax, ay, bx, by, cx, cy)
+        or distance(px, py, ax, ay, bx, by) <= margin
+        or distance(px, py, bx, by, cx, cy) <= margin
+        or distance(px, py, cx, cy, ax, ay) <= margin
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -25,64 +26,77 @@ def crop(patches: Iterable[Patch], plan: Plan) -> Iterator[Patch]:
 
 
 def blend(patches: Iterable[Patch], plan: Plan) -> Iterator[Patch]:
-    """Probabilities summed with weights that ramp linearly from 0 to 1 across the overlap of neighbouring windows.
+    """Probabilities averaged across the borders of neighbouring windows, with weights that ramp linearly from 0 to 1.
 
-    The ramps of two neighbours sum to one, so the result is an average and no division is needed. A patch is yielded
-    as soon as no later window can reach its pixels: it keeps what lies before the next window's read. What later
-    windows add to is carried along: the right overlap of one window and the bottom overlaps of one row of windows.
-    Memory is therefore bounded by the width of the grid, whatever its height.
+    A ramp reaches over both halos, but never beyond the middle of a keep, so that no more than two windows meet along
+    an axis. The ramps of two neighbours sum to one, so no division is needed. A patch is yielded as soon as no later
+    window can reach its pixels; what later windows add to is carried along: the right overlap of one window and the
+    bottom overlaps of one row of windows. Memory is bounded by the width of the grid, whatever its height.
 
-    Laws: where all windows agree, the result is theirs; with no overlap it equals `crop`.
+    Laws: where all windows agree, the result is theirs; without a halo it equals `crop`.
     """
-    left: Array | None = None
-    left_of: tuple[int, int] | None = None
-    below: dict[int, Array] = {}
+    rows, cols = ramped_spans(plan.rows), ramped_spans(plan.cols)
+    left: tuple[tuple[int, int], Array | None] = ((-1, -1), None)
     above: dict[int, Array] = {}
+    below: dict[int, Array] = {}
     current = -1
     for patch in patches:
-        step = patch.step
-        if step.row != current:
-            above = below if step.row == current + 1 else {}
-            below, current, left = {}, step.row, None
-        values = None if patch.values is None else _ramped(patch.values, plan, step.row, step.col)
-        own_rows, own_cols = _own(plan.rows, step.row), _own(plan.cols, step.col)
-        height, width = own_rows[1] - own_rows[0], own_cols[1] - own_cols[0]
-        values = _add(values, left if left_of == (step.row, step.col - 1) else None, patch.valid.shape)
-        top = above.pop(step.col, None)
-        values = _add(values, top, patch.valid.shape)
-        left, left_of = (None if values is None else values[..., :, width:].copy()), (step.row, step.col)
-        if values is not None and values.shape[-2] > height:
-            below[step.col] = values[..., height:, :width].copy()
-        keep = Window(own_rows[0], own_cols[0], height, width)
+        row, col = patch.step.row, patch.step.col
+        if row != current:
+            above = below if row == current + 1 else {}
+            below, current = {}, row
+        seen = Window(rows[row].start, cols[col].start, rows[row].end - rows[row].start, cols[col].end - cols[col].start)
+        part = (slice(None), *seen.slices(patch.step.read))
+        values = None if patch.values is None else _weighted(patch.values[part], rows, cols, row, col)
+        values = _add(values, left[1] if left[0] == (row, col - 1) else None, seen)
+        values = _add(values, above.pop(col, None), seen)
+        keep = _own(rows, cols, row, col)
+        left = (row, col), None if values is None else values[:, :, keep.width :].copy()
+        if values is not None and seen.height > keep.height:
+            below[col] = values[:, keep.height :, : keep.width].copy()
         yield Patch(
-            replace(step, read=keep, keep=keep),
-            None if values is None else values[..., :height, :width],
-            patch.valid[:height, :width],
+            replace(patch.step, read=keep, keep=keep),
+            None if values is None else values[:, : keep.height, : keep.width],
+            patch.valid[keep.slices(patch.step.read)],
         )
 
 
 STITCH: dict[str, Callable[[Iterable[Patch], Plan], Iterator[Patch]]] = {"crop": crop, "blend": blend}
 
 
-def _own(spans: tuple[Span, ...], at: int) -> tuple[int, int]:
-    """The pixels that are final once the window at `at` was added: up to the next window's first pixel."""
-    return spans[at].start, spans[at + 1].start if at + 1 < len(spans) else spans[at].last
+def ramped_spans(spans: tuple[Span, ...]) -> tuple[Span, ...]:
+    """The spans cut back to what blending uses: their keeps and the ramps across the borders between them."""
+    reaches = [
+        min(one.end - one.last, two.first - two.start, (one.last - one.first) // 2, (two.last - two.first) // 2)
+        for one, two in pairwise(spans)
+    ]
+    return tuple(
+        replace(span, start=span.first - before, end=span.last + after)
+        for span, before, after in zip(spans, [0, *reaches], [*reaches, 0], strict=True)
+    )
 
 
-def _add(values: Array | None, carried: Array | None, shape: tuple[int, ...]) -> Array | None:
+def _own(rows: tuple[Span, ...], cols: tuple[Span, ...], row: int, col: int) -> Window:
+    """The pixels that are final once this window was added: those before the next windows' first."""
+    bottom = rows[row + 1].start if row + 1 < len(rows) else rows[row].last
+    right = cols[col + 1].start if col + 1 < len(cols) else cols[col].last
+    return Window(rows[row].start, cols[col].start, bottom - rows[row].start, right - cols[col].start)
+
+
+def _add(values: Array | None, carried: Array | None, seen: Window) -> Array | None:
     """`values` plus what earlier windows left for its first rows and columns; `None` counts as zero."""
-    if carried is None:
+    if carried is None or not carried.size:
         return values
     if values is None:
-        values = np.zeros((*carried.shape[:-2], *shape), np.float32)
-    values[..., : carried.shape[-2], : carried.shape[-1]] += carried
+        values = np.zeros((len(carried), seen.height, seen.width), np.float32)
+    values[:, : carried.shape[1], : carried.shape[2]] += carried
     return values
 
 
-def _ramped(values: Array, plan: Plan, row: int, col: int) -> Array:
-    """A float32 copy of `values` (K, H, W) with its overlaps weighted down towards the borders of the window."""
+def _weighted(values: Array, rows: tuple[Span, ...], cols: tuple[Span, ...], row: int, col: int) -> Array:
+    """A float32 copy of `values` (K, H, W) with the ramps of its four borders applied."""
     values = values.astype(np.float32)  # a copy: the engine may own the original
-    for axis, spans, at in ((-2, plan.rows, row), (-1, plan.cols, col)):
+    for axis, spans, at in ((1, rows, row), (2, cols, col)):
         view = np.moveaxis(values, axis, -1)
         before = spans[at - 1].end - spans[at].start if at else 0
         after = spans[at].end - spans[at + 1].start if at + 1 < len(spans) else 0
