@@ -113,13 +113,15 @@ class Scene:
         empty = self._is_nodata(raw)
         if empty is not None:
             valid &= ~empty
-        if raw.dtype.kind == "f":
-            valid &= np.isfinite(raw).all(axis=0)
         if self._scaled:
             index = [b - 1 for b in self.bands]
             scale = np.array(self.dataset.scales)[index, None, None]
             raw = raw * scale + np.array(self.dataset.offsets)[index, None, None]
-        return raw.astype(self.patch_dtype, copy=False), valid
+        with np.errstate(over="ignore"):
+            pixels = raw.astype(self.patch_dtype, copy=False)
+        if pixels.dtype.kind == "f":  # looked at last, since a float64 may be beyond what float32 holds
+            valid &= np.isfinite(pixels).all(axis=0)
+        return pixels, valid
 
     def _is_nodata(self, raw: Array) -> Array | None:
         """Where every band holds its nodata value; None where there is none that the type can hold."""
