@@ -101,7 +101,8 @@ def _with_normalization(model: Any, setup: Setup) -> Any:
     norm = setup.normalization
     process = entry.preprocess().convert_element_type(ov.Type.f32)
     if norm.low is not None and norm.high is not None:
-        process = process.clamp(norm.low, norm.high)
+        low, high = norm.low, norm.high
+        process = process.custom(lambda node: ov.opset13.clamp(node, low, high).output(0))
     process.mean(list(norm.mean)).scale(list(norm.std))
     return steps.build()
 
