@@ -101,7 +101,7 @@ def on_the_ground(
         lines = coverage.lines.moved(grid.transform)
     else:
         lines = projected(fine, grid.transform, grid.crs, crs, threads)
-    rings = _counter_clockwise(coverage.rings, grid.transform)
+    rings = counter_clockwise(coverage.rings, grid.transform)
     columns = _measures(rings, lonlat)
     table = {c.id: i for i, c in enumerate(classes)}
     ids, which = np.unique(coverage.regions.values[rings.regions], return_inverse=True)
@@ -118,7 +118,7 @@ def _measures(rings: Rings, lonlat: Lines) -> dict[str, Floats]:
     return {"area_m2": area, "perimeter_m": per_polygon(rings, lengths, signed=False)}
 
 
-def _counter_clockwise(rings: Rings, transform: Affine) -> Rings:
+def counter_clockwise(rings: Rings, transform: Affine) -> Rings:
     """The rings so that exteriors run counter-clockwise on the ground: turned round where the grid is a mirror image."""
     if transform.determinant < 0:
         return rings
