@@ -366,11 +366,11 @@ def _settle_alpha(scene: Scene, band: int) -> None:
 
 
 def _place_warnings(scene: Scene) -> None:
-    if scene.dataset.transform.is_identity and scene.dataset.gcps[0]:
-        scene.warnings.append(
-            "has ground control points only; the map stays in pixel space: warp it first with gdalwarp"
-        )
-    elif scene.dataset.transform.is_identity and scene.grid.crs is None:
+    bare = scene.dataset.transform.is_identity
+    if bare and (scene.dataset.gcps[0] or scene.dataset.rpcs):
+        what = "ground control points" if scene.dataset.gcps[0] else "rational polynomials (RPC)"
+        scene.warnings.append(f"has {what} only; the map stays in pixel space: warp it first with gdalwarp")
+    elif bare and scene.grid.crs is None:
         scene.warnings.append("has no georeferencing; the map stays in pixel space")
     elif scene.grid.crs is None:
         scene.warnings.append("has no CRS; its map has none either and its resolution in metres is unknown")

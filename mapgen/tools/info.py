@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -53,7 +54,7 @@ def _raster(scene: Scene) -> dict[str, Any]:
         "dtype": scene.dtype.name,
         "crs": crs.to_string()[:80] if crs else None,
         "bounds": list(scene.grid.bounds),
-        "resolution_m": [round(across, 6), round(down, 6)] if crs else None,
+        "resolution_m": [round(across, 6), round(down, 6)] if crs and math.isfinite(across + down) else None,
         "nodata": _nodata(scene),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -208,6 +209,12 @@ def _model_grid(scene: Scene, card: ModelCard, options: SegmentOptions) -> Grid:
     if wanted == "native" or scene.grid.crs is None:
         return scene.grid
     native = scene.grid.resolution_m
+    if not all(map(math.isfinite, native)):
+        raise InputError(
+            scene.name,
+            "its CRS and transform name no place on Earth, so its resolution is unknown",
+            "correct its CRS (gdal_edit.py -a_srs), or use --resolution native",
+        )
     if all(abs(r / wanted - 1) <= TOLERANCE for r in native):
         return scene.grid
     factor = max(native) / wanted
