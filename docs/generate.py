@@ -22,14 +22,14 @@ def pages() -> dict[Path, str]:
     return {DOCS / "cli.md": cli_page(), DOCS / "benchmarks.md": benchmarks_page()}
 
 
-# --- the command line --------------------------------------------------------------------------------------------------
+# --- the command line ------------------------------------------------------------------------------------------------
 
 CLI_HEAD = """# Commands
 
 Every command prints results on stdout and everything else on stderr, ends with one of the [exit codes](errors.md), and
 refuses to replace a file unless told `--overwrite`. An input called `-` stands for the names on stdin, one a line, so
-commands can be joined by pipes. `--json` turns each result into one JSON object a line; commands that take several inputs
-end with a summary.
+commands can be joined by pipes. `--json` turns each result into one JSON object a line; commands that take several
+inputs end with a summary.
 """
 
 
@@ -96,12 +96,12 @@ def _anchor(heading: str) -> str:
     return heading.lower().replace(" ", "-")
 
 
-# --- the figures -------------------------------------------------------------------------------------------------------
+# --- the figures -----------------------------------------------------------------------------------------------------
 
 BENCHMARKS_HEAD = """# Benchmarks
 
-Each table comes from one JSON file in [benchmarks/](benchmarks/), written by the command named above it. Figures are from
-one machine and one run unless the notes say otherwise: ratios within a table mean more than its seconds.
+Each table comes from one JSON file in [benchmarks/](benchmarks/), written by the command named above it. Figures are
+from one machine and one run unless the notes say otherwise: ratios within a table mean more than its seconds.
 """
 
 
