@@ -58,7 +58,7 @@ def outlines(photo: Image.Image, frame: Any, to_pixel: Any, colors: dict[int, st
         if polygon.intersects(view)
     ]
     # Large ones first: what lies in their holes is drawn after them, so the holes need no care of their own.
-    shapes.sort(key=lambda entry: -entry[0].area)
+    shapes.sort(key=lambda entry: -shapely.Polygon(entry[0].exterior).area)
     fill = Image.new("RGB", photo.size)
     pen = ImageDraw.Draw(fill)
     for polygon, color in shapes:
@@ -101,7 +101,7 @@ def main() -> None:
     options = parser.parse_args()
     sheet = draw(*panels(EXAMPLES / "scene.tif", options.mask, options.layer))
     sheet = sheet.resize((1500, round(sheet.height * 1500 / sheet.width)), Image.Resampling.LANCZOS)
-    sheet.quantize(200, dither=Image.Dither.NONE).save(options.out, optimize=True)
+    sheet.quantize(256, dither=Image.Dither.NONE).save(options.out, optimize=True)
     print(f"{options.out.name}: {options.out.stat().st_size / 1000:.0f} kB")
 
 
