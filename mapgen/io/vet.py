@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from mapgen.errors import InputError, one_line
+from mapgen.io.vrt import vet_vrt
 
 SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"II*\0", "GTiff"), (b"MM\0*", "GTiff"), (b"II+\0", "GTiff"), (b"MM\0+", "GTiff"),
@@ -54,12 +54,15 @@ def driver_of(path: Path) -> str:
         with open(path, "rb") as stream:
             start = stream.read(512)
     except OSError as exc:
+        if str(path).startswith("/vsi"):
+            problem = "names a file of GDAL's virtual file systems, which mapgen does not read"
+            raise InputError(subject, problem, "name a local file (unpack an archive first) or an http(s) URL") from exc
         raise InputError(subject, *_system_problem(exc)) from exc
     for signature, driver in SIGNATURES:
         if start.startswith(signature):
             return driver
     if path.suffix.lower() == ".vrt" and start.lstrip().startswith(b"<VRTDataset"):
-        vet_vrt(path)
+        vet_vrt(path, driver_of)
         return "VRT"
     raise InputError(subject, *_foreign_problem(start))
 
@@ -85,35 +88,3 @@ def _foreign_problem(start: bytes) -> tuple[str, str]:
     if start.startswith((b"GIF8", b"RIFF", b"SQLite", b"\x89HDF", b"CDF")):
         return "is of a format that mapgen does not read", f"convert it to {_KNOWN} with gdal_translate"
     return "is not a raster", f"mapgen reads {_KNOWN}"
-
-
-_VRT_FORBIDDEN = re.compile(
-    rb"VRTRawRasterBand|PixelFunction|VRTDerivedRasterBand|<!DOCTYPE|<!ENTITY|/vsi|https?:|ftp:|<SourceDataset[^>]*>\s*<VRT",
-    re.IGNORECASE,
-)
-_VRT_SOURCE = re.compile(rb"<Source(?:Filename|Dataset)\b([^>]*)>\s*([^<]*?)\s*</", re.IGNORECASE)
-
-
-def vet_vrt(path: Path) -> None:
-    """Raise `InputError` unless the VRT only arranges local rasters that are there.
-
-    A VRT can name any file as raw pixels, run Python, or reach the network: none of that is wanted from a scene.
-    """
-    subject = one_line(path)
-    text = path.read_bytes() if path.stat().st_size < 50_000_000 else b"<!ENTITY"
-    found = _VRT_FORBIDDEN.search(text)
-    if found:
-        what = one_line(found.group().decode(errors="replace"))
-        raise InputError(
-            subject, f"this VRT uses {what!r}", "mapgen reads VRTs of local files only; gdal_translate it to a GeoTIFF"
-        )
-    for attributes, name in _VRT_SOURCE.findall(text):
-        source = Path(os.fsdecode(name.replace(b"&amp;", b"&")))
-        source = path.parent / source if b'relativeToVRT="1"' in attributes or not source.is_absolute() else source
-        if source.resolve() == path.resolve():
-            raise InputError(subject, "this VRT names itself as its source", "repair it")
-        if not source.is_file():
-            raise InputError(subject, f"its source {one_line(source)} is missing", "restore it or build the VRT again")
-        if source.suffix.lower() == ".vrt":
-            raise InputError(subject, f"its source {one_line(source)} is a VRT again", "gdal_translate it to a GeoTIFF")
-        driver_of(source)

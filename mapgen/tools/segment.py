@@ -28,7 +28,7 @@ from mapgen.io.commit import check_output
 from mapgen.io.gdal import cache_bytes, environment
 from mapgen.io.models import Model, find_model, read_tensors
 from mapgen.io.scene import Scene, choose_bands, open_scene, with_bands
-from mapgen.io.vet import is_url, public_name
+from mapgen.io.vet import driver_of, is_url, public_name
 from mapgen.legend import NODATA
 from mapgen.patch import Array, Patch
 from mapgen.plan import Plan, Step, plan_windows
@@ -122,6 +122,8 @@ class Segmenter:
         """Write the class map of the scene `source` to `output`; see `segment`."""
         start = time.perf_counter()
         inputs = [] if is_url(source) else [Path(source)]
+        for path in inputs:  # first of all, since the place of the output depends on that of the input
+            driver_of(path)
         check_output(output, overwrite=self.options.overwrite, inputs=inputs)
         with environment(), open_scene(source) as scene:
             job = plan_job(scene, self.model, self.options)
