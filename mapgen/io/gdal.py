@@ -31,15 +31,15 @@ def clean_environment() -> None:
 
 
 def cache_bytes(width: int, rows: int, bytes_per_pixel: int) -> int:
-    """GDAL's block cache for scanning a raster of this width in strips of `rows`: 48 … 512 MiB.
+    """GDAL's block cache for scanning a raster of this width in strips of `rows`: 16 … 512 MiB.
 
     GDAL's own default is 5 % of the machine's memory, which reads as memory growing with the scene. The blocks of one
     strip must stay, or each would be read once for every window on it. It depends on the width only, never the height.
     """
-    return min(512 * MEBIBYTE, max(48 * MEBIBYTE, width * rows * bytes_per_pixel))
+    return min(512 * MEBIBYTE, max(16 * MEBIBYTE, width * rows * bytes_per_pixel))
 
 
-def environment(cache: int = 48 * MEBIBYTE, **options: Any) -> Any:
+def environment(cache: int = 16 * MEBIBYTE, **options: Any) -> Any:
     """A `rasterio.Env` with a bounded block cache and network time-outs; `options` are further GDAL settings."""
     import rasterio
 
