@@ -9,6 +9,7 @@ import typer
 from mapgen.cli.info import info
 from mapgen.cli.models import models
 from mapgen.cli.segment import segment
+from mapgen.cli.vectorize import vectorize
 
 app = typer.Typer(
     name="mapgen",
@@ -38,5 +39,6 @@ def root(
 
 
 app.command()(segment)
+app.command()(vectorize)
 app.command()(info)
 app.add_typer(models, name="models")
