@@ -22,7 +22,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((RO
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 ABSENT = re.compile(
-    r"(?<![\w.:/])/(?:work|root|home|tmp|opt|mnt)/|\.\./shared|pypi\.|pythonhosted|\bissue #?\d|#\d+\b|\bsessions?\b|TODO|FIXME",
+    r"(?<![\w.:/])/(?:work|root|home|tmp|opt|mnt)/|\.\./shared|pypi\.|pythonhosted|"
+    r"\bissue #?\d|#\d+\b|\bsessions?\b|TODO|FIXME",
     re.IGNORECASE,
 )
 """What belongs to one machine or to the making of the project, not into its docs."""
