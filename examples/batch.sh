@@ -13,4 +13,4 @@ shift
 mkdir -p "$out/masks" "$out/layers"
 
 mapgen segment "$@" ${MODEL:+--model "$MODEL"} -o "$out/masks/" --overwrite |
-    mapgen vectorize - --simplify 1.5px --min-area 8px -f gpkg -o "$out/layers/" --overwrite
+    mapgen vectorize - --sieve 8px --simplify 1.5px -f gpkg -o "$out/layers/" --overwrite

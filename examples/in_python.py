@@ -26,7 +26,7 @@ def main() -> None:
         result = mapgen.segment(arguments.scene, mask, model=arguments.model, overwrite=True)
         for name, share in result.shares.items():
             print(f"{name:12} {share:6.1%} of the map")
-        polygons = mapgen.vectorize(mask, layer, simplify=Size(1.5, "px"), min_area=Size(20, "m2"), overwrite=True)
+        polygons = mapgen.vectorize(mask, layer, simplify=Size(1.5, "px"), sieve=Size(8, "px"), overwrite=True)
     except mapgen.MapgenError as error:  # one line that says what is wrong and what to do
         raise SystemExit(f"{error} (exit code {error.exit_code})") from error
     print(f"{polygons.features} polygons in {polygons.output}")
