@@ -1,10 +1,6 @@
 """Arcs: the borders between regions, each once, between the points where three or more regions meet.
 
-Vertices are lattice points: corners of pixels, x along the columns 0…W and y down the rows 0…H. Borders ("cracks") run
-along the lattice lines between two pixels of different regions. A *node* is a lattice point where cracks bend, branch
-or end at a corner of the raster; nodes are kept line by line, so the next node along a line is the next in memory and
-only the links up and down are stored. A *fixed* node is where three or four cracks meet, or a corner of the raster;
-the path between two fixed nodes is an arc, and so is a closed border that has none.
+An arc is the path along borders between two fixed nodes (see `mapgen.nodes`), or a closed border that has none.
 """
 
 from __future__ import annotations
@@ -15,33 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapgen.compiled import kernel
+from mapgen.nodes import Nodes, find_nodes
 from mapgen.regions import Ints, Longs, Regions
-
-EAST, SOUTH, WEST, NORTH = 0, 1, 2, 3
-"""Headings; turning right adds one, the reverse is two away. The crack that leaves a node with heading h is bit h."""
-
-FIXED = 16
-SEEN = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Nodes:
-    """The nodes, line by line: those with y are `lines[y]:lines[y + 1]`, by increasing x.
-
-    `flags` has a bit for each crack that leaves the node, and FIXED. `place` is the position of a free node in
-    `Arcs.nodes`, or -1 - i for the i-th fixed node.
-    """
-
-    lines: Longs
-    x: Ints
-    y: Ints
-    flags: NDArray[np.uint8]
-    place: Ints
 
 
 @dataclass(frozen=True, slots=True)
 class Arcs:
-    """Every border once: arc i runs through `nodes[offsets[i]:offsets[i + 1]]`, with `left[i]` and `right[i]` beside it.
+    """Every border once: arc i runs through `nodes[offsets[i]:offsets[i + 1]]` between `left[i]` and `right[i]`.
 
     Left and right as one sees them on the raster with row 0 at the top. A closed arc repeats its first node. *Dart*
     2·i is arc i as it runs, dart 2·i + 1 the reverse. `following[d]` is the dart with which the ring of the region on
@@ -66,7 +42,7 @@ def find_arcs(regions: Regions) -> Arcs:
 
     Law: the signed lattice areas of the darts around a region sum to its number of pixels.
     """
-    nodes, up, down, corners = _find_nodes(regions)
+    nodes, up, down, corners = find_nodes(regions)
     fixed = corners.shape[0]
     ends = _bits(nodes.flags, True)
     free = len(nodes.x) - fixed
@@ -84,81 +60,6 @@ def find_arcs(regions: Regions) -> Arcs:
     offsets, left, right = offsets[: total + 1].copy(), left[:total].copy(), right[:total].copy()
     twin = _twins(total, count, leaving, arriving)
     return Arcs(nodes, offsets, path[: offsets[-1]], left, right, following, twin)
-
-
-def _find_nodes(regions: Regions) -> tuple[Nodes, Ints, Ints, Ints]:
-    runs = (regions.offsets, regions.starts, regions.labels, regions.height, regions.width)
-    none, byte = np.empty(0, np.int32), np.empty(0, np.uint8)
-    lines = np.zeros(regions.height + 2, np.int64)
-    _, fixed = _sweep(runs, False, lines, none, none, byte, none, none, none, np.empty((0, 4), np.int32))
-    size = int(lines[-1])
-    x, y, place, up, down = (np.empty(size, np.int32) for _ in range(5))
-    flags = np.empty(size, np.uint8)
-    corners = np.empty((fixed, 4), np.int32)
-    _sweep(runs, True, lines, x, y, flags, place, up, down, corners)
-    return Nodes(lines, x, y, flags, place), up, down, corners
-
-
-@kernel
-def _sweep(runs, fill, lines, x, y, flags, place, up, down, corners):  # type: ignore[no-untyped-def]
-    """Go along every lattice line and note the nodes on it; without `fill` only count them.
-
-    `corners[i]` are the regions north-west, north-east, south-west and south-east of the i-th fixed node. `top` and
-    `bottom` hold, for each border in the row above and below the line, the node at its upper end.
-    """
-    offsets, starts, labels, height, width = runs
-    top = np.zeros(width + 1, np.int32)
-    bottom = np.zeros(width + 1, np.int32)
-    n = 0
-    fixed = 0
-    for line in range(height + 1):
-        a, a_end = (offsets[line - 1], offsets[line]) if line > 0 else (0, 0)
-        b, b_end = (offsets[line], offsets[line + 1]) if line < height else (0, 0)
-        a_first, b_first = a, b
-        nw, sw = 0, 0
-        while True:
-            column = width
-            if a < a_end:
-                column = starts[a]
-            if b < b_end and starts[b] < column:
-                column = starts[b]
-            ia, ib = a - a_first, b - b_first
-            ne, se = nw, sw
-            if column == width:
-                ne, se = 0, 0
-            if a < a_end and starts[a] == column:
-                ne = labels[a]
-                a += 1
-            if b < b_end and starts[b] == column:
-                se = labels[b]
-                b += 1
-            bits = (ne != se) | (sw != se) << 1 | (nw != sw) << 2 | (nw != ne) << 3
-            corner = (column == 0 or column == width) and (line == 0 or line == height)
-            if bits != 0 and ((bits != 5 and bits != 10) or corner):
-                three = bits == 15 or bits == 7 or bits == 11 or bits == 13 or bits == 14 or corner
-                if fill:
-                    x[n] = column
-                    y[n] = line
-                    flags[n] = bits | 16 if three else bits
-                    place[n] = -1
-                    if bits & 8:
-                        up[n] = top[ia]
-                        down[top[ia]] = n
-                    bottom[ib] = n
-                    if three:
-                        place[n] = -1 - fixed
-                        corners[fixed, 0], corners[fixed, 1] = nw, ne
-                        corners[fixed, 2], corners[fixed, 3] = sw, se
-                n += 1
-                fixed += three
-            elif bits == 10:
-                bottom[ib] = top[ia]
-            nw, sw = ne, se
-            if column == width:
-                break
-        top, bottom = bottom, top
-        lines[line + 1] = n
-    return n, fixed
 
 
 @kernel

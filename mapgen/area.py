@@ -20,20 +20,20 @@ def measured(lines: Lines, ellipsoid: tuple[float, float] = WGS84) -> tuple[Floa
     """Of each line (longitude and latitude in degrees): the area between it and the equator (m²), its length (m), and
     the degrees of longitude that it advances.
 
-    The area counts positively where the line runs west, so around a polygon on its left in the northern hemisphere as in
-    the southern the sum is positive. Latitudes become authalic ones (Snyder 1987, eq. 3-11 and 3-12), which keep
+    The area counts positively where the line runs west, so that the sum around a polygon on the left is positive in
+    either hemisphere. Latitudes become authalic ones (Snyder 1987, eq. 3-11 and 3-12), which keep
     areas exactly, and the area under an edge is that under the great circle on the authalic sphere, closer to the
     geodesic than a straight line in any projection. Law: sums around a polygon agree with `pyproj.Geod` to 1e-6.
     Longitudes may jump by 360 degrees between vertices: the shorter way is meant.
     """
     a, f = ellipsoid
     e = math.sqrt(f * (2 - f))
-    return _measure(lines.offsets, lines.x, lines.y, a, e)  # type: ignore[no-any-return]
+    return _measure(lines.offsets, lines.x, lines.y, a, e)
 
 
 def around(offsets: Longs, darts: Ints, values: Floats, signed: bool) -> Floats:
-    """The sum of the values of the lines along the darts of each ring; a reversed line counts negatively if `signed`."""
-    return _around(offsets, darts, values, signed)  # type: ignore[no-any-return]
+    """The sum of a value of the lines along the darts of each ring; a reversed line counts negatively if `signed`."""
+    return _around(offsets, darts, values, signed)
 
 
 def pixel_areas(grid: Grid) -> Floats:

@@ -3,53 +3,65 @@
 from __future__ import annotations
 
 import os
-import sys
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
 from numba.core import event
-
-F = TypeVar("F", bound=Callable[..., Any])
+from platformdirs import user_cache_path
 
 
 def cache_folder() -> str:
-    """Where compiled kernels are kept: `NUMBA_CACHE_DIR`, or the user's cache, or a private temporary folder.
+    """Where compiled kernels are kept: `NUMBA_CACHE_DIR`, or mapgen's cache, or a private temporary folder.
 
     numba's own default is the package's folder, which an administrator's installation leaves read-only, and it
-    raises where neither that nor a home exists.
+    raises where neither that nor a home exists. What lies there is executed, so it must belong to this user alone.
     """
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):
         return chosen
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or os.path.expanduser("~")
-    elif sys.platform == "darwin":
-        base = os.path.expanduser("~/Library/Caches")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    folder = Path(base) / "mapgen" / "kernels"
+    chosen = os.environ.get("MAPGEN_CACHE")
     try:
+        base = Path(chosen) if chosen else user_cache_path("mapgen", appauthor=False)
+        folder = base / "kernels" / _shared_source()
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK | os.X_OK):
             return str(folder)
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: no home directory is known
+        pass
+    return _private_folder(Path(tempfile.gettempdir()) / f"mapgen-kernels-{getattr(os, 'getuid', int)()}")
+
+
+def _shared_source() -> str:
+    """A mark of the module whose kernels are built into those of others: numba looks at a kernel's own file only."""
+    found = Path(__file__).with_name("clearance.py").stat()
+    return f"{found.st_mtime_ns:x}-{found.st_size:x}"
+
+
+def _private_folder(folder: Path) -> str:
+    """The folder, if nobody else could have put anything in it, else a new one."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077:
+            return str(folder)
+    except (OSError, AttributeError):  # AttributeError: Windows knows no user numbers
         pass
     return tempfile.mkdtemp(prefix="mapgen-kernels-")
 
 
-numba.config.CACHE_DIR = cache_folder()
+numba.config.CACHE_DIR = cache_folder()  # type: ignore[attr-defined]
 
 
-def kernel(function: F) -> F:
+def kernel(function: Callable[..., Any]) -> Any:
     """The function, compiled at its first call for the types it is called with, or loaded if that happened before."""
-    compiled: F = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    return compiled
+    return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
 
 
-class _Announcer(event.Listener):  # type: ignore[misc]
+class _Announcer(event.Listener):
     def __init__(self, announce: Callable[[str], None]) -> None:
         self.announce = announce
         self.done = False

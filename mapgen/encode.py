@@ -28,7 +28,9 @@ def geojson_features(layer: Layer, first: int, last: int, digits: int, decimals:
     shape = (layer.features, layer.polygons, layer.rings, layer.darts)
     lines = (layer.lines.offsets, layer.lines.x, layer.lines.y)
     text = (heads, head_offsets, keys, key_offsets)
-    size = _text_size(shape, layer.lines.offsets, first, last, digits, _longest(head_offsets), len(keys) + 26 * len(places))
+    size = _text_size(
+        shape, layer.lines.offsets, first, last, digits, _longest(head_offsets), len(keys) + 26 * len(places)
+    )
     out = np.empty(size, np.uint8)
     used = _geojson(shape, lines, layer.kinds, text, columns, places, digits, layer.multi, first, last, out)
     return out[:used].tobytes()
@@ -160,6 +162,7 @@ def _ring_text(out, at, lines, rings, darts, k, digits):  # type: ignore[no-unty
 @kernel
 def _geometry_text(out, at, shape, lines, i, digits, multi):  # type: ignore[no-untyped-def]
     features, polygons, rings, darts = shape
+    multi = multi or features[i + 1] - features[i] != 1
     for p in range(features[i], features[i + 1]):
         if multi:
             out[at] = 91
@@ -189,7 +192,7 @@ def _geojson(shape, lines, kinds, text, columns, places, digits, multi, first, l
         for c in range(len(places)):
             at = _copy(out, at, keys, key_offsets[c], key_offsets[c + 1])
             at = _number(out, at, columns[c, i - first], places[c])
-        if multi:
+        if multi or shape[0][i + 1] - shape[0][i] != 1:
             at = _literal(out, at, '},"geometry":{"type":"MultiPolygon","coordinates":[')
         else:
             at = _literal(out, at, '},"geometry":{"type":"Polygon","coordinates":[')
@@ -203,7 +206,7 @@ def _wkb_offsets(shape, lines, multi, first, last):  # type: ignore[no-untyped-d
     features, polygons, rings, darts = shape
     offsets = np.zeros(last - first + 1, np.int64)
     for i in range(first, last):
-        size = 9 if multi else 0
+        size = 9 if multi or features[i + 1] - features[i] != 1 else 0
         for p in range(features[i], features[i + 1]):
             size += 9
             for k in range(polygons[p], polygons[p + 1]):
@@ -252,7 +255,7 @@ def _wkb_bits(shape, offsets, x, y, multi, first, last, places, out):  # type: i
     features, polygons, rings, darts = shape
     for i in range(first, last):
         at = places[i - first]
-        if multi:
+        if multi or features[i + 1] - features[i] != 1:
             at = _put_header(out, at, 6, features[i + 1] - features[i])
         for p in range(features[i], features[i + 1]):
             at = _put_header(out, at, 3, polygons[p + 1] - polygons[p])

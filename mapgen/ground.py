@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pyproj
 from affine import Affine
-from numpy.typing import NDArray
 
 from mapgen.lines import Floats, Lines
 
@@ -36,6 +35,11 @@ def projected(lines: Lines, transform: Affine, source: str, target: str, threads
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, [starts[i::threads] for i in range(threads)]))
     return ground
+
+
+def is_geographic(crs: str) -> bool:
+    """Whether the coordinates of a CRS are longitude and latitude."""
+    return bool(pyproj.CRS(crs).is_geographic)
 
 
 def straight_step(transform: Affine, height: int, width: int, source: str) -> float:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mapgen.lines import Floats, Lines
 from mapgen.regions import Ints, Longs
@@ -41,6 +42,7 @@ class Layer:
     kinds: Ints
     columns: dict[str, Floats]
     multi: bool = False
+    """Whether every feature is a multipolygon, also those of one polygon."""
 
     def __len__(self) -> int:
         return len(self.kinds)
@@ -50,3 +52,57 @@ class Layer:
         """The class id of each feature."""
         table = np.array([c.id for c in self.classes] or [0], np.int64)
         return table[self.kinds]
+
+    @property
+    def any_multi(self) -> bool:
+        """Whether there is a multipolygon among the features."""
+        return self.multi or bool((np.diff(self.features) != 1).any())
+
+    def taken(self, order: NDArray[np.intp]) -> Layer:
+        """The layer with these of its features, in this order."""
+        features, which = _gather(self.features, order)
+        polygons, which = _gather(self.polygons, which)
+        rings, which = _gather(self.rings, which)
+        columns = {name: values[order] for name, values in self.columns.items()}
+        return replace(
+            self, features=features, polygons=polygons, rings=rings, darts=self.darts[which], kinds=self.kinds[order],
+            columns=columns,
+        )  # fmt: skip
+
+    def followed_by(self, other: Layer) -> Layer:
+        """The features of this layer, then those of another with the same classes and columns; lines are not shared."""
+        lines = Lines(
+            _chained(self.lines.offsets, other.lines.offsets),
+            np.concatenate((self.lines.x, other.lines.x)),
+            np.concatenate((self.lines.y, other.lines.y)),
+        )
+        return replace(
+            self, lines=lines, features=_chained(self.features, other.features),
+            polygons=_chained(self.polygons, other.polygons), rings=_chained(self.rings, other.rings),
+            darts=np.concatenate((self.darts, other.darts + np.int32(2 * len(self.lines)))),
+            kinds=np.concatenate((self.kinds, other.kinds)),
+            columns={name: np.concatenate((v, other.columns[name])) for name, v in self.columns.items()},
+        )  # fmt: skip
+
+
+def dissolved(layer: Layer) -> Layer:
+    """One multipolygon for each class, by increasing id; the attributes are summed."""
+    ids = layer.ids
+    order = np.argsort(ids, kind="stable")
+    sorted_layer = layer.taken(order)
+    _, first = np.unique(ids[order], return_index=True)
+    features = sorted_layer.features[np.append(first, len(order))]
+    columns = {k: np.add.reduceat(v, first) if len(first) else v for k, v in sorted_layer.columns.items()}
+    return replace(sorted_layer, features=features, kinds=sorted_layer.kinds[first], columns=columns, multi=True)
+
+
+def _gather(offsets: Longs, order: NDArray[np.intp]) -> tuple[Longs, NDArray[np.intp]]:
+    """New offsets, and the old places of all items, when groups are taken in another order."""
+    counts = np.diff(offsets)[order]
+    new = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    places = np.repeat(offsets[:-1][order] - new[:-1], counts) + np.arange(new[-1])
+    return new, places
+
+
+def _chained(one: Longs, other: Longs) -> Longs:
+    return np.concatenate((one, other[1:] + one[-1]))

@@ -30,11 +30,11 @@ def polygonize(
     smooth: int = 0,
     threads: int = 1,
 ) -> tuple[Longs, NDArray[np.object_]]:
-    """Class ids (N,) and polygons (N,) of the 4-connected regions of an integer array (H, W), without those of `nodata`.
+    """Class ids (N,) and polygons (N,) of the 4-connected regions of an integer array (H, W), but for `nodata`.
 
-    Sizes (`sieve`, `min_hole`) are in pixels, the tolerance of `simplify` in pixel widths, `smooth` in rounds. `transform`
-    takes (column, row) to the coordinates of the polygons, by default they are pixels with y downwards. Exteriors run
-    counter-clockwise, in the order of their first pixels. Laws: those of `mapgen.shapes.draw`; without
+    Sizes (`sieve`, `min_hole`) are in pixels, the tolerance of `simplify` in pixel widths, `smooth` in rounds.
+    `transform` takes (column, row) to the coordinates of the polygons; without it they are pixels, y downwards.
+    Exteriors run counter-clockwise; polygons come in the order of their first pixels. Laws: those of `mapgen.shapes.draw`; without
     generalization, rasterizing the polygons gives `mask` back, and the area of each is its number of pixels times that
     of a pixel.
     """
@@ -56,10 +56,8 @@ def shapely_polygons(coverage: Coverage, transform: Affine) -> NDArray[np.object
     rings = counter_clockwise(coverage.rings, transform)
     count = len(rings.regions)
     classes = (LayerClass(0, "", "#000000"),)
-    layer = Layer(
-        "", None, classes, coverage.lines.moved(transform), np.arange(count + 1), rings.parts, rings.offsets, rings.darts,
-        np.zeros(count, np.int32), {},
-    )  # fmt: skip
+    lines, features, kinds = coverage.lines.moved(transform), np.arange(count + 1), np.zeros(count, np.int32)
+    layer = Layer("", None, classes, lines, features, rings.parts, rings.offsets, rings.darts, kinds, {})
     offsets, data = wkb(layer, 0, count)
     whole = data.tobytes()
     parts = [whole[a:b] for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)]

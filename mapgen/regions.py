@@ -166,7 +166,7 @@ def _root(parent, i):  # type: ignore[no-untyped-def]
 
 @kernel
 def _join_rows(offsets, starts, values, labels, width, parent, classes, number):  # type: ignore[no-untyped-def]
-    """Give each run the number of a run above that it touches and that has its value, or a new one; join where two meet.
+    """Give each run the number of a run above that touches it with its value, or a new one; join where two meet.
 
     The root of a set is its smallest number, which belongs to its first pixel. Returns the next free number.
     """

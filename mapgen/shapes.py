@@ -9,13 +9,14 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 
+from mapgen.antimeridian import cut_at_antimeridian
 from mapgen.arcs import find_arcs
 from mapgen.area import around, measured, sphere_area
 from mapgen.grid import Grid
-from mapgen.ground import LONLAT, projected, straight_step
+from mapgen.ground import LONLAT, is_geographic, projected, straight_step
 from mapgen.layer import Layer, LayerClass
 from mapgen.lines import Floats, Lines, densified, kept_lines
-from mapgen.regions import Longs, Regions
+from mapgen.regions import Regions
 from mapgen.rings import Rings, find_rings
 from mapgen.simplify import keep_vertices
 from mapgen.smooth import smoothed
@@ -107,7 +108,8 @@ def on_the_ground(
     ids, which = np.unique(coverage.regions.values[rings.regions], return_inverse=True)
     kinds = np.array([table[int(i)] for i in ids], np.int32)[which] if len(ids) else np.empty(0, np.int32)
     features = np.arange(len(rings.regions) + 1)
-    return Layer(name, crs, tuple(classes), lines, features, rings.parts, rings.offsets, rings.darts, kinds, columns)
+    layer = Layer(name, crs, tuple(classes), lines, features, rings.parts, rings.offsets, rings.darts, kinds, columns)
+    return cut_at_antimeridian(layer) if crs is None or is_geographic(crs) else layer
 
 
 def _measures(rings: Rings, lonlat: Lines) -> dict[str, Floats]:
@@ -119,7 +121,7 @@ def _measures(rings: Rings, lonlat: Lines) -> dict[str, Floats]:
 
 
 def counter_clockwise(rings: Rings, transform: Affine) -> Rings:
-    """The rings so that exteriors run counter-clockwise on the ground: turned round where the grid is a mirror image."""
+    """The rings so that exteriors run counter-clockwise on the ground: turned round where the grid is mirrored."""
     if transform.determinant < 0:
         return rings
     darts = np.empty_like(rings.darts)
@@ -127,46 +129,6 @@ def counter_clockwise(rings: Rings, transform: Affine) -> Rings:
     starts = np.repeat(rings.offsets[:-1], np.diff(rings.offsets))
     darts[:] = rings.darts[starts + ends - 1 - np.arange(len(darts))] ^ 1
     return Rings(rings.regions, rings.parts, rings.offsets, darts, rings.area)
-
-
-def dissolved(layer: Layer) -> Layer:
-    """One feature for each class, by increasing id; areas and perimeters are summed."""
-    ids = layer.ids
-    order = np.argsort(ids, kind="stable")
-    _, first = np.unique(ids[order], return_index=True)
-    features = np.append(first, len(order)).astype(np.int64)
-    polygons, rings, darts = _reordered(layer, order)
-    kinds = layer.kinds[order][first]
-    columns = {k: np.add.reduceat(v[order], first) if len(first) else v for k, v in layer.columns.items()}
-    return Layer(
-        layer.name, layer.crs, layer.classes, layer.lines, features, polygons, rings, darts, kinds, columns, multi=True
-    )
-
-
-def selected(layer: Layer, which: NDArray[np.bool_]) -> Layer:
-    """The layer with only those of its features; each must be a single polygon."""
-    order = np.flatnonzero(which)
-    polygons, rings, darts = _reordered(layer, order)
-    columns = {k: v[order] for k, v in layer.columns.items()}
-    features = np.arange(len(order) + 1)
-    return Layer(
-        layer.name, layer.crs, layer.classes, layer.lines, features, polygons, rings, darts, layer.kinds[order], columns
-    )
-
-
-def _reordered(layer: Layer, order: NDArray[np.intp]) -> tuple[Longs, Longs, NDArray[np.int32]]:
-    """Polygons, rings and darts of the single-polygon features in this order."""
-    polygons, rings = _gather(layer.polygons, order)
-    offsets, darts = _gather(layer.rings, rings)
-    return polygons, offsets, layer.darts[darts]
-
-
-def _gather(offsets: Longs, order: NDArray[np.intp]) -> tuple[Longs, NDArray[np.intp]]:
-    """New offsets, and the old places of all items, when groups are taken in another order."""
-    counts = np.diff(offsets)[order]
-    new = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-    places = np.repeat(offsets[:-1][order] - new[:-1], counts) + np.arange(new[-1])
-    return new, places
 
 
 def class_drift(coverage: Coverage) -> dict[int, float]:

@@ -9,7 +9,7 @@ import numpy as np
 from mapgen.arcs import find_arcs
 from mapgen.compiled import kernel
 from mapgen.lines import Floats
-from mapgen.regions import Longs, Regions
+from mapgen.regions import Regions
 from mapgen.rings import find_rings
 
 
@@ -17,8 +17,13 @@ def region_sizes(regions: Regions, weights: Floats | None = None) -> Floats:
     """Size of each region, the outside first: in pixels, or the sum of `weights[row]` over its pixels."""
     if weights is None:
         return regions.pixels.astype(np.float64)
-    return _weighted(  # type: ignore[no-any-return]
-        regions.offsets, regions.starts, regions.labels, regions.width, len(regions) + 1, np.asarray(weights, np.float64)
+    return _weighted(
+        regions.offsets,
+        regions.starts,
+        regions.labels,
+        regions.width,
+        len(regions) + 1,
+        np.asarray(weights, np.float64),
     )
 
 
@@ -140,7 +145,7 @@ def _join(parent, following, last, sizes, one, other):  # type: ignore[no-untype
 
 @kernel
 def _border(offsets, others, lengths, parent, following, region, shared, touched):  # type: ignore[no-untyped-def]
-    """Write the neighbours of a region to `touched` and the border with each to `shared`; returns how many there are."""
+    """Write the neighbours of a region to `touched` and the border with each to `shared`; returns their number."""
     count = 0
     member = region
     while member >= 0:

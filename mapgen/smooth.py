@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from mapgen.arcs import Arcs
+from mapgen.clearance import CLEARANCE, distance, extent, first_at, in_triangle
 from mapgen.compiled import kernel
 from mapgen.lines import Floats, Lines, kept_lines
-from mapgen.simplify import Bools, distance, extent, first_at, in_triangle
+from mapgen.simplify import Bools
 
 
 def smoothed(arcs: Arcs, keep: Bools, rounds: int) -> Lines:
@@ -72,7 +73,7 @@ def _has_room(table, corner, points):  # type: ignore[no-untyped-def]
     bx, by = points[2], points[3]
     ax, ay = (points[0] + bx) / 2, (points[1] + by) / 2
     cx, cy = (points[4] + bx) / 2, (points[5] + by) / 2
-    margin = 0.25
+    margin = CLEARANCE
     first = max(0, int(np.ceil(min(ay, by, cy) - margin)))
     last = min(len(lines) - 2, int(np.floor(max(ay, by, cy) + margin)))
     for line in range(first, last + 1):

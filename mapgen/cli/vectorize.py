@@ -16,25 +16,97 @@ from mapgen.settings import LAYER_FORMATS, METHODS, VectorizeOptions, parse_size
 
 
 def vectorize(
-    masks: Annotated[list[str], typer.Argument(metavar="MASK...", help="Class maps: rasters of integers, from mapgen or not; - reads names from stdin.")],
+    masks: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MASK", help="Class maps: rasters of integers, from mapgen or not; - reads names from stdin."
+        ),
+    ],
     output: Output = None,
-    form: Annotated[str | None, typer.Option("-f", "--format", metavar="FORMAT", help=f"One of {', '.join(LAYER_FORMATS)}.  [default: by the suffix, else geojson]")] = None,
-    classes: Annotated[str | None, typer.Option("--classes", metavar="LIST", help="Write only these classes, by name or number: road,water.")] = None,
-    background: Annotated[list[str] | None, typer.Option("--background", metavar="CLASS", help="A class that is not written; may be repeated, or a list.")] = None,
-    sieve: Annotated[str | None, typer.Option("--sieve", metavar="SIZE", help="Let neighbours absorb regions below this size, in px or m2: 8px.")] = None,
-    min_area: Annotated[str | None, typer.Option("--min-area", metavar="SIZE", help="Leave out polygons below this size, in px or m2.")] = None,
-    max_area: Annotated[str | None, typer.Option("--max-area", metavar="SIZE", help="Leave out polygons above this size, in px or m2.")] = None,
-    min_hole: Annotated[str | None, typer.Option("--min-hole", metavar="SIZE", help="Fill holes below this size, in px or m2, with all that is in them.")] = None,
-    simplify: Annotated[str | None, typer.Option("--simplify", metavar="TOL", help="Simplify shared borders by this tolerance, in px or m: 1.5px.")] = None,
-    method: Annotated[str, typer.Option("--method", metavar="dp|vw", help="How: Douglas-Peucker (a distance) or Visvalingam-Whyatt (the root of an area).")] = "dp",
-    smooth: Annotated[int, typer.Option("--smooth", min=0, max=6, metavar="N", help="Round off shared borders by N rounds of corner cutting.")] = 0,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "-f",
+            "--format",
+            metavar="FORMAT",
+            help=f"One of {', '.join(LAYER_FORMATS)}.  [default: by the suffix, else geojson]",
+        ),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option("--classes", metavar="LIST", help="Write only these classes, by name or number: road,water."),
+    ] = None,
+    background: Annotated[
+        list[str] | None,
+        typer.Option("--background", metavar="CLASS", help="A class that is not written; may be repeated, or a list."),
+    ] = None,
+    sieve: Annotated[
+        str | None,
+        typer.Option(
+            "--sieve", metavar="SIZE", help="Let neighbours absorb regions below this size, in px or m2: 8px."
+        ),
+    ] = None,
+    min_area: Annotated[
+        str | None, typer.Option("--min-area", metavar="SIZE", help="Leave out polygons below this size, in px or m2.")
+    ] = None,
+    max_area: Annotated[
+        str | None, typer.Option("--max-area", metavar="SIZE", help="Leave out polygons above this size, in px or m2.")
+    ] = None,
+    min_hole: Annotated[
+        str | None,
+        typer.Option(
+            "--min-hole", metavar="SIZE", help="Fill holes below this size, in px or m2, with all that is in them."
+        ),
+    ] = None,
+    simplify: Annotated[
+        str | None,
+        typer.Option("--simplify", metavar="TOL", help="Simplify shared borders by this tolerance, in px or m: 1.5px."),
+    ] = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            "--method",
+            metavar="dp|vw",
+            help="How: Douglas-Peucker (a distance) or Visvalingam-Whyatt (the root of an area).",
+        ),
+    ] = "dp",
+    smooth: Annotated[
+        int,
+        typer.Option(
+            "--smooth", min=0, max=6, metavar="N", help="Round off shared borders by N rounds of corner cutting."
+        ),
+    ] = 0,
     dissolve: Annotated[bool, typer.Option("--dissolve", help="Write one multipolygon for each class.")] = False,
-    clip: Annotated[Path | None, typer.Option("--clip", metavar="FILE", help="Only pixels inside the polygons of this vector file (any CRS).")] = None,
-    confidence: Annotated[Path | None, typer.Option("--confidence", metavar="FILE", help="Add mean and minimum of this raster (same grid) over each polygon.")] = None,
-    crs: Annotated[str | None, typer.Option("--crs", metavar="CRS", help="CRS of the layer.  [default: the class map's; GeoJSON is always WGS 84]")] = None,
-    assume_crs: Annotated[str | None, typer.Option("--assume-crs", metavar="CRS", help="The CRS of class maps that do not name theirs.")] = None,
-    precision: Annotated[int | None, typer.Option("--precision", metavar="N", help="Decimals of GeoJSON coordinates.  [default: 7, more for pixels below 10 cm]")] = None,
-    layer: Annotated[str | None, typer.Option("--layer", metavar="NAME", help="Name of the layer.  [default: the output's]")] = None,
+    clip: Annotated[
+        Path | None,
+        typer.Option("--clip", metavar="FILE", help="Only pixels inside the polygons of this vector file (any CRS)."),
+    ] = None,
+    confidence: Annotated[
+        Path | None,
+        typer.Option(
+            "--confidence", metavar="FILE", help="Add mean and minimum of this raster (same grid) over each polygon."
+        ),
+    ] = None,
+    crs: Annotated[
+        str | None,
+        typer.Option(
+            "--crs", metavar="CRS", help="CRS of the layer.  [default: the class map's; GeoJSON is always WGS 84]"
+        ),
+    ] = None,
+    assume_crs: Annotated[
+        str | None, typer.Option("--assume-crs", metavar="CRS", help="The CRS of class maps that do not name theirs.")
+    ] = None,
+    precision: Annotated[
+        int | None,
+        typer.Option(
+            "--precision",
+            metavar="N",
+            help="Decimals of GeoJSON coordinates.  [default: 7, more for pixels below 10 cm]",
+        ),
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option("--layer", metavar="NAME", help="Name of the layer.  [default: the output's]")
+    ] = None,
     append: Annotated[bool, typer.Option("--append", help="Add to a GeoPackage that exists.")] = False,
     overwrite: Overwrite = False,
     json: Json = False,

@@ -82,7 +82,7 @@ class Mask:
             strip = strip.astype(np.int64)
         if empty is not None:
             strip[empty] = self.nodata
-        return strip  # type: ignore[no-any-return]
+        return strip
 
     @property
     def _has_mask(self) -> bool:
@@ -109,7 +109,9 @@ def open_mask(name: str | Path, threads: int = 1) -> Mask:
             dataset = rasterio.open(target, driver=driver, **({"num_threads": threads} if driver == "GTiff" else {}))
         except _gdal_errors() as exc:
             if url:
-                raise NetworkError(subject, "could not be opened over the network", "check the address, try again later") from exc
+                raise NetworkError(
+                    subject, "could not be opened over the network", "check the address, try again later"
+                ) from exc
             raise InputError(subject, f"cannot be read ({_gdal_reason(exc)})", "get the file again") from exc
     try:
         _check_size(subject, dataset)
@@ -127,7 +129,9 @@ def _check_classes(subject: str, dataset: Any) -> None:
     bands = [i for i, c in enumerate(dataset.colorinterp) if c is not ColorInterp.alpha]
     kind = np.dtype(dataset.dtypes[0]).kind if "complex" not in dataset.dtypes[0] else "c"
     if len(bands) != 1:
-        raise InputError(subject, f"has {dataset.count} bands, a class map has one", "is this the scene? run mapgen segment first")
+        raise InputError(
+            subject, f"has {dataset.count} bands, a class map has one", "is this the scene? run mapgen segment first"
+        )
     if kind not in "iu":
         remedy = "round them with gdal_translate -ot Byte, or threshold scores first"
         raise InputError(subject, f"holds {dataset.dtypes[0]} values, class ids are integers", remedy)

@@ -43,7 +43,7 @@ def _metadata(layer: Layer) -> dict[str, Any]:
     crs = pyproj.CRS(layer.crs or "OGC:CRS84").to_json_dict()
     column: dict[str, Any] = {
         "encoding": "WKB",
-        "geometry_types": (["MultiPolygon"] if layer.multi else ["Polygon"]) if len(layer) else [],
+        "geometry_types": _kinds(layer),
         "crs": crs,
         "orientation": "counterclockwise",
         "edges": "planar",
@@ -51,3 +51,12 @@ def _metadata(layer: Layer) -> dict[str, Any]:
     if len(layer):
         column["bbox"] = [float(v) for v in (np.min(x), np.min(y), np.max(x), np.max(y))]
     return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+
+
+def _kinds(layer: Layer) -> list[str]:
+    if not len(layer):
+        return []
+    multi = np.diff(layer.features) != 1
+    return (
+        ["MultiPolygon"] if layer.multi or multi.all() else ["MultiPolygon", "Polygon"] if multi.any() else ["Polygon"]
+    )

@@ -90,16 +90,20 @@ def _write_json(
         raise _damaged(final)
 
 
-def _json_parts(
-    layer: Layer, form: str, digits: int, decimals: dict[str, int], threads: int
-) -> Iterator[bytes]:
+def _json_parts(layer: Layer, form: str, digits: int, decimals: dict[str, int], threads: int) -> Iterator[bytes]:
     import json
 
     if form == "geojson":
-        yield b'{"type":"FeatureCollection","name":' + json.dumps(layer.name, ensure_ascii=False).encode() + b',"features":[\n'
+        yield (
+            b'{"type":"FeatureCollection","name":'
+            + json.dumps(layer.name, ensure_ascii=False).encode()
+            + b',"features":[\n'
+        )
     places = {name: decimals.get(name, 6) for name in layer.columns}
     held = b""
-    for part in _in_order(lambda first, last: geojson_features(layer, first, last, digits, places), len(layer), threads):
+    for part in _in_order(
+        lambda first, last: geojson_features(layer, first, last, digits, places), len(layer), threads
+    ):
         yield held
         # The comma after the last feature of all must not be written, so the end of each part waits for the next.
         part = part.replace(b"},\n{", b"}\n{") if form == "geojsonl" else part
@@ -138,7 +142,7 @@ def _write_ogr(path: Path, layer: Layer, form: str, append: bool, final: Path) -
                 driver=_DRIVERS[form],
                 layer=layer.name if form != "shp" else None,
                 geometry_name="geometry",
-                geometry_type="MultiPolygon" if layer.multi else "Polygon",
+                geometry_type="MultiPolygon" if layer.any_multi else "Polygon",
                 crs=layer.crs or "OGC:CRS84",
                 append=append and exists and before > 0,
             )
@@ -147,7 +151,9 @@ def _write_ogr(path: Path, layer: Layer, form: str, append: bool, final: Path) -
         if _count(path, layer.name if form == "gpkg" else None) != before + len(layer):
             raise _damaged(final)
     except (DataSourceError, DataLayerError, FieldError, GeometryError) as exc:
-        raise OutputError(final, f"could not be written ({one_line(exc)[:160]})", "check the folder and the disk") from exc
+        raise OutputError(
+            final, f"could not be written ({one_line(exc)[:160]})", "check the folder and the disk"
+        ) from exc
 
 
 def _count(path: Path, layer: str | None) -> int:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from mapgen.area import pixel_areas
 from mapgen.compiled import announced
-from mapgen.encode import coordinate_digits
 from mapgen.errors import InputError, UsageError
 from mapgen.grid import Grid
 from mapgen.io.aoi import area_of
@@ -26,10 +25,11 @@ from mapgen.io.gdal import cache_bytes, environment
 from mapgen.io.masks import Mask, open_mask, read_strips
 from mapgen.io.vector import LONLAT_FORMATS, SUFFIXES, stream_layer, write_layer
 from mapgen.io.vet import is_url
-from mapgen.layer import Layer
+from mapgen.layer import Layer, dissolved
+from mapgen.placing import coordinate_decimals, layer_crs, measure_decimals, placed
 from mapgen.regions import OUTSIDE, Regions, find_regions
 from mapgen.settings import VectorizeOptions
-from mapgen.shapes import Coverage, Generalization, class_drift, dissolved, draw, on_the_ground, selected
+from mapgen.shapes import Coverage, Generalization, class_drift, draw, on_the_ground
 from mapgen.sieve import fill_holes, sieved
 from mapgen.zones import Zones
 
@@ -138,7 +138,11 @@ def format_of(output: Path, options: VectorizeOptions) -> str:
     form = SUFFIXES.get(output.suffix.lower())
     if form is None:
         known = ", ".join(sorted(SUFFIXES))
-        raise UsageError("-o", f"no format is known by the suffix {output.suffix or '(none)'} of {output.name}", f"use one of {known}, or -f")
+        raise UsageError(
+            "-o",
+            f"no format is known by the suffix {output.suffix or '(none)'} of {output.name}",
+            f"use one of {known}, or -f",
+        )
     return form
 
 
@@ -150,7 +154,9 @@ def check_options(options: VectorizeOptions) -> None:
         ("--simplify", options.simplify, ("px", "m")),
     ):  # fmt: skip
         if size is not None and (size.unit not in units or not 0 <= size.value < math.inf):
-            raise UsageError(flag, f"{size} is not a size of 0 or more in {' or '.join(units)}", f"such as {flag} 8{units[0]}")
+            raise UsageError(
+                flag, f"{size} is not a size of 0 or more in {' or '.join(units)}", f"such as {flag} 8{units[0]}"
+            )
     if not 0 <= options.smooth <= 6:
         raise UsageError("--smooth", f"{options.smooth} rounds", "use 0 to 6; each doubles the vertices")
     if options.append and options.format not in (None, "gpkg"):
@@ -169,15 +175,10 @@ class _Job:
         self.notes: list[str] = []
         self.warnings: list[str] = []
         self.not_written: dict[str, int] = {}
-        self.grid = _placed(mask.grid, mask, options.assume_crs)
-        self.crs = _target_crs(self.grid, options.crs, form)
-        self.digits = _digits(self.grid, options.precision)
-        area = math.prod(self.grid.resolution_m)
-        self.decimals = {
-            "area_m2": max(0, 6 - math.floor(math.log10(area))),
-            "perimeter_m": max(0, 6 - math.floor(math.log10(area) / 2)),
-            "confidence": 4, "confidence_min": 4,
-        }  # fmt: skip
+        self.grid = placed(mask.grid, mask.name, options.assume_crs)
+        self.crs = layer_crs(self.grid, options.crs, lonlat=form in LONLAT_FORMATS)
+        self.digits = coordinate_decimals(self.grid, options.precision)
+        self.decimals = measure_decimals(self.grid)
         if options.clip is not None:
             mask.area = _clip(self.grid, options.clip)
 
@@ -246,7 +247,9 @@ class _Job:
         value = self.mask.names.find(key)
         if value is None:
             known = ", ".join(c.name for c in self.mask.names.of(set(self.mask.names.classes) | present))
-            raise UsageError(flag, f"no class is called {key!r} in {self.mask.name}", f"use one of {known[:300] or 'its numbers'}")
+            raise UsageError(
+                flag, f"no class is called {key!r} in {self.mask.name}", f"use one of {known[:300] or 'its numbers'}"
+            )
         if value not in present and value not in self.mask.names.classes:
             self.warnings.append(f"{flag} {key}: no pixel has this class")
         return value
@@ -278,7 +281,7 @@ class _Job:
             self._leave(keep, area < low.value, "smaller than --min-area")
         if high is not None and high.unit == "m2":
             self._leave(keep, area > high.value, "larger than --max-area")
-        return layer if keep.all() else selected(layer, keep)
+        return layer if keep.all() else layer.taken(np.flatnonzero(keep))
 
     def result(self, source: str, output: Path, layer: Layer) -> Result:
         ids = layer.ids
@@ -296,56 +299,6 @@ class _Job:
             self.mask.name, output, self.form, len(layer), classes=table, not_written=self.not_written,
             warnings=tuple(self.warnings),
         )  # fmt: skip
-
-
-def _placed(grid: Grid, mask: Mask, assumed: str | None) -> Grid:
-    """The grid with a CRS. Raises `InputError` where it has no place on the ground."""
-    if grid.crs is not None:
-        if assumed is not None:
-            raise InputError(mask.name, "has a CRS of its own", "leave out --assume-crs")
-        return grid
-    if mask.dataset.transform.is_identity:
-        raise InputError(mask.name, "has no georeferencing, so its polygons have no place", "warp it first with gdalwarp")
-    if assumed is None:
-        raise InputError(mask.name, "has no CRS, so its polygons have no place on the ground", "name it with --assume-crs EPSG:n")
-    return dataclasses.replace(grid, crs=_wkt(assumed, "--assume-crs"))
-
-
-def _wkt(text: str, flag: str) -> str:
-    import pyproj
-
-    try:
-        return str(pyproj.CRS.from_user_input(text).to_wkt())
-    except pyproj.exceptions.CRSError as exc:
-        raise UsageError(flag, f"{text!r} is not a CRS that PROJ knows", f"such as {flag} EPSG:32611") from exc
-
-
-def _target_crs(grid: Grid, wanted: str | None, form: str) -> str | None:
-    """The CRS of the layer as WKT, None for longitude and latitude on WGS 84."""
-    import pyproj
-
-    if form in LONLAT_FORMATS:
-        if wanted is not None and not pyproj.CRS(_wkt(wanted, "--crs")).equals(pyproj.CRS("EPSG:4326"), ignore_axis_order=True):
-            raise UsageError("--crs", f"GeoJSON is in WGS 84 by RFC 7946, not in {wanted}", "use .gpkg, .fgb, .parquet or .shp")
-        return None
-    return grid.crs if wanted is None else _wkt(wanted, "--crs")
-
-
-def _digits(grid: Grid, wanted: int | None) -> int:
-    """Decimals of the coordinates of GeoJSON. Raises `UsageError` where they could not keep two borders apart."""
-    needed = coordinate_digits(min(grid.resolution_m) / 111_320)
-    if wanted is None:
-        return needed
-    if not 0 <= wanted <= 15:
-        raise UsageError("--precision", f"{wanted} is not between 0 and 15", f"use {needed}")
-    least = coordinate_digits(min(grid.resolution_m) / 111_320, floor=0)
-    if wanted < least:
-        metres = 111_320 / 10**wanted
-        raise UsageError(
-            "--precision", f"{wanted} decimals are {metres:.2g} m, too coarse for pixels of {min(grid.resolution_m):.3g} m",
-            f"use {least} or more",
-        )  # fmt: skip
-    return wanted
 
 
 def _clip(grid: Grid, path: Path) -> Any:

@@ -73,7 +73,9 @@ def smooth_noise(rng: np.random.Generator, height: int, width: int, classes: int
     fields = rng.standard_normal((classes, height + 2 * grain, width + 2 * grain))
     for axis in (1, 2, 1, 2):
         sums = np.cumsum(fields, axis=axis)
-        fields = np.take(sums, range(grain, sums.shape[axis]), axis) - np.take(sums, range(sums.shape[axis] - grain), axis)
+        fields = np.take(sums, range(grain, sums.shape[axis]), axis) - np.take(
+            sums, range(sums.shape[axis] - grain), axis
+        )
     return fields.argmax(axis=0).astype(np.uint8)
 
 

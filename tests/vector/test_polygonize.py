@@ -31,7 +31,7 @@ def burnt(values: Array, polygons: Array, shape: tuple[int, ...]) -> Array:
 
 
 def assert_covers(polygons: Array, area: float) -> None:
-    """Every polygon is valid and anticlockwise, neighbours share all their vertices, and nothing overlaps or is left."""
+    """Every polygon is valid, neighbours share all their vertices, and nothing overlaps or is left out."""
     reasons = set(shapely.is_valid_reason(polygons))
     assert reasons == {"Valid Geometry"}
     assert shapely.coverage_is_valid(polygons)
@@ -60,7 +60,7 @@ def test_unsimplified_polygons_are_a_valid_coverage(mask: Array) -> None:
 
 @given(masks(side=60), tolerances, st.sampled_from(["dp", "vw"]), st.integers(0, 3))
 def test_generalized_polygons_are_a_valid_coverage(mask: Array, tolerance: float, method: str, rounds: int) -> None:
-    values, polygons = polygonize(mask, simplify=tolerance, method=method, smooth=rounds)
+    _, polygons = polygonize(mask, simplify=tolerance, method=method, smooth=rounds)
     assert len(polygons) == components(mask)
     assert_covers(polygons, mask.size)
 

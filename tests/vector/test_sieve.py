@@ -21,7 +21,7 @@ def numbered(mask: Array) -> Array:
     """The 4-connected components numbered in the order of their first pixels."""
     out = np.zeros(mask.shape, int)
     for value in np.unique(mask):
-        parts, count = label(mask == value)
+        parts, _ = label(mask == value)
         out += np.where(parts > 0, parts + out.max(), 0) * (mask == value)
     _, first, which = np.unique(out, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[which].reshape(mask.shape)

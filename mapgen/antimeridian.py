@@ -1,0 +1,125 @@
+"""Polygons across the antimeridian or around a pole, cut so that longitudes lie in -180…180 (RFC 7946, 3.1.9)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from mapgen.layer import Layer
+from mapgen.lines import Floats, Lines
+from mapgen.regions import Longs
+
+
+def cut_at_antimeridian(layer: Layer) -> Layer:
+    """The layer in longitude and latitude with polygons cut that go across 180 degrees; those become multipolygons.
+
+    A vertex more than 180 degrees from the one before is taken to lie across the antimeridian.
+    """
+    crossing = _crossing_lines(layer.lines)
+    if not crossing.any():
+        return layer
+    rings = np.add.reduceat(crossing[layer.darts >> 1].astype(np.int64), layer.rings[:-1]) > 0
+    polygons = np.add.reduceat(rings.astype(np.int64), layer.polygons[:-1]) > 0
+    which = np.flatnonzero(np.add.reduceat(polygons.astype(np.int64), layer.features[:-1]) > 0)
+    cuts = [_cut(_ground_rings(layer, int(i))) for i in which]
+    order = np.arange(len(layer))
+    order[which] = len(layer) + np.arange(len(which))
+    return layer.followed_by(_as_layer(layer.taken(which), cuts)).taken(order)
+
+
+def _crossing_lines(lines: Lines) -> NDArray[np.bool_]:
+    """Which lines leave -180…180 or step over its ends."""
+    odd = np.abs(lines.x) > 180
+    odd[1:] |= np.abs(np.diff(lines.x)) > 180
+    # A step from the last vertex of one line to the first of the next is none.
+    starts = lines.offsets[:-1]
+    odd[starts] = np.abs(lines.x[starts]) > 180
+    return np.add.reduceat(odd.astype(np.int64), starts) > 0 if len(lines) else np.zeros(0, bool)
+
+
+def _ground_rings(layer: Layer, feature: int) -> list[Floats]:
+    """The rings of a feature of one polygon as (n, 2), closed, longitudes unwrapped so that no step exceeds 180."""
+    polygon = int(layer.features[feature])
+    out = []
+    for k in range(layer.polygons[polygon], layer.polygons[polygon + 1]):
+        parts = []
+        for dart in layer.darts[layer.rings[k] : layer.rings[k + 1]]:
+            piece = slice(layer.lines.offsets[dart >> 1], layer.lines.offsets[(dart >> 1) + 1])
+            xy = np.stack((layer.lines.x[piece], layer.lines.y[piece]), axis=1)
+            parts.append((xy[::-1] if dart & 1 else xy)[:-1])
+        ring = np.concatenate((*parts, parts[0][:1]))
+        ring[:, 0] = np.unwrap(ring[:, 0], period=360)
+        out.append(ring)
+    return out
+
+
+def _cut(rings: list[Floats]) -> list[shapely.Polygon]:
+    """The parts of a polygon in -180…180."""
+    area = _filled(rings[0], 1.0)
+    for ring in rings[1:]:
+        area = shapely.difference(area, shapely.union_all(_repeated(_filled(ring, -1.0))))
+    if _goes_around(rings[0]):
+        parts = [shapely.intersection(area, _strip(0))]
+    else:
+        west, _, east, _ = area.bounds
+        strips = range(int(np.floor((west + 180) / 360)), int(np.ceil((east + 180) / 360)))
+        parts = [_shifted(shapely.intersection(area, _strip(k)), -k) for k in strips]
+    whole = shapely.union_all(parts)
+    polygons = [g for g in shapely.get_parts(whole) if g.geom_type == "Polygon" and g.area > 0]
+    return list(shapely.orient_polygons(np.array(polygons, object)))
+
+
+def _strip(turns: int) -> shapely.Polygon:
+    return shapely.box(360 * turns - 180, -90, 360 * turns + 180, 90)
+
+
+def _shifted(shape: shapely.Geometry, turns: int) -> shapely.Geometry:
+    return shapely.transform(shape, lambda xy: xy + (360.0 * turns, 0.0))
+
+
+def _repeated(shape: shapely.Geometry) -> list[shapely.Geometry]:
+    return [_shifted(shape, turns) for turns in range(-2, 3)]
+
+
+def _goes_around(ring: Floats) -> bool:
+    """Whether a ring ends a whole turn of the earth from where it began."""
+    return bool(abs(ring[-1, 0] - ring[0, 0]) > 180)
+
+
+def _filled(ring: Floats, side: float) -> shapely.Geometry:
+    """What a ring encloses; one that goes all around the earth is closed along the pole that lies on its inner side.
+
+    An exterior (side 1) has the polygon on its left, so going east it holds the north pole; a hole (side -1) the south.
+    Such a ring is unrolled over seven turns, since it may double back anywhere, and what it encloses is right in
+    -180…180, far from the two ends.
+    """
+    if not _goes_around(ring):
+        filled = shapely.Polygon(ring)
+        return filled if filled.is_valid else shapely.make_valid(filled)
+    turn = np.sign(ring[-1, 0] - ring[0, 0])
+    ring = ring - (360 * np.rint(ring[0, 0] / 360), 0)
+    path = np.concatenate([ring[:-1] + (360 * turn * k, 0) for k in range(-3, 4)])
+    pole = 90.0 * turn * side
+    return shapely.make_valid(shapely.Polygon([*path, (path[-1, 0], pole), (path[0, 0], pole)]))
+
+
+def _as_layer(like: Layer, cuts: list[list[shapely.Polygon]]) -> Layer:
+    """Features of these polygons, with the attributes of the layer `like`; each ring is a closed line of its own."""
+    polygons = [p for parts in cuts for p in parts]
+    rings = [[p.exterior, *p.interiors] for p in polygons]
+    coordinates = [shapely.get_coordinates(r) for group in rings for r in group]
+    xy = np.concatenate(coordinates) if coordinates else np.empty((0, 2))
+    lines = Lines(_offsets([len(c) for c in coordinates]), xy[:, 0].copy(), xy[:, 1].copy())
+    count = len(coordinates)
+    return replace(
+        like, lines=lines, features=_offsets([len(parts) for parts in cuts]),
+        polygons=_offsets([len(group) for group in rings]), rings=np.arange(count + 1),
+        darts=(2 * np.arange(count)).astype(np.int32),
+    )  # fmt: skip
+
+
+def _offsets(counts: list[int]) -> Longs:
+    return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
