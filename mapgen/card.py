@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf, isfinite
 from typing import Any
 
 from mapgen.errors import MapgenError, ModelError, one_line
@@ -62,9 +63,11 @@ class ModelCard:
             "no bands" if not count
             else f"{len(self.mean)} means for {count} bands" if len(self.mean) != count
             else f"{len(self.std)} standard deviations for {count} bands" if len(self.std) != count
-            else "a standard deviation that is not positive" if not all(s > 0 for s in self.std)
+            else "a mean that is no number" if not all(map(isfinite, self.mean))
+            else "a standard deviation that is not positive" if not all(0 < s < inf for s in self.std)
             else "no classes" if not len(self.legend)
             else f"a resolution of {self.resolution_m} m" if not 0 < self.resolution_m < 1e5
+            else f"a stride of {self.stride}" if self.stride < 1
             else f"data_type {self.data_type!r}, not one of {', '.join(DATA_TYPES)}" if self.data_type not in DATA_TYPES
             else None
         )  # fmt: skip
@@ -89,8 +92,9 @@ class ModelCard:
     def from_json(cls, text: str, source: object) -> ModelCard:
         """The card of `to_json`, checked field by field; raises `ModelError` naming `source` and the field."""
         try:
-            entries = json.loads(text)
-        except ValueError as exc:
+            entries = json.loads(text, parse_float=_finite, parse_constant=_finite)
+            json.dumps(entries, ensure_ascii=False).encode()  # "\\ud800" is JSON, but no text that could be printed
+        except (ValueError, RecursionError) as exc:
             raise ModelError(source, f"its card is not JSON ({exc})", "save the model again") from exc
         version = entries.pop("mapgen_card", None) if isinstance(entries, dict) else None
         if version != VERSION:
@@ -106,7 +110,18 @@ class ModelCard:
             raise ModelError(
                 source, f"its card has the unknown field {one_line(next(iter(entries)))!r}", "update mapgen"
             )
-        return cls(**values)
+        try:
+            return cls(**values)
+        except ModelError as exc:  # names the model, which may be called anything
+            raise ModelError(source, exc.problem, exc.remedy) from exc
+
+
+def _finite(text: str) -> float:
+    """The number; `ValueError` for NaN, Infinity and 1e999, which Python's JSON would let through."""
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError(f"{text} is no finite number")
+    return value
 
 
 def _parsed(name: str, value: Any, hint: Any, source: object) -> Any:
@@ -115,7 +130,7 @@ def _parsed(name: str, value: Any, hint: Any, source: object) -> Any:
     if hint is Legend:
         try:
             return Legend.from_json(value)
-        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as exc:
             raise ModelError(source, f"the legend of its card is broken ({exc})", "save the model again") from exc
     origin = typing.get_origin(hint)
     if origin is tuple:

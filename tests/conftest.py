@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 from factory import Engines, Run, contents, make_model
+from hypothesis import settings
+
+# The same examples in every run and on every machine; no deadlines, since other work may share the processor.
+settings.register_profile("mapgen", derandomize=True, deadline=None, max_examples=60)
+settings.load_profile("mapgen")
 
 
 @pytest.fixture

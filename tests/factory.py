@@ -169,6 +169,7 @@ class Engines:
         engine = FakeEngine(
             network, setup, self.rule, "fake" if name == "auto" else name, "cpu" if device == "auto" else device
         )
+        network.load()  # as every engine does, so that broken tensors are found
         self.opened.append(engine)
         return engine
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import os
 import re
 import shlex
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import mapgen
 from mapgen import errors
 from mapgen.card import ModelCard
 
@@ -81,6 +83,14 @@ def test_commands_in_the_docs_and_their_options_exist(path: Path) -> None:
     for words in mapgen_commands(text) + inline_commands(text):
         known, used = options_of(words)
         assert set(used) <= known, words
+
+
+@pytest.mark.parametrize("path", PAGES, ids=shown)
+def test_python_in_the_docs_parses_and_names_what_there_is(path: Path) -> None:
+    for block in re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
+        compile(block, shown(path), "exec")
+    for name in re.findall(r"\bmapgen\.([A-Za-z]\w*)", path.read_text(encoding="utf-8")):
+        assert hasattr(mapgen, name) or importlib.util.find_spec(f"mapgen.{name}"), name
 
 
 def test_the_readme_opens_with_two_commands_of_one_line_each() -> None:
@@ -184,6 +194,9 @@ def test_every_page_is_linked_from_the_readme_or_a_page_that_is() -> None:
 
 def test_scripts_in_the_examples_explain_themselves() -> None:
     for script in sorted((ROOT / "examples").glob("*.py")):
-        done = subprocess.run([sys.executable, str(script), "--help"], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, str(script), "--help"], capture_output=True, text=True, check=False,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith(f"usage: {script.name}"), script.name

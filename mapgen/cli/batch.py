@@ -75,7 +75,7 @@ def run_batch(
         try:
             record = work(source, output)
         except MapgenError as exc:
-            if exc.exit_code in (1, 2, 130, 143):  # not about this input: the others would fare no better
+            if exc.exit_code in (1, 2, 6, 130, 143):  # not about this input: the others would fare no better
                 raise
             failures.append(exc)
             console.error(exc)

@@ -106,7 +106,7 @@ def _header(path: Path, subject: str) -> tuple[dict[str, Any], int]:
         raise ModelError(subject, f"cannot be read ({exc.strerror})", "check the path and its permissions") from exc
     try:
         header = json.loads(text) if len(text) == length else None
-    except ValueError:
+    except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict) or size < 0:
         raise ModelError(subject, "is truncated or not a safetensors file", "get the file again")
@@ -115,12 +115,13 @@ def _header(path: Path, subject: str) -> tuple[dict[str, Any], int]:
 
 def _refuse_foreign(start: bytes, subject: str) -> None:
     """Raise `ModelError` for what is not safetensors, by its first bytes."""
+    if len(start) == 16 and start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= _HEADER_LIMIT:
+        return  # looked at first, since a header of 640 bytes begins like a pickle
     if start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05"):
         raise ModelError(subject, "is a pickled checkpoint, which could run any code when loaded", _WAY_IN)
     if start[:4] == b"\x89HDF":
         raise ModelError(subject, "is an HDF5 (Keras) model", "mapgen runs torch networks: " + _WAY_IN)
-    if len(start) < 16 or start[8:9] != b"{" or int.from_bytes(start[:8], "little") > _HEADER_LIMIT:
-        raise ModelError(subject, "is not a safetensors file", _WAY_IN)
+    raise ModelError(subject, "is not a safetensors file", _WAY_IN)
 
 
 def read_tensors(model: Model) -> dict[str, np.ndarray[Any, Any]]:

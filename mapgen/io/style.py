@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from mapgen.errors import one_line  # XML has no place for most control characters, not even escaped
 from mapgen.legend import NODATA, Legend
 
 # Usages of RAT columns, from GDAL's GDALRATFieldUsage and GDALRATFieldType.
@@ -17,7 +18,7 @@ def pam_xml(legend: Legend) -> bytes:
     names = SubElement(band, "CategoryNames")
     by_id = {c.id: c for c in legend}
     for index in range(max(by_id) + 1):
-        SubElement(names, "Category").text = by_id[index].name if index in by_id else ""
+        SubElement(names, "Category").text = one_line(by_id[index].name) if index in by_id else ""
     table = SubElement(band, "GDALRasterAttributeTable", tableType="thematic")
     for index, (name, kind, usage) in enumerate(_COLUMNS):
         field = SubElement(table, "FieldDefn", index=str(index))
@@ -25,7 +26,7 @@ def pam_xml(legend: Legend) -> bytes:
             SubElement(field, tag).text = str(value)
     for index, c in enumerate(sorted(legend, key=lambda c: c.id)):
         row = SubElement(table, "Row", index=str(index))
-        for value in (c.id, c.name, *c.rgb, 255):
+        for value in (c.id, one_line(c.name), *c.rgb, 255):
             SubElement(row, "F").text = str(value)
     indent(root)
     return tostring(root, encoding="utf-8") + b"\n"
@@ -40,7 +41,7 @@ def qml(legend: Legend) -> bytes:
     )  # fmt: skip
     palette = SubElement(renderer, "colorPalette")
     for c in sorted(legend, key=lambda c: c.id):
-        SubElement(palette, "paletteEntry", value=str(c.id), color=c.color, alpha="255", label=c.name)
+        SubElement(palette, "paletteEntry", value=str(c.id), color=c.color, alpha="255", label=one_line(c.name))
     indent(root)
     return b"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + tostring(root, encoding="utf-8") + b"\n"
 
