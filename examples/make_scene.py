@@ -93,7 +93,7 @@ class Canvas:
 
     def shade(self, where: NDArray, light: float = 0.2) -> None:
         """Take the sun away: what is left is `light`, a little blue as the sky is."""
-        self.rgb[where.astype(bool)] *= np.array([light * 0.93, light * 0.93, light * 1.1], np.float32)
+        self.rgb[where.astype(bool)] *= np.array([light * 0.97, light * 0.97, light * 1.05], np.float32)
 
     def fractal(self, thing: str, cells: Sequence[float], gain: float = 0.6) -> NDArray[np.float32]:
         """Smooth noise, mean 0 and deviation 1, of several cell sizes in metres, each `gain` times the one before."""
@@ -157,8 +157,9 @@ PARKS = [
     [(355, -262), (520, -262), (520, -25), (400, -25), (355, -90)],
     [(-330, 25), (-140, 20), (-90, 60), (-190, 120), (-330, 190), (-420, 110)],
 ]
-VILLAS = [(-640, -262, -24, -24), (24, 24, 520, 620), (-640, 24, -330, 160)]
+VILLAS = [(-640, -262, -24, -24), (24, 24, 536, 620), (-640, 24, -330, 160)]
 WORKS = (30, -255, 345, -30)
+SHOPS = (-640, -47, -34, -29)
 SHEDS = (-260, -452, 60, -362)
 FARMS = (575, -240, 860, 330)
 
@@ -209,6 +210,7 @@ def plan_town(canvas: Canvas) -> Town:
     taken = shapely.union_all([clear, *town.parks])
     for quarter in VILLAS:
         plan_villas(town, quarter, taken, rng)
+    plan_shops(town, rng)
     plan_works(town, rng)
     plan_farms(town, rng)
     return town
@@ -218,25 +220,25 @@ def plan_villas(town: Town, quarter: tuple[float, ...], taken: BaseGeometry, rng
     """Rows of walled plots on both sides of residential streets, six to a row between cross streets."""
     left, top, right, bottom = quarter
     shapely.prepare(taken)
-    for v in np.arange(top + 33, bottom, 68.0):
+    for v in np.arange(top + 35, bottom - 30, 72.0):
         town.streets.append(bend(LineString([(left - 8, v), (right + 8, v)])))
         for u in np.arange(left, right - 20, 26.0):
-            u += 10 * ((u - left) // 156)
-            for near, far in ((v - 5, v - 32), (v + 5, v + 32)):
+            u += 14 * ((u - left) // 156)
+            for near, far in ((v - 7, v - 34), (v + 7, v + 34)):
                 plot = shapely.box(u + 0.5, min(near, far), u + 25.5, max(near, far))
                 if u < right - 20 and not taken.intersects(bend(plot)):
                     plan_plot(town, plot, near < far, rng)
-    for u in np.arange(left + 161, right, 166.0):
+    for u in np.arange(left + 163, right, 170.0):
         town.streets.append(bend(LineString([(u, top - 25), (u, bottom)])))
 
 
 def plan_plot(town: Town, plot: BaseGeometry, gate_first: bool, rng: np.random.Generator) -> None:
     """One plot: a wall, perhaps a lawn, a villa of several boxes, an annex at the gate, and some trees."""
-    if rng.random() < 0.05:
+    if rng.random() < 0.08:
         return
     left, top, right, bottom = plot.bounds
     town.yards.append(bend(plot))
-    width, depth = rng.uniform(17.5, 22), rng.uniform(15.5, 19.5)
+    width, depth = rng.uniform(18, 22.5), rng.uniform(16, 20.5)
     u = rng.uniform(left + 1.2, right - width - 1.2)
     v = rng.uniform(top + 4, top + 6) if gate_first else rng.uniform(bottom - 6, bottom - 4) - depth
     plan_villa(town, shapely.box(u, v, u + width, v + depth), rng)
@@ -272,8 +274,22 @@ def plan_villa(town: Town, house: BaseGeometry, rng: np.random.Generator) -> Non
 def roof_colour(rng: np.random.Generator) -> NDArray[np.floating]:
     """Mostly white and cream, as roofs are where the sun is strong; some grey, a few tiled or tinted."""
     roofs = [(236, 234, 234), (219, 212, 204), (192, 189, 189), (146, 145, 149), (146, 104, 84), (146, 148, 168)]
-    pick = roofs[rng.choice(len(roofs), p=[0.42, 0.22, 0.18, 0.10, 0.04, 0.04])]
+    pick = roofs[rng.choice(len(roofs), p=[0.34, 0.22, 0.20, 0.17, 0.03, 0.04])]
     return np.clip(np.array(pick) + rng.normal(0, 8) + rng.normal(0, 2, 3), 30, 252)
+
+
+def plan_shops(town: Town, rng: np.random.Generator) -> None:
+    """Rows of shops with flats above them along the high street."""
+    left, top, right, bottom = SHOPS
+    streets = shapely.union_all(town.streets).buffer(7)
+    u = left
+    while u < right - 14:
+        end = min(u + rng.uniform(14, 34), right)
+        house = shapely.box(u, top + rng.uniform(0, 3), end, bottom - rng.uniform(0, 2))
+        if not streets.intersects(bend(house)):
+            town.blocks.append(Block(bend(house), rng.choice([9.0, 12.0]), roof_colour(rng)))
+            plan_rooms(town, house, 1 + int((end - u) / 5), rng)
+        u = end + rng.choice([0.6, 4.0, 11.0])
 
 
 def plan_works(town: Town, rng: np.random.Generator) -> None:
@@ -313,9 +329,15 @@ def plan_roof_plant(town: Town, hall: BaseGeometry, rng: np.random.Generator) ->
         starts = np.arange(left + 3, right - pitch, pitch)
         rows = [shapely.box(u, top + 3, u + pitch * 0.45, bottom - 3) for u in starts]
         town.upper += [Block(bend(row), 0.9, colour) for row in rows]
-    for _ in range(rng.integers(6, 16)):
-        u, v = rng.uniform(left + 1, right - 10), rng.uniform(top + 1, bottom - 10)
-        room = shapely.box(u, v, u + rng.uniform(2, 9), v + rng.uniform(2, 9))
+    plan_rooms(town, hall, rng.integers(6, 16), rng)
+
+
+def plan_rooms(town: Town, house: BaseGeometry, count: int, rng: np.random.Generator) -> None:
+    """Boxes of two to nine metres on a flat roof."""
+    left, top, right, bottom = house.bounds
+    for _ in range(count):
+        u, v = rng.uniform(left + 1, right - 9), rng.uniform(top + 1, bottom - 8)
+        room = shapely.box(u, v, u + rng.uniform(2, 8), v + rng.uniform(2, 7))
         town.upper.append(Block(bend(room), rng.uniform(1.5, 4), roof_colour(rng)))
 
 
@@ -348,7 +370,7 @@ def draw_sand(canvas: Canvas) -> None:
     tone += 6 * np.sin(phase) * np.clip(canvas.fractal("ripple", (150, 60)), 0, 1)
     tone += 5 * canvas.fractal("grain", (2.6, 1.5), 0.8)
     warm = 3 * canvas.fractal("warm", (300, 90, 40))
-    canvas.rgb[:] = np.stack([tone - 3 + warm, tone, tone + 6 - 1.5 * warm], axis=2)
+    canvas.rgb[:] = np.stack([tone - 2 + warm, tone - 1, tone + 5 - 1.5 * warm], axis=2)
 
 
 def draw_tracks(canvas: Canvas) -> None:
@@ -370,9 +392,9 @@ def draw_water(canvas: Canvas, town: Town) -> None:
     canvas.paint(canvas.ids([town.water.buffer(7)]), np.array((172, 168, 168)) + 10 * grain, LAND, 0.7)
     canvas.paint(canvas.ids([town.water.buffer(1.5)]), (110, 107, 104), LAND, 0.8)
     canvas.paint(canvas.ids([town.water]), np.array((44, 55, 43)) + 3 * grain, WATER)
-    for inset, colour in ((3.0, (33, 45, 35)), (8.0, (22, 35, 26)), (15.0, (14, 25, 19)), (30.0, (9, 18, 13))):
-        deeper = roughen(town.water.buffer(-inset), rng, [(inset * 0.4, 30.0), (1.0, 7.0)]).intersection(town.water)
-        canvas.paint(canvas.ids([deeper]), np.array(colour) + 2.5 * grain, WATER)
+    for inset in (1.5, 3.0, 5.0, 8.0, 12.0, 17.0, 24.0, 33.0):
+        deeper = roughen(town.water.buffer(-inset), rng, [(inset * 0.3, 30.0), (1.0, 7.0)]).intersection(town.water)
+        canvas.paint(canvas.ids([deeper]), np.array((8, 17, 12)) + 1.5 * grain, WATER, 0.28)
 
 
 def draw_mangroves(canvas: Canvas, town: Town) -> None:
@@ -392,13 +414,13 @@ def draw_lawn(canvas: Canvas, shapes: Sequence[BaseGeometry], thing: str, colour
     where = canvas.ids(shapes)
     patchy = canvas.fractal(thing, (50, 22, 9, 4, 1.5), 0.7)[..., None]
     dry = np.clip(canvas.fractal(f"{thing} dry", (60, 25, 10)) - 0.8, 0, 1)[..., None]
-    canvas.paint(where, np.asarray(colour) + 8 * patchy + dry * np.array((34, 26, 22)), VEGETATION)
+    canvas.paint(where, np.asarray(colour) + 12 * patchy + dry * np.array((34, 29, 26)), VEGETATION)
 
 
 def draw_parks(canvas: Canvas, town: Town) -> None:
     """Lawns with pale winding paths and groves of trees."""
     rng = canvas.rng("parks")
-    draw_lawn(canvas, town.parks, "park", (84, 92, 68))
+    draw_lawn(canvas, town.parks, "park", (86, 92, 76))
     for park in town.parks:
         left, top, right, bottom = park.bounds
         for _ in range(3):
@@ -406,20 +428,21 @@ def draw_parks(canvas: Canvas, town: Town) -> None:
             path = shapely.segmentize(LineString(ends), 5)
             path = roughen(path.buffer(1.6), rng, [(6.0, 22.0)]).intersection(park.buffer(-1))
             canvas.paint(canvas.ids([path]), (158, 152, 152), LAND)
-        spots = rng.uniform((left, top), (right, bottom), (int(park.area / 95), 2))
-        grove = np.sin(spots[:, 0] / 19) + np.sin(spots[:, 1] / 23) + rng.normal(0, 0.5, len(spots)) > 0.1
-        inside = shapely.contains_xy(park, *spots.T) & grove
-        town.crowns += [(x, y, rng.uniform(1.8, 4.2)) for x, y in spots[inside]]
+        spots = rng.uniform((left, top), (right, bottom), (int((right - left) * (bottom - top) / 55), 2))
+        spots = spots[shapely.contains_xy(park, *spots.T)]
+        grove = np.sin(spots[:, 0] / 19) + np.sin(spots[:, 1] / 23) + rng.normal(0, 0.5, len(spots))
+        town.crowns += [(x, y, rng.uniform(1.8, 4.2)) for x, y in spots[grove > 0.2]]
+        town.crowns += [(x, y, rng.uniform(0.7, 1.3)) for x, y in spots[grove < -0.9]]
 
 
 def draw_fields(canvas: Canvas, town: Town) -> None:
     """Farm plots in rows of crop, each at its own stage of growth."""
     rng = canvas.rng("fields")
     ids = canvas.ids(town.fields)
-    stages = (np.array((74, 83, 64)) + rng.normal(0, 13, (len(town.fields) + 1, 1))).astype(np.float32)
+    stages = (np.array((80, 86, 73)) + rng.normal(0, 13, (len(town.fields) + 1, 1))).astype(np.float32)
     rows, columns = np.indices(canvas.shape, np.float32) / OVERSAMPLE
     furrow = np.sin((columns * np.cos(TURN) + rows * np.sin(TURN)) * 2 * np.pi / 4.5)
-    texture = 6 * furrow + 7 * canvas.fractal("crop", (40, 15, 6, 2), 0.7)
+    texture = 8 * furrow + 10 * canvas.fractal("crop", (40, 15, 6, 2), 0.8)
     canvas.paint(ids, stages[ids] + texture[..., None], VEGETATION)
     for plot in town.fields:
         edge = shapely.segmentize(plot.exterior, 6.0)
@@ -434,34 +457,36 @@ def draw_asphalt(canvas: Canvas, shapes: Sequence[BaseGeometry], tone: float, ke
     whole = shapely.union_all(list(shapes))
     canvas.paint(canvas.ids([whole.buffer(kerb + 2)]), (150, 147, 148), None, 0.45)
     canvas.paint(canvas.ids([whole.buffer(kerb * 0.5)]), (176, 172, 172), None, 0.5)
-    worn = 5 * canvas.fractal(f"asphalt {tone}", (70, 25, 8, 2, 1), 0.75)[..., None]
+    worn = 4 * canvas.fractal(f"asphalt {tone}", (70, 25, 8, 2, 1), 0.75)[..., None]
     canvas.paint(canvas.ids([whole]), np.array((tone + 6, tone - 2, tone - 1)) + worn, ROAD)
 
 
 def draw_streets(canvas: Canvas, town: Town) -> None:
     """Residential streets, seven metres wide, and the car parks with their bays."""
-    lines = shapely.union_all(town.streets).difference(town.water.buffer(14))
+    kept_free = shapely.union_all([town.water.buffer(14), *town.parks])
+    lines = shapely.union_all(town.streets).difference(kept_free)
     draw_asphalt(canvas, [lines.buffer(3.6, cap_style="flat")], 92, 1.0)
     draw_asphalt(canvas, [bend(carpark) for carpark in town.carparks], 84, 0.8)
     town.streets = [line for line in shapely.get_parts(lines) if line.length > 8]
 
 
 def draw_boulevards(canvas: Canvas, town: Town) -> None:
-    """Dual carriageways meeting at a roundabout, with palms on their medians."""
+    """Dual carriageways meeting at a roundabout, with palms along stretches of their medians and verges."""
     lines = [bend(line) for line in BOULEVARDS]
     ring = Point(0, 0)
     draw_asphalt(canvas, [*(line.buffer(12) for line in lines), ring.buffer(34)], 80)
     medians = [line.buffer(2.6).difference(ring.buffer(40)) for line in lines]
     canvas.paint(canvas.ids(medians), (146, 144, 145), LAND)
     canvas.paint(canvas.ids([ring.buffer(21)]), (176, 172, 172), LAND)
-    draw_lawn(canvas, [ring.buffer(19)], "island", (80, 92, 66))
+    draw_lawn(canvas, [ring.buffer(19)], "island", (86, 92, 76))
     rng = canvas.rng("boulevards")
     for line in lines:
         draw_paint(canvas, line, (3.2, 11.4), (7.3,))
         for row in (line, line.offset_curve(14.5), line.offset_curve(-14.5)):
-            spots = [row.interpolate(at) for at in np.arange(0, row.length, 9.0) + rng.uniform(0, 9)]
-            kept = [spot for spot in spots if spot.distance(ring) > 44 and rng.random() < 0.85]
-            town.crowns += [(spot.x, spot.y, rng.uniform(1.5, 2.5)) for spot in kept]
+            starts = np.arange(0, row.length, 13.0)
+            starts = starts[np.sin(starts / 90 + rng.uniform(0, 6)) > -0.4] + rng.normal(0, 1.2)
+            spots = [row.interpolate(at) for at in starts]
+            town.crowns += [(spot.x, spot.y, rng.uniform(1.2, 2.1)) for spot in spots if spot.distance(ring) > 44]
 
 
 def draw_highway(canvas: Canvas) -> None:
@@ -473,7 +498,7 @@ def draw_highway(canvas: Canvas) -> None:
         for offset in (-7.8, 7.8):
             canvas.paint(canvas.ids([side.offset_curve(offset).buffer(0.25)]), (190, 186, 182), opacity=0.7)
         for lane in (side.offset_curve(-3.8), side, side.offset_curve(3.8)):
-            canvas.paint(canvas.ids(dashes(lane)), (180, 176, 174), opacity=0.7)
+            canvas.paint(canvas.ids(dashes(lane)), (180, 176, 174), opacity=0.5)
     draw_asphalt(canvas, [line.offset_curve(29).buffer(3.5)], 88, 1.0)
 
 
@@ -504,7 +529,7 @@ def draw_yards(canvas: Canvas, town: Town) -> None:
     tones = np.concatenate([[0], rng.normal(124, 17, len(town.yards))]).astype(np.float32)
     clutter = 12 * canvas.fractal("yard", (8, 3.5, 1.6), 0.9)
     canvas.paint(ids, (tones[ids] + clutter)[..., None] + np.array((1, -1, 2)))
-    draw_lawn(canvas, town.lawns, "lawn", (78, 83, 70))
+    draw_lawn(canvas, town.lawns, "lawn", (82, 86, 75))
     walls = [plot.exterior.buffer(0.4) for plot in town.yards]
     canvas.shade(canvas.ids([translate(wall, *(1.8 * SHADE)) for wall in walls]), 0.55)
     canvas.paint(canvas.ids(walls), (172, 167, 165), LAND)
@@ -547,16 +572,16 @@ def draw_crowns(canvas: Canvas, town: Town, thing: str = "crowns") -> None:
     shapes, radii = shapes[seen], crowns[seen, 2]
     shift = [translate(shape, *(1.6 * radius * SHADE)) for shape, radius in zip(shapes, radii, strict=True)]
     ground = canvas.truth != BUILDING
-    canvas.shade((canvas.ids(shift) > 0) & ground, 0.38)
+    canvas.shade((canvas.ids(shift) > 0) & ground, 0.45)
     rng = canvas.rng(thing)
-    greens = (np.array((44, 50, 40)) + rng.normal(0, 6, (len(shapes) + 1, 1))).astype(np.float32)
+    greens = (np.array((46, 49, 43)) + rng.normal(0, 7, (len(shapes) + 1, 1))).astype(np.float32)
     leaves = 9 * canvas.fractal(f"{thing} leaves", (2, 1), 0.8)[..., None]
     ids = canvas.ids(shapes) * ground
     canvas.paint(ids, greens[ids] + leaves, VEGETATION)
     sides = zip(shapes, radii, strict=True)
     sunny = [translate(scale(crown, 0.55, 0.55), *(-0.3 * radius * SHADE)) for crown, radius in sides]
     sun = canvas.ids(sunny) * ground
-    canvas.paint(sun, greens[sun] * 1.55 + leaves, VEGETATION)
+    canvas.paint(sun, greens[sun] * 1.4 + leaves, VEGETATION)
 
 
 def draw_shrubs(canvas: Canvas, town: Town) -> None:
@@ -608,11 +633,12 @@ def parked_cars(town: Town, rng: np.random.Generator) -> list[BaseGeometry]:
 
 
 def develop(canvas: Canvas) -> NDArray[np.uint8]:
-    """The picture as it is delivered: half-metre light gathered to metres, noisy, then sharpened hard."""
+    """The picture as it is delivered: half-metre light gathered to metres, grainy, then sharpened hard."""
     blocks = canvas.rgb.reshape(canvas.height, OVERSAMPLE, canvas.width, OVERSAMPLE, 3)
     picture = soften(np.clip(blocks, 0, 255).mean(axis=(1, 3)), 0.12)
     rng = canvas.rng("sensor")
-    picture += rng.normal(0, 2.2, picture.shape[:2])[..., None] + rng.normal(0, 1.0, picture.shape)
+    grain = rng.normal(0, 0.16, picture.shape[:2])[..., None] + rng.normal(0, 0.07, picture.shape)
+    picture += grain * np.sqrt(picture + 40)  # light comes in grains: the brighter, the noisier
     picture += 1.3 * (picture - soften(soften(picture, 0.22), 0.22))
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
