@@ -21,6 +21,16 @@ class Area:
     window: Window
     polygons: Any = None
 
+    def meets(self, grid: Grid) -> bool:
+        """Whether anything that is wanted may lie on another grid (of the same CRS)."""
+        from shapely import Polygon, prepare
+
+        if self.polygons is None:
+            return True
+        prepare(self.polygons)  # only the first time costs anything
+        corners = ((0, 0), (grid.width, 0), (grid.width, grid.height), (0, grid.height))
+        return bool(self.polygons.intersects(Polygon([grid.transform @ corner for corner in corners])))
+
     def inside(self, window: Window) -> Array:
         """Which pixels (H, W) of a window of the grid are wanted."""
         from rasterio.features import geometry_mask

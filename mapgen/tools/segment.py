@@ -78,7 +78,13 @@ class Job:
             top, left = int(within.row * rows) - 1, int(within.col * cols) - 1
             within = Window(top, left, int(within.bottom * rows) + 2 - top, int(within.right * cols) + 2 - left)
         # A blended pixel is the average of all windows that see it, so all of those must run.
-        return list(self.plan.steps(within, by="read" if self.options.stitch == "blend" else "keep"))
+        blended = self.options.stitch == "blend"
+        steps = self.plan.steps(within, by="read" if blended else "keep")
+        return [s for s in steps if self.area is None or self.area.meets(self._reach(s, blended))]
+
+    def _reach(self, step: Step, blended: bool) -> Grid:
+        """The ground that a step may decide on; with two pixels around it, which interpolation looks at."""
+        return self.grid.crop((step.read if blended else step.keep).grown(2))
 
 
 @dataclass(slots=True)
