@@ -10,7 +10,8 @@ from rasterio.features import geometry_mask
 from rasterio.warp import transform_geom
 
 SIZE = 300
-TRIANGLE = {"type": "Polygon", "coordinates": [[[500_020, 2_699_990], [500_290, 2_699_985], [500_030, 2_699_720], [500_020, 2_699_990]]]}  # fmt: skip
+CORNERS = [[500_020, 2_699_990], [500_290, 2_699_985], [500_030, 2_699_720], [500_020, 2_699_990]]
+TRIANGLE = {"type": "Polygon", "coordinates": [CORNERS]}
 
 
 @pytest.fixture
