@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -34,7 +35,7 @@ def place(
     """
     if output is None:
         pairs = [(name, default(name, None)) for name in names]
-    elif Path(output).is_dir() or output.endswith(("/", "\\")) or len(names) > 1:
+    elif os.path.isdir(output) or output.endswith(("/", "\\")) or len(names) > 1:
         folder = _folder(Path(output), created=output.endswith(("/", "\\")))
         pairs = [(name, default(name, folder)) for name in names]
     else:
@@ -48,9 +49,9 @@ def place(
 
 
 def _folder(path: Path, *, created: bool) -> Path:
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike pathlib's, it takes a name that is too long for one that is not there
         return path
-    if path.exists():
+    if os.path.exists(path):
         raise OutputError(path, "is a file, but there are several inputs", "name a folder with -o")
     if not created:
         raise OutputError(path, "the folder does not exist", f"create it, or write -o {path}/ to have it created")

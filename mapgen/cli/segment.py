@@ -118,7 +118,7 @@ def segment(
     names = expand(scenes)
     from mapgen.tools.segment import Segmenter, default_output
 
-    run = Segmenter(options)
+    run = Segmenter(options, names)
     if dry_run:
         raise typer.Exit(_foretell(run, names))
     pairs = place(names, output, default_output)
@@ -202,6 +202,6 @@ def parse_bbox(text: str | None) -> tuple[float, float, float, float] | None:
 def parse_creation_options(entries: list[str]) -> tuple[tuple[str, str], ...]:
     """`KEY=VALUE` entries as pairs."""
     for entry in entries:
-        if "=" not in entry:
+        if entry.find("=") < 1:
             raise UsageError("--co", f"{entry!r} is not KEY=VALUE", "such as --co COMPRESS=ZSTD")
     return tuple((key, value) for key, _, value in (entry.partition("=") for entry in entries))

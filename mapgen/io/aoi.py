@@ -80,6 +80,10 @@ def _polygons(path: Path, grid: Grid) -> Any:
         raise InputError(
             subject, f"cannot be read ({one_line(exc)[:120]})", "use GeoJSON, GPKG or another OGR format"
         ) from exc
+    reach = float(np.nanmax(np.abs(frame.total_bounds), initial=0))
+    if frame.crs is not None and frame.crs.is_geographic and reach > 400:
+        problem = f"its coordinates reach {reach:g}, so they are no longitudes and latitudes"
+        raise InputError(subject, problem, "save it with the CRS it is in, such as a GeoPackage")
     if grid.crs is not None and frame.crs is not None:
         frame = frame.to_crs(grid.crs)
     shapes = shapely.make_valid(np.asarray(frame.geometry.dropna().array))

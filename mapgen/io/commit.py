@@ -28,9 +28,18 @@ def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) ->
     Refused: an existing file without `overwrite`, any of the `inputs` (also through links), a folder, a missing or
     read-only parent. Nothing is created.
     """
-    for source in inputs:
-        if _same(path, source):
-            raise OutputError(path, "the output is also an input", "choose another name with -o")
+    with translated(path):
+        _check_output(path, overwrite, inputs)
+
+
+def _check_output(path: Path, overwrite: bool, inputs: Iterable[Path]) -> None:
+    there = _identity(path)
+    if there is not None and any(_identity(source) == there for source in inputs):
+        raise OutputError(path, "the output is also an input", "choose another name with -o")
+    try:
+        os.path.abspath(path).encode()
+    except UnicodeEncodeError as exc:
+        raise OutputError(path, "the name is not UTF-8, which GDAL needs", "choose another name with -o") from exc
     if path.is_dir():
         raise OutputError(path, "is a folder", "name a file")
     if (path.exists() or path.is_symlink()) and not overwrite:
@@ -43,11 +52,13 @@ def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) ->
         raise OutputError(path, f"the folder {path.parent} is not writable", "choose another with -o")
 
 
-def _same(one: Path, other: Path) -> bool:
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What is the same for all names and links of a file; None where there is no file."""
     try:
-        return os.path.samefile(one, other)
-    except OSError:  # one of them does not exist
-        return False
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 @contextmanager
@@ -76,8 +87,8 @@ def _move(folder: Path, path: Path) -> None:
             os.fsync(stream.fileno())
     names = {file.name for file in made}
     stale = [path.with_name(path.name + suffix) for suffix in SIDECARS if path.name + suffix not in names]
-    for file in stale:
-        file.unlink(missing_ok=True)
+    for file in filter(os.path.lexists, stale):  # false also for a name that is too long
+        file.unlink()
     for file in made:
         os.replace(file, path.with_name(file.name))
     _sync_folder(path.parent)

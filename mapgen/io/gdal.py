@@ -67,17 +67,19 @@ class _Messages(logging.Handler):
 def gdal_messages() -> Iterator[list[str]]:
     """The warnings and errors that GDAL logs meanwhile, and only logs.
 
-    A damaged JPEG tile decodes into grey without an exception; a message on this logger is its only trace.
+    A damaged JPEG tile decodes into grey without an exception; a message on a logger is its only trace.
     """
-    logger = logging.getLogger("rasterio._err")
+    loggers = [logging.getLogger(f"rasterio.{name}") for name in ("_err", "_env")]  # of reading and of copying
     handler = _Messages()
-    propagate, level = logger.propagate, logger.level
-    logger.addHandler(handler)
-    logger.propagate = False
-    logger.setLevel(logging.INFO)
+    before = [(logger.propagate, logger.level) for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.propagate = False
+        logger.setLevel(logging.INFO)
     try:
         yield handler.lines
     finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagate
-        logger.setLevel(level)
+        for logger, (propagate, level) in zip(loggers, before, strict=True):
+            logger.removeHandler(handler)
+            logger.propagate = propagate
+            logger.setLevel(level)

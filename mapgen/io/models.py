@@ -50,7 +50,7 @@ class Model:
 def find_model(name: str) -> Model:
     """The model called `name`: a built-in one, or the path of a file. Raises `ModelError` if there is none."""
     path = Path(name)
-    if path.suffix or os.sep in name or path.exists():
+    if path.suffix or os.sep in name or os.path.exists(path):
         return open_model(path)
     builtin = BUILTIN_FOLDER / f"{name}.safetensors"
     if not builtin.is_file():

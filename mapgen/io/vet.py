@@ -46,6 +46,10 @@ def driver_of(path: Path) -> str:
     """
     subject = one_line(path)
     try:
+        os.path.abspath(path).encode()
+    except UnicodeEncodeError as exc:
+        raise InputError(subject, "the name is not UTF-8, which GDAL needs", "rename it") from exc
+    try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
             raise InputError(subject, "is a folder", "name the raster files in it")

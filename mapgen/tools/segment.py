@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from mapgen.grid import Grid, Window
 from mapgen.infer import infer
 from mapgen.io.aoi import Area, area_of
 from mapgen.io.cache import cache_folder
-from mapgen.io.classmap import BLOCK, write_class_map
+from mapgen.io.classmap import BLOCK, check_creation_options, write_class_map
 from mapgen.io.commit import check_output
 from mapgen.io.gdal import cache_bytes, environment
 from mapgen.io.models import Model, find_model, read_tensors
@@ -119,24 +119,28 @@ def default_output(source: str, folder: Path | None = None) -> Path:
 class Segmenter:
     """One model and its options, ready for any number of scenes; the engine is set up once for scenes of one kind."""
 
-    def __init__(self, options: SegmentOptions) -> None:
+    def __init__(self, options: SegmentOptions, inputs: Iterable[str] = ()) -> None:
+        """`inputs` are all scenes of the run, none of which may be replaced by the map of another."""
         self.options = options
         self.model = find_model(options.model)
+        check_creation_options(options.creation_options)
+        self._inputs = [self.model.path, *filter(None, [options.aoi]), *(Path(i) for i in inputs if not is_url(i))]
         self._engines: dict[tuple[Normalization, str], Engine] = {}
 
     def __call__(self, source: str, output: Path, progress: Progress | None = None) -> Result:
         """Write the class map of the scene `source` to `output`; see `segment`."""
         start = time.perf_counter()
-        inputs = [] if is_url(source) else [Path(source)]
-        for path in inputs:  # first of all, since the place of the output depends on that of the input
-            driver_of(path)
+        inputs = self._inputs
+        if not is_url(source):
+            driver_of(Path(source))  # first of all, since the place of the output depends on that of the input
+            inputs = [Path(source), *inputs]
         check_output(output, overwrite=self.options.overwrite, inputs=inputs)
         with environment(), open_scene(source) as scene:
             job = plan_job(scene, self.model, self.options)
             engine = self._engine(job)
             count = _Count(job.model.card)
             with environment(job_cache(job)):
-                write_class_map(
+                notes = write_class_map(
                     output,
                     count.watched(class_strips(job, engine, count), progress, job.within.height),
                     job.scene.grid.crop(job.within),
@@ -146,7 +150,7 @@ class Segmenter:
                     inputs=inputs,
                     creation_options=self.options.creation_options,
                 )
-            return count.result(job, engine, output, time.perf_counter() - start)
+            return count.result(job, engine, output, time.perf_counter() - start, notes)
 
     def plan(self, source: str) -> dict[str, Any]:
         """What a run over the scene would take: windows, memory and disk, all estimates; nothing is written."""
@@ -239,7 +243,7 @@ def _model_grid(scene: Scene, card: ModelCard, options: SegmentOptions) -> Grid:
 def class_strips(job: Job, engine: Engine, count: _Count) -> Iterator[tuple[int, Array]]:
     """The class map of `job.within`, strip by strip from the top."""
     card, options, scene = job.model.card, job.options, job.scene
-    pixels = count.read(scene.patches(job.steps, job.grid, job.normalization.mean))
+    pixels = count.read(scene.patches(job.steps, job.grid))
     stitched = STITCH[options.stitch](infer(pixels, engine, card.stride, options.batch), job.plan)
     if job.resampled:
         old, new = (job.grid.height, job.grid.width), (scene.grid.height, scene.grid.width)
@@ -302,9 +306,9 @@ class _Count:
             if progress:
                 progress(row + len(strip), height)
 
-    def result(self, job: Job, engine: Engine, output: Path, seconds: float) -> Result:
+    def result(self, job: Job, engine: Engine, output: Path, seconds: float, more: Sequence[str]) -> Result:
         known = int(self.pixels.sum() - self.pixels[NODATA])
-        notes = list(job.warnings)
+        notes = [*job.warnings, *more]
         if not known:
             notes.append("has no valid pixel; its map is all nodata")
         if job.scene.damaged:
