@@ -13,6 +13,10 @@ from mapgen.lines import Floats, Lines
 from mapgen.regions import Longs
 
 
+DECIMALS = 11
+"""Of longitudes in a layer that is cut: a turn added and taken away again must not change the last bits of any."""
+
+
 def cut_at_antimeridian(layer: Layer) -> Layer:
     """The layer in longitude and latitude with polygons cut that go across 180 degrees; those become multipolygons.
 
@@ -21,6 +25,7 @@ def cut_at_antimeridian(layer: Layer) -> Layer:
     crossing = _crossing_lines(layer.lines)
     if not crossing.any():
         return layer
+    layer = replace(layer, lines=_with_crossings(layer.lines, crossing))
     rings = np.add.reduceat(crossing[layer.darts >> 1].astype(np.int64), layer.rings[:-1]) > 0
     polygons = np.add.reduceat(rings.astype(np.int64), layer.polygons[:-1]) > 0
     which = np.flatnonzero(np.add.reduceat(polygons.astype(np.int64), layer.features[:-1]) > 0)
@@ -40,6 +45,37 @@ def _crossing_lines(lines: Lines) -> NDArray[np.bool_]:
     return np.add.reduceat(odd.astype(np.int64), starts) > 0 if len(lines) else np.zeros(0, bool)
 
 
+def _with_crossings(lines: Lines, crossing: NDArray[np.bool_]) -> Lines:
+    """The lines with a vertex wherever they pass 180 degrees, so that neighbours are cut at the very same places."""
+    pieces, start = [], 0
+    counts = np.diff(lines.offsets)
+    for i in np.flatnonzero(crossing):
+        first, last = int(lines.offsets[i]), int(lines.offsets[i + 1])
+        pieces.append(np.stack((lines.x[start:first], lines.y[start:first])))
+        pieces.append(_through_180(lines.x[first:last], lines.y[first:last]))
+        counts[i] = pieces[-1].shape[1]
+        start = last
+    pieces.append(np.stack((lines.x[start:], lines.y[start:])))
+    x, y = np.concatenate(pieces, axis=1)
+    return Lines(np.concatenate(([0], np.cumsum(counts))), np.round(x, DECIMALS), y)
+
+
+def _through_180(x: Floats, y: Floats) -> Floats:
+    """One line, unwrapped, as (2, n) with the vertices where it passes an odd multiple of 180 degrees."""
+    x = _unwrapped(x)
+    before, after = x[:-1], x[1:]
+    # The multiple that lies strictly between two vertices; segments are far shorter than a turn.
+    border = 360 * np.floor((np.maximum(before, after) + 180) / 360) - 180
+    k = np.flatnonzero((np.minimum(before, after) < border) & (border < np.maximum(before, after)))
+    share = (border[k] - before[k]) / (after[k] - before[k])
+    return np.stack((np.insert(x, k + 1, border[k]), np.insert(y, k + 1, y[k] + share * (y[k + 1] - y[k]))))
+
+
+def _unwrapped(x: Floats) -> Floats:
+    """Longitudes without steps of more than 180; `np.unwrap` adds up rounding errors as it goes."""
+    return np.round(np.unwrap(x, period=360), DECIMALS)
+
+
 def _ground_rings(layer: Layer, feature: int) -> list[Floats]:
     """The rings of a feature of one polygon as (n, 2), closed, longitudes unwrapped so that no step exceeds 180."""
     polygon = int(layer.features[feature])
@@ -51,7 +87,7 @@ def _ground_rings(layer: Layer, feature: int) -> list[Floats]:
             xy = np.stack((layer.lines.x[piece], layer.lines.y[piece]), axis=1)
             parts.append((xy[::-1] if dart & 1 else xy)[:-1])
         ring = np.concatenate((*parts, parts[0][:1]))
-        ring[:, 0] = np.unwrap(ring[:, 0], period=360)
+        ring[:, 0] = _unwrapped(ring[:, 0])
         out.append(ring)
     return out
 
@@ -77,7 +113,7 @@ def _strip(turns: int) -> shapely.Polygon:
 
 
 def _shifted(shape: shapely.Geometry, turns: int) -> shapely.Geometry:
-    return shapely.transform(shape, lambda xy: xy + (360.0 * turns, 0.0))
+    return shapely.transform(shape, lambda xy: np.stack((np.round(xy[:, 0] + 360 * turns, DECIMALS), xy[:, 1]), axis=1))
 
 
 def _repeated(shape: shapely.Geometry) -> list[shapely.Geometry]:

@@ -8,10 +8,14 @@ import numpy as np
 import pyproj
 from affine import Affine
 
+from mapgen.grid import Grid
 from mapgen.lines import Floats, Lines
 
 STRAIGHT = 0.05
 """Pixels that a straight border may lie off its place between two vertices after reprojection."""
+
+LONGEST_M = 10_000.0
+"""Metres of the longest segment: up to there areas by great circles and by geodesics agree to a millionth."""
 
 LONLAT = "OGC:CRS84"
 BLOCK = 1 << 17
@@ -42,25 +46,27 @@ def is_geographic(crs: str) -> bool:
     return bool(pyproj.CRS(crs).is_geographic)
 
 
-def straight_step(transform: Affine, height: int, width: int, source: str) -> float:
+def straight_step(grid: Grid) -> float:
     """The longest segment, in pixels, that lies within STRAIGHT pixels of its place after its ends become longitudes.
 
     That holds whether a reader joins two vertices by a straight line of longitude and latitude, as RFC 7946 says, or
     by a geodesic. Found by trial on segments in eight directions all over the grid; the deviation of a smooth mapping
-    grows with the square of the length, so halving soon ends. Depends on the grid alone.
+    grows with the square of the length, so halving soon ends. Depends on the grid alone. At least one pixel.
     """
-    to = pyproj.Transformer.from_crs(source, LONLAT, always_xy=True)
-    step = float(max(height, width))
-    while step > 1 and _deviation(to, transform, height, width, step) > STRAIGHT:
+    to = pyproj.Transformer.from_crs(grid.crs, LONLAT, always_xy=True)
+    step = min(float(max(grid.height, grid.width)), LONGEST_M / max(grid.resolution_m))
+    while step > 1 and _deviation(to, grid, step) > STRAIGHT:
         step /= 2
     return max(1.0, step)
 
 
-def _deviation(to: pyproj.Transformer, transform: Affine, height: int, width: int, step: float) -> float:
-    places = np.linspace(0, 1, 9)
-    x0, y0, angle = (a.ravel() for a in np.meshgrid(places * width, places * height, np.arange(8) * np.pi / 4))
-    x1 = np.clip(x0 + step * np.cos(angle), 0, width)
-    y1 = np.clip(y0 + step * np.sin(angle), 0, height)
+def _deviation(to: pyproj.Transformer, grid: Grid, step: float) -> float:
+    places, transform = np.linspace(0, 1, 9), grid.transform
+    x0, y0, angle = (
+        a.ravel() for a in np.meshgrid(places * grid.width, places * grid.height, np.arange(8) * np.pi / 4)
+    )
+    x1 = np.clip(x0 + step * np.cos(angle), 0, grid.width)
+    y1 = np.clip(y0 + step * np.sin(angle), 0, grid.height)
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
     first, middle, last = (_lonlat(to, transform, *at) for at in ((x0, y0), (x, y), (x1, y1)))
     right, below = _lonlat(to, transform, x + 0.5, y), _lonlat(to, transform, x, y + 0.5)

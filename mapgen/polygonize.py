@@ -34,9 +34,9 @@ def polygonize(
 
     Sizes (`sieve`, `min_hole`) are in pixels, the tolerance of `simplify` in pixel widths, `smooth` in rounds.
     `transform` takes (column, row) to the coordinates of the polygons; without it they are pixels, y downwards.
-    Exteriors run counter-clockwise; polygons come in the order of their first pixels. Laws: those of `mapgen.shapes.draw`; without
-    generalization, rasterizing the polygons gives `mask` back, and the area of each is its number of pixels times that
-    of a pixel.
+    Exteriors run counter-clockwise; polygons come in the order of their first pixels. Laws: those of
+    `mapgen.shapes.draw`; without generalization, rasterizing the polygons gives `mask` back, and the area of each is
+    that of its pixels.
     """
     mask = np.asarray(mask)
     if mask.ndim != 2 or mask.dtype.kind not in "iub":

@@ -93,7 +93,7 @@ def on_the_ground(
     once for both its sides. Areas are those on the WGS 84 ellipsoid, from coordinates before any rounding.
     """
     assert grid.crs is not None
-    step = straight_step(grid.transform, grid.height, grid.width, grid.crs)
+    step = straight_step(grid)
     fine = densified(coverage.lines, step)
     lonlat = projected(fine, grid.transform, grid.crs, LONLAT, threads)
     if crs is None:
