@@ -31,6 +31,33 @@ class Patch:
         return self.step.keep.slices(self.step.read)
 
 
+def filled(pixels: Array, valid: Array) -> Array:
+    """`pixels` (C, H, W) with those that are not `valid` (H, W) replaced by a mirror image of the valid ones.
+
+    A constant there would be a border that the scene does not have: the network sees it and maps a collar of some class
+    along it. Each row is mirrored at its nearest valid pixel, rows without one repeat their nearest row by mirroring.
+    Every value comes from a valid pixel; valid pixels stay as they are. At least one pixel must be valid.
+    """
+    height, width = valid.shape
+    nearest = _nearest(valid)
+    mirrored = np.clip(2 * nearest - np.arange(width), 0, width - 1)
+    source = np.where(np.take_along_axis(valid, mirrored, axis=1), mirrored, nearest)
+    result = np.take_along_axis(pixels, source[None], axis=2)
+    known = valid.any(axis=1)[None]
+    row = _nearest(known)[0]
+    above = np.clip(2 * row - np.arange(height), 0, height - 1)
+    return result[:, np.where(known[0, above], above, row)]
+
+
+def _nearest(valid: Array) -> Array:
+    """For each pixel (H, W) the column of the nearest valid one in its row; any column where there is none."""
+    width = valid.shape[1]
+    cols = np.arange(width)
+    left = np.maximum.accumulate(np.where(valid, cols, -width), axis=1)
+    right = np.minimum.accumulate(np.where(valid, cols, 2 * width)[:, ::-1], axis=1)[:, ::-1]
+    return np.clip(np.where(cols - left <= right - cols, left, right), 0, width - 1)
+
+
 def padded(pixels: Array, stride: int) -> Array:
     """`pixels` (C, H, W) extended below and to the right by reflection to the next multiples of `stride`.
 

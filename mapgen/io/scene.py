@@ -17,7 +17,7 @@ from mapgen.errors import InputError, MapgenError, NetworkError, ResourceError, 
 from mapgen.grid import Grid, Window, is_singular
 from mapgen.io.gdal import MEBIBYTE, gdal_messages
 from mapgen.io.vet import driver_of, is_url, public_name
-from mapgen.patch import Array, Patch
+from mapgen.patch import Array, Patch, filled
 from mapgen.plan import Step
 from mapgen.resample import apply_cols, apply_rows, taps
 
@@ -229,11 +229,11 @@ class Scene:
         values = np.concatenate([p.reshape(len(self.bands), -1) for p, _ in parts], axis=1)
         return Sample(values, np.concatenate([v.ravel() for _, v in parts]))
 
-    def patches(self, steps: Iterable[Step], grid: Grid, fill: Sequence[float]) -> Iterator[Patch]:
+    def patches(self, steps: Iterable[Step], grid: Grid) -> Iterator[Patch]:
         """A patch for each step on `grid` (the scene's own, or one over the same ground).
 
-        Invalid pixels are set to `fill`, one value a band, so that nothing of them reaches their neighbours through
-        the network but what the model finds average. A patch without a valid pixel in its read comes without values.
+        Invalid pixels are filled with a mirror image of the valid ones, so that nothing of them reaches their
+        neighbours through the network. A patch without a valid pixel in its read comes without values.
         """
         native = (grid.height, grid.width) == (self.grid.height, self.grid.width)
         for step in steps:
@@ -243,9 +243,7 @@ class Scene:
                 yield Patch(step, None, np.broadcast_to(np.False_, valid.shape))
                 continue
             if not valid.all():
-                filler = np.asarray(fill, np.float64)[:, None, None]
-                filler = np.round(filler).astype(pixels.dtype) if pixels.dtype.kind == "u" else filler
-                pixels = np.where(valid, pixels, filler.astype(pixels.dtype))
+                pixels = filled(pixels, valid)
             yield Patch(step, pixels, valid)
 
 
