@@ -1,0 +1,46 @@
+"""The model that comes with mapgen, as a stranger first meets it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from factory import read_map
+
+from mapgen.io.models import find_model
+from mapgen.settings import DEFAULT_MODEL
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.fixture(scope="module")
+def builtin():
+    return find_model(DEFAULT_MODEL)
+
+
+def test_it_is_small_and_says_what_it_is(builtin):
+    card = builtin.card
+    assert builtin.path.stat().st_size <= 30_000_000
+    assert builtin.parameters <= 15_000_000
+    assert card.name == DEFAULT_MODEL
+    assert [(c.id, c.name) for c in card.legend] == [
+        (1, "building"), (2, "land"), (3, "road"), (4, "vegetation"), (5, "water"),
+    ]  # fmt: skip
+    assert card.bands == ("red", "green", "blue")
+    assert card.resolution_m == pytest.approx(1.03, abs=0.02)
+    assert all((card.domain, card.data, card.license, card.limits))
+
+
+def test_it_reaches_the_promised_score_on_its_validation_ground(builtin):
+    assert builtin.card.scores["miou"] >= 0.45
+
+
+def test_it_maps_the_example_scene_well(mapgen, tmp_path):
+    output = tmp_path / "scene.mask.tif"
+    result = mapgen("segment", EXAMPLES / "scene.tif", "-o", output)
+    assert (result.code, result.warnings) == (0, []), result
+    with rasterio.open(EXAMPLES / "scene_truth.tif") as dataset:
+        truth = dataset.read(1)
+    mask = read_map(output)
+    assert set(np.unique(mask)) == {1, 2, 3, 4, 5}
+    assert (mask == truth).mean() >= 0.75
