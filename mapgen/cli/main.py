@@ -18,12 +18,31 @@ BROKEN_PIPE = 141
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # nohup and `&` ignore it, and mean it
+        signal.signal(signal.SIGINT, _stop)  # typer would turn a KeyboardInterrupt into a silent exit
     sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
 
 
 def run(arguments: list[str]) -> int:
     """The exit code of one run of the command line; every error is said in one line on stderr."""
+    try:
+        return _run(arguments)
+    except MapgenError as exc:
+        console.error(exc)
+        return _failed(exc, exc.exit_code)
+    except BrokenPipeError:
+        silence_stdout()
+        return BROKEN_PIPE
+    except MemoryError as exc:
+        console.failure("out of memory; use a smaller --window or --batch")
+        return _failed(exc, 8)
+    except Exception as exc:  # noqa: BLE001 - the last resort: whatever gets here is a bug of ours, and is called one
+        console.failure(f"a bug in mapgen: {type(exc).__name__}: {exc}; run again with -vv and report what it prints")
+        return _failed(exc, 1)
+
+
+def _run(arguments: list[str]) -> int:
     from mapgen.io.gdal import clean_environment
 
     clean_environment()
@@ -36,23 +55,11 @@ def run(arguments: list[str]) -> int:
         return result if isinstance(result, int) else 0
     except TyperException as exc:  # wrong usage, found while parsing
         return _usage(exc)
-    except MapgenError as exc:
-        console.error(exc)
-        code = exc.exit_code
-    except KeyboardInterrupt:
-        console.failure("interrupted: the unfinished output was removed; run the same command again")
-        code = 130
-    except BrokenPipeError:
-        silence_stdout()
-        return BROKEN_PIPE
-    except MemoryError:
-        console.failure("out of memory; use a smaller --window or --batch")
-        code = 8
-    except Exception as exc:  # noqa: BLE001 - the last resort: whatever gets here is a bug of ours, and is called one
-        console.failure(f"a bug in mapgen: {type(exc).__name__}: {exc}; run again with -vv and report what it prints")
-        code = 1
+
+
+def _failed(error: BaseException, code: int) -> int:
     if console.verbosity > 1:
-        traceback.print_exc()
+        traceback.print_exception(error)
     return code
 
 
@@ -67,10 +74,9 @@ def _usage(exc: Exception) -> int:
     return 2
 
 
-def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
-    raise Interrupted(
-        "SIGTERM", "stopped", "the unfinished output was removed; run the same command again", exit_code=143
-    )
+def _stop(signum: int, frame: FrameType | None) -> NoReturn:
+    name, remedy = signal.Signals(signum).name, "the unfinished output was removed; run the same command again"
+    raise Interrupted(name, "stopped", remedy, exit_code=128 + signum)
 
 
 if __name__ == "__main__":
