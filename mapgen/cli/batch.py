@@ -10,6 +10,7 @@ from typing import Any
 
 from mapgen.cli.console import console
 from mapgen.errors import MapgenError, OutputError, UsageError
+from mapgen.io.vet import public_name
 
 
 def expand(names: Sequence[str]) -> list[str]:
@@ -81,7 +82,7 @@ def run_batch(
             failures.append(exc)
             console.error(exc)
             if console.as_json:
-                console.result("", {"source": source, "error": str(exc), "exit_code": exc.exit_code})
+                console.result("", {"source": public_name(source), "error": str(exc), "exit_code": exc.exit_code})
             continue
         done += 1
         damaged = record.get("damaged")

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 from mapgen.errors import MapgenError, one_line
+from mapgen.io.vet import public_name
 
 
 class Console:
@@ -35,7 +36,7 @@ class Console:
 
     def warning(self, subject: object, text: str) -> None:
         """Something that may spoil the result; also said when quiet."""
-        self._err(f"mapgen: warning: {one_line(subject)}: {one_line(text)}")
+        self._err(f"mapgen: warning: {public_name(subject)}: {one_line(text)}")
 
     def error(self, error: MapgenError) -> None:
         """The one line of an error."""
@@ -76,7 +77,7 @@ class ProgressBar:
 
     def __init__(self, name: str, *, shown: bool, stream: TextIO | None = None) -> None:
         self.stream = stream if stream is not None else sys.stderr
-        self.name = one_line(name)
+        self.name = public_name(name)
         self.shown = shown and self.stream is not None
         self.moving = self.shown and self.stream.isatty()
         self.start = self.last = time.monotonic()

@@ -51,10 +51,10 @@ def _run(arguments: list[str]) -> int:
     from mapgen.cli.app import app
 
     try:
-        result = app(arguments, standalone_mode=False)
+        result = app(arguments, prog_name="mapgen", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except TyperException as exc:  # wrong usage, found while parsing
-        return _usage(exc)
+        return _usage(exc, arguments)
 
 
 def _failed(error: BaseException, code: int) -> int:
@@ -63,15 +63,26 @@ def _failed(error: BaseException, code: int) -> int:
     return code
 
 
-def _usage(exc: Exception) -> int:
+def _usage(exc: Exception, arguments: list[str]) -> int:
     text = exc.format_message() if hasattr(exc, "format_message") else str(exc)
     context = getattr(exc, "ctx", None)
     if type(exc).__name__ == "NoArgsIsHelpError":  # typer has the help as the message
         print(text, file=sys.stderr)
         return 2
-    remedy = f"; see {context.command_path} --help" if context is not None else ""
-    console.failure(text.rstrip(".") + remedy)
+    command = context.command_path if context is not None else " ".join(["mapgen", *arguments[:1]])
+    console.failure(f"{text.rstrip('.')}{_given(exc, arguments)}; see {command} --help")
     return 2
+
+
+def _given(exc: Exception, arguments: list[str]) -> str:
+    """The value that an option was given, which typer leaves out."""
+    names = getattr(getattr(exc, "param", None), "opts", [])
+    for at, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name in names:
+            value = value if equals else " ".join(arguments[at + 1 : at + 2])
+            return f", not {value!r}" if value else ""
+    return ""
 
 
 def _stop(signum: int, frame: FrameType | None) -> NoReturn:

@@ -11,6 +11,7 @@ from mapgen.cli.batch import expand, place, run_batch
 from mapgen.cli.console import ProgressBar, console
 from mapgen.cli.options import Json, Output, Overwrite, Quiet, Verbose, choice, set_verbosity
 from mapgen.errors import UsageError
+from mapgen.io.vet import public_name
 from mapgen.settings import DEFAULT_MODEL, DEVICES, ENGINES, STITCHES, SegmentOptions, parse_scale
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def segment(
         for warning in result.warnings:
             console.warning(source, warning)
         windows = f"{result.windows} windows ({result.skipped} empty)"
-        console.note(f"{source}: {windows} by {result.engine} on {result.device}, {result.seconds:.1f} s")
+        console.note(f"{public_name(source)}: {windows} by {result.engine} on {result.device}, {result.seconds:.1f} s")
         return result.to_json()
 
     raise typer.Exit(run_batch(pairs, work))
@@ -150,7 +151,7 @@ def _foretell(run: Segmenter, names: list[str]) -> int:
             grid, out = plan["grid"], plan["output"]
             how = "resampled to the model's resolution" if grid["resampled"] else "at its own resolution"
             console.text(
-                f"{source}: {plan['windows']} windows on {grid['width']} × {grid['height']} pixels {how}, "
+                f"{public_name(source)}: {plan['windows']} windows on {grid['width']} × {grid['height']} pixels {how}, "
                 f"map {out['width']} × {out['height']}, memory about {plan['memory_bytes'] / 1e9:.1f} GB, "
                 f"disk at most about {plan['disk_bytes'] / 1e6:.0f} MB"
             )

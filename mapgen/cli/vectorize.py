@@ -12,6 +12,7 @@ from mapgen.cli.batch import expand, place, run_batch
 from mapgen.cli.console import ProgressBar, console
 from mapgen.cli.options import Json, Output, Overwrite, Quiet, Verbose, choice, set_verbosity
 from mapgen.errors import UsageError
+from mapgen.io.vet import public_name
 from mapgen.settings import LAYER_FORMATS, METHODS, VectorizeOptions, parse_size
 
 
@@ -148,8 +149,8 @@ def vectorize(
         for warning in result.warnings:
             console.warning(source, warning)
         for note in result.notes:
-            console.note(f"{source}: {note}")
-        console.note(f"{source}: {summary(result.features, result.not_written)}, {result.seconds:.1f} s")
+            console.note(f"{public_name(source)}: {note}")
+        console.note(f"{public_name(source)}: {summary(result.features, result.not_written)}, {result.seconds:.1f} s")
         return result.to_json()
 
     raise typer.Exit(run_batch(pairs, work, silent=streaming))

@@ -39,9 +39,15 @@ def cache_bytes(width: int, rows: int, bytes_per_pixel: int) -> int:
     return min(512 * MEBIBYTE, max(16 * MEBIBYTE, width * rows * bytes_per_pixel))
 
 
-def environment(cache: int = 16 * MEBIBYTE, **options: Any) -> Any:
-    """A `rasterio.Env` with a bounded block cache and network time-outs; `options` are further GDAL settings."""
+def environment(cache: int = 16 * MEBIBYTE, *, remote: bool = False) -> Any:
+    """A `rasterio.Env` with a bounded block cache and network time-outs.
+
+    `remote` keeps GDAL from asking a server for side-cars and a listing of the folder, each a request that may hang.
+    For local files it must look: side-car masks and world files count.
+    """
     import rasterio
+
+    options = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if remote else {}
 
     return rasterio.Env(
         GDAL_CACHEMAX=cache,  # an int is taken as bytes
@@ -49,7 +55,6 @@ def environment(cache: int = 16 * MEBIBYTE, **options: Any) -> Any:
         GDAL_HTTP_CONNECTTIMEOUT="10",
         GDAL_HTTP_MAX_RETRY="3",
         GDAL_HTTP_RETRY_DELAY="1",
-        CPL_VSIL_CURL_ALLOWED_EXTENSIONS="",
         **options,
     )
 

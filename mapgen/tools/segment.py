@@ -135,7 +135,7 @@ class Segmenter:
             driver_of(Path(source))  # first of all, since the place of the output depends on that of the input
             inputs = [Path(source), *inputs]
         check_output(output, overwrite=self.options.overwrite, inputs=inputs)
-        with environment(), open_scene(source) as scene:
+        with environment(remote=is_url(source)), open_scene(source) as scene:
             job = plan_job(scene, self.model, self.options)
             engine = self._engine(job)
             count = _Count(job.model.card)
@@ -154,7 +154,7 @@ class Segmenter:
 
     def plan(self, source: str) -> dict[str, Any]:
         """What a run over the scene would take: windows, memory and disk, all estimates; nothing is written."""
-        with environment(), open_scene(source) as scene:
+        with environment(remote=is_url(source)), open_scene(source) as scene:
             return foretell(plan_job(scene, self.model, self.options))
 
     def _engine(self, job: Job) -> Engine:
