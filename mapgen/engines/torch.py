@@ -64,8 +64,8 @@ def load_network(network: Network) -> torch.nn.Module:
     try:
         net = build(card.architecture, card.encoder, len(card.bands), len(card.legend), **card.parameters)
     except ModelError as exc:
-        problem = f"its card asks for {one_line(exc.subject)}: {one_line(exc.problem)}"
-        raise ModelError(network.subject, problem, exc.remedy) from exc
+        asked = f"its card asks for {one_line(exc.subject)}: {one_line(exc.problem)}"
+        raise ModelError(network.subject, asked, exc.remedy) from exc
     tensors = network.load()
     problem = misfit(
         {k: tuple(v.shape) for k, v in net.state_dict().items()}, {k: tuple(v.shape) for k, v in tensors.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -41,7 +42,7 @@ def describe(model: Model) -> dict[str, Any]:
         "bytes": model.path.stat().st_size,
         "parameters_count": model.parameters,
         "card": json.loads(model.card.to_json()),
-        "next": f"mapgen segment SCENE{'' if builtin else f' --model {model.path}'}",
+        "next": f"mapgen segment SCENE{'' if builtin else f' --model {shlex.quote(str(model.path))}'}",
     }
 
 
@@ -63,7 +64,7 @@ def card_lines(record: Mapping[str, Any]) -> Iterator[str]:
         if value:
             yield f"  {name + ':':<13}{one_line(value)}"
     yield from _score_lines(card["scores"])
-    yield f"  next:        {record['next']}"
+    yield f"  next:        {one_line(record['next'])}"
 
 
 def _score_lines(scores: Mapping[str, Any], depth: int = 2) -> Iterator[str]:
