@@ -45,7 +45,7 @@ def blend(patches: Iterable[Patch], plan: Plan) -> Iterator[Patch]:
         if row != current:
             above = below if row == current + 1 else {}
             below, current = {}, row
-        seen = Window(rows[row].start, cols[col].start, rows[row].end - rows[row].start, cols[col].end - cols[col].start)
+        seen = _seen(rows, cols, row, col)
         part = (slice(None), *seen.slices(patch.step.read))
         values = None if patch.values is None else _weighted(patch.values[part], rows, cols, row, col)
         values = _add(values, left[1] if left[0] == (row, col - 1) else None, seen)
@@ -74,6 +74,12 @@ def ramped_spans(spans: tuple[Span, ...]) -> tuple[Span, ...]:
         replace(span, start=span.first - before, end=span.last + after)
         for span, before, after in zip(spans, [0, *reaches], [*reaches, 0], strict=True)
     )
+
+
+def _seen(rows: tuple[Span, ...], cols: tuple[Span, ...], row: int, col: int) -> Window:
+    """The pixels that this window has a say in."""
+    r, c = rows[row], cols[col]
+    return Window(r.start, c.start, r.end - r.start, c.end - c.start)
 
 
 def _own(rows: tuple[Span, ...], cols: tuple[Span, ...], row: int, col: int) -> Window:
