@@ -12,7 +12,6 @@ from mapgen.layer import Layer
 from mapgen.lines import Floats, Lines
 from mapgen.regions import Longs
 
-
 DECIMALS = 11
 """Of longitudes in a layer that is cut: a turn added and taken away again must not change the last bits of any."""
 

@@ -43,6 +43,8 @@ class Layer:
     columns: dict[str, Floats]
     multi: bool = False
     """Whether every feature is a multipolygon, also those of one polygon."""
+    weights: Floats | None = None
+    """How much each feature counts in a mean over several, where that is not its area."""
 
     def __len__(self) -> int:
         return len(self.kinds)
@@ -66,7 +68,7 @@ class Layer:
         columns = {name: values[order] for name, values in self.columns.items()}
         return replace(
             self, features=features, polygons=polygons, rings=rings, darts=self.darts[which], kinds=self.kinds[order],
-            columns=columns,
+            columns=columns, weights=None if self.weights is None else self.weights[order],
         )  # fmt: skip
 
     def followed_by(self, other: Layer) -> Layer:
@@ -82,18 +84,37 @@ class Layer:
             darts=np.concatenate((self.darts, other.darts + np.int32(2 * len(self.lines)))),
             kinds=np.concatenate((self.kinds, other.kinds)),
             columns={name: np.concatenate((v, other.columns[name])) for name, v in self.columns.items()},
+            weights=None if self.weights is None or other.weights is None
+            else np.concatenate((self.weights, other.weights)),
         )  # fmt: skip
 
 
 def dissolved(layer: Layer) -> Layer:
-    """One multipolygon for each class, by increasing id; the attributes are summed."""
+    """One multipolygon for each class, by increasing id.
+
+    Attributes are summed, but `confidence` is averaged over `weights`, and `confidence_min` is the least.
+    """
     ids = layer.ids
     order = np.argsort(ids, kind="stable")
-    sorted_layer = layer.taken(order)
+    by_class = layer.taken(order)
     _, first = np.unique(ids[order], return_index=True)
-    features = sorted_layer.features[np.append(first, len(order))]
-    columns = {k: np.add.reduceat(v, first) if len(first) else v for k, v in sorted_layer.columns.items()}
-    return replace(sorted_layer, features=features, kinds=sorted_layer.kinds[first], columns=columns, multi=True)
+    features = by_class.features[np.append(first, len(order))]
+    columns = {name: _gathered(name, values, by_class, first) for name, values in by_class.columns.items()}
+    return replace(by_class, features=features, kinds=by_class.kinds[first], columns=columns, multi=True, weights=None)
+
+
+def _gathered(name: str, values: Floats, layer: Layer, first: NDArray[np.intp]) -> Floats:
+    """One attribute for each run of features that begins at `first`."""
+    if not len(first):
+        return values
+    if name == "confidence_min":
+        return np.fmin.reduceat(values, first)
+    if name != "confidence":
+        return np.add.reduceat(values, first)
+    weights = layer.columns["area_m2"] if layer.weights is None else layer.weights
+    weights = np.where(np.isnan(values), 0.0, weights)
+    with np.errstate(invalid="ignore"):
+        return np.add.reduceat(np.nan_to_num(values) * weights, first) / np.add.reduceat(weights, first)
 
 
 def _gather(offsets: Longs, order: NDArray[np.intp]) -> tuple[Longs, NDArray[np.intp]]:

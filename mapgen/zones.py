@@ -33,6 +33,10 @@ class Zones:
         with np.errstate(invalid="ignore", divide="ignore"):
             return self._sum / self._count
 
+    def counts(self) -> Floats:
+        """The number of valid pixels in each region; entry 0 is the outside."""
+        return self._count.astype(np.float64)
+
     def minima(self) -> Floats:
         """The least value over each region, NaN where there is no valid pixel; entry 0 is the outside."""
         return np.where(self._count > 0, self._least, np.nan)

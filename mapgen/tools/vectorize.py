@@ -270,7 +270,7 @@ class _Job:
             zones.add(row, values, valid)
         numbers = coverage.rings.regions
         columns = {"confidence": zones.means()[numbers], "confidence_min": zones.minima()[numbers]}
-        return dataclasses.replace(layer, columns=layer.columns | columns)
+        return dataclasses.replace(layer, columns=layer.columns | columns, weights=zones.counts()[numbers])
 
     def _by_area(self, layer: Layer) -> Layer:
         """Without the features that are too small or too large in square metres, as the attribute says."""

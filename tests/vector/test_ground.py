@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import shapely
@@ -20,6 +22,7 @@ from mapgen.rings import Rings
 from mapgen.shapes import Coverage, Generalization, draw, on_the_ground
 
 GEOD = Geod(ellps="WGS84")
+EXACT = Generalization()
 CLASSES = [LayerClass(i, f"class {i}", "#808080") for i in range(4)]
 
 GRIDS = {
@@ -41,7 +44,7 @@ def grid_of(name: str, height: int = 80, width: int = 80) -> Grid:
     return Grid(CRS(crs).to_wkt(), transform, height, width)
 
 
-def layer_on(grid: Grid, how: Generalization = Generalization(), crs: str | None = None, seed: int = 0) -> Layer:
+def layer_on(grid: Grid, how: Generalization = EXACT, crs: str | None = None, seed: int = 0) -> Layer:
     mask = smooth_noise(np.random.default_rng(seed), grid.height, grid.width, 4, 4)[: grid.height, : grid.width]
     regions = find_regions(row_strips(mask), grid.width)
     coverage = draw(regions, np.arange(len(regions) + 1) > OUTSIDE, how)
@@ -53,7 +56,7 @@ def polygons_of(layer: Layer) -> np.ndarray:
     from mapgen.encode import wkb
 
     offsets, data = wkb(layer, 0, len(layer))
-    return np.array([shapely.from_wkb(data[a:b].tobytes()) for a, b in zip(offsets[:-1], offsets[1:], strict=True)])
+    return np.array([shapely.from_wkb(data[a:b].tobytes()) for a, b in pairwise(offsets)])
 
 
 def geodesic_areas(polygons: np.ndarray) -> np.ndarray:
