@@ -55,6 +55,8 @@ def _run(arguments: list[str]) -> int:
         return result if isinstance(result, int) else 0
     except TyperException as exc:  # wrong usage, found while parsing
         return _usage(exc, arguments)
+    except SystemExit as exc:  # typer's own --install-completion and --show-completion
+        return exc.code if isinstance(exc.code, int) else 0
 
 
 def _failed(error: BaseException, code: int) -> int:

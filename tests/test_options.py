@@ -1,0 +1,114 @@
+"""Every option of the command line has a test in which what comes out changes with it."""
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import typer.main
+
+from mapgen.cli.app import app
+
+ROOT = Path(__file__).parents[1]
+SEGMENT, VECTORIZE, REPORTS = "tests/test_segment_options.py", "tests/vector/test_vectorize.py", "tests/test_reports.py"
+
+OPTION_TESTS = {
+    ("", "--version"): f"{REPORTS}::test_version_prints_the_version",
+    ("", "--show-completion"): f"{REPORTS}::test_show_completion_prints_a_script_for_the_shell",
+    ("", "--install-completion"): f"{REPORTS}::test_install_completion_writes_a_script_for_the_shell",
+    ("segment", "--output"): f"{SEGMENT}::test_output_names_the_map",
+    ("segment", "--model"): f"{SEGMENT}::test_model_chooses_the_model",
+    ("segment", "--bands"): f"{SEGMENT}::test_bands_choose_and_order_the_bands",
+    ("segment", "--nodata"): f"{SEGMENT}::test_nodata_names_the_value_without_data",
+    ("segment", "--scale"): f"{SEGMENT}::test_scale_brings_a_range_to_the_models",
+    ("segment", "--resolution"): f"{SEGMENT}::test_resolution_is_what_the_network_sees",
+    ("segment", "--window"): f"{SEGMENT}::test_window_is_the_size_that_the_network_sees",
+    ("segment", "--halo"): f"{SEGMENT}::test_halo_hides_what_a_window_cannot_see",
+    ("segment", "--stitch"): f"{SEGMENT}::test_stitch_blend_averages_where_windows_disagree",
+    ("segment", "--batch"): f"{SEGMENT}::test_batch_is_how_many_windows_run_together",
+    ("segment", "--engine"): f"{SEGMENT}::test_engine_is_the_one_that_was_asked_for",
+    ("segment", "--device"): f"{SEGMENT}::test_device_is_the_one_that_was_asked_for",
+    ("segment", "--aoi"): f"{SEGMENT}::test_aoi_cuts_the_map_to_its_polygons",
+    ("segment", "--bbox"): f"{SEGMENT}::test_bbox_cuts_the_map_to_a_box",
+    ("segment", "--on-read-error"): f"{SEGMENT}::test_on_read_error_decides_what_becomes_of_damage",
+    ("segment", "--co"): f"{SEGMENT}::test_creation_options_reach_the_file",
+    ("segment", "--dry-run"): f"{SEGMENT}::test_dry_run_says_what_it_would_take_and_writes_nothing",
+    ("segment", "--overwrite"): f"{SEGMENT}::test_overwrite_replaces_an_older_map",
+    ("segment", "--json"): f"{SEGMENT}::test_json_prints_one_object_for_each_scene_and_a_summary",
+    ("segment", "--quiet"): f"{SEGMENT}::test_quiet_says_nothing_but_the_result",
+    ("segment", "--verbose"): f"{SEGMENT}::test_verbose_twice_shows_the_traceback",
+    ("vectorize", "--output"): f"{VECTORIZE}::test_several_maps_by_name_and_from_stdin_go_to_a_folder",
+    ("vectorize", "--format"): f"{VECTORIZE}::test_several_maps_by_name_and_from_stdin_go_to_a_folder",
+    ("vectorize", "--classes"): f"{VECTORIZE}::test_classes_are_chosen_by_name_or_number_and_stay_as_they_were",
+    ("vectorize", "--background"): f"{VECTORIZE}::test_background_is_left_out",
+    ("vectorize", "--sieve"): f"{VECTORIZE}::test_the_sieve_leaves_no_small_region_and_no_gap",
+    ("vectorize", "--min-area"): f"{VECTORIZE}::test_areas_choose_polygons",
+    ("vectorize", "--max-area"): f"{VECTORIZE}::test_areas_choose_polygons",
+    ("vectorize", "--min-hole"): f"{VECTORIZE}::test_small_holes_are_filled",
+    ("vectorize", "--simplify"): f"{VECTORIZE}::test_simplify_takes_pixels_or_metres",
+    ("vectorize", "--method"): f"{VECTORIZE}::test_method_and_smooth_change_the_borders",
+    ("vectorize", "--smooth"): f"{VECTORIZE}::test_method_and_smooth_change_the_borders",
+    ("vectorize", "--dissolve"): f"{VECTORIZE}::test_dissolve_writes_one_multipolygon_for_each_class",
+    ("vectorize", "--clip"): f"{VECTORIZE}::test_clip_keeps_the_pixels_inside",
+    ("vectorize", "--confidence"): f"{VECTORIZE}::test_confidence_adds_mean_and_minimum",
+    ("vectorize", "--crs"): f"{VECTORIZE}::test_crs_moves_the_layer",
+    ("vectorize", "--assume-crs"): f"{VECTORIZE}::test_a_map_without_a_crs_needs_one_assumed",
+    ("vectorize", "--precision"): (
+        f"{VECTORIZE}::test_precision_sets_the_decimals_but_not_below_what_keeps_borders_apart"
+    ),
+    ("vectorize", "--layer"): f"{VECTORIZE}::test_layer_names_the_layer",
+    ("vectorize", "--append"): "tests/vector/test_formats.py::test_append_adds_to_a_geopackage",
+    ("vectorize", "--overwrite"): f"{VECTORIZE}::test_an_output_that_exists_is_replaced_only_when_asked",
+    ("vectorize", "--json"): f"{VECTORIZE}::test_json_reports_each_class_with_its_drift",
+    ("vectorize", "--quiet"): f"{VECTORIZE}::test_quiet_says_nothing",
+    ("vectorize", "--verbose"): f"{REPORTS}::test_vectorize_verbose_twice_shows_the_traceback",
+    ("info", "--model"): f"{REPORTS}::test_info_model_is_the_one_that_the_scene_is_compared_with",
+    ("info", "--json"): f"{REPORTS}::test_info_json_holds_the_same_as_values",
+    ("models list", "--json"): f"{REPORTS}::test_models_list_json_holds_one_object_a_line",
+    ("models show", "--json"): f"{REPORTS}::test_models_show_json_holds_the_card",
+}  # fmt: skip
+
+
+def options(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """(command, option) for every option of the app, the option by its longest name."""
+    for param in command.params:
+        if param.param_type_name == "option":
+            yield " ".join(path), max(param.opts, key=len)
+    for name, child in getattr(command, "commands", {}).items():
+        yield from options(child, (*path, name))
+
+
+@cache
+def functions_in(path: str) -> frozenset[str]:
+    """The names of the test functions of a file."""
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
+
+
+def test_every_option_names_its_test_and_no_other_is_named():
+    assert set(OPTION_TESTS) == set(options(typer.main.get_command(app)))
+
+
+def test_every_test_that_is_named_exists():
+    named = (test.split("::") for test in OPTION_TESTS.values())
+    assert not [f"{path}::{name}" for path, name in named if name not in functions_in(path)]
+
+
+def test_every_test_that_is_named_uses_its_option():
+    """By either name, in the function or what its parameters hold; a Python keyword for those called from Python."""
+    assert not [(option, test) for (_, option), test in OPTION_TESTS.items() if not mentions(test, option)]
+
+
+def mentions(test: str, option: str) -> bool:
+    """Whether the source of a test, its decorators included, mentions the option by one of its names."""
+    path, name = test.split("::")
+    source = (ROOT / path).read_text(encoding="utf-8")
+    node = next(n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef) and n.name == name)
+    first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+    text = "\n".join(source.splitlines()[first - 1 : node.end_lineno])
+    plain = option.removeprefix("--")
+    shorts = {"--output": '"-o"', "--bands": '"-b"', "--quiet": '"-q"', "--verbose": '"-v', "--format": '"-f"'}
+    return any(
+        word in text for word in (option, shorts.get(option, option), f"{plain.replace('-', '_')}=", f"{plain}=")
+    )
