@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -143,3 +143,100 @@ class VectorizeOptions:
     append: bool = False
     overwrite: bool = False
     threads: int | None = None
+
+
+# Evaluating ---------------------------------------------------------------------------------------------------------
+
+Match = Literal["id", "name"]
+MATCHES: tuple[str, ...] = get_args(Match)
+
+FIGURES = ("miou", "accuracy", "kappa", "boundary")
+"""Figures of a whole map that `--fail-under` takes."""
+
+CLASS_FIGURES = ("iou", "f1", "precision", "recall", "boundary", "objects")
+"""Figures of one class that `--fail-under` takes, as FIGURE.CLASS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """The least that a figure may be: `of` is the name or id of a class, None for a figure of the whole map."""
+
+    figure: str
+    of: str | None
+    least: float
+
+    def __str__(self) -> str:
+        return f"{self.figure}.{self.of}" if self.of is not None else self.figure
+
+
+def parse_floor(text: str) -> Floor:
+    """`miou=0.6` or `iou.road=0.4`. Raises `UsageError`, with the nearest figure where the name is none."""
+    name, sign, number = text.partition("=")
+    figure, dot, of = name.strip().partition(".")
+    figures = CLASS_FIGURES if dot else FIGURES
+    if figure.lower() not in figures or (dot and not of.strip()):
+        raise UsageError("--fail-under", f"{name.strip()!r} is not a figure", _figure_hint(figure, figures))
+    try:
+        least = float(number)
+    except ValueError:
+        least = float("nan")
+    if not sign or not -1 <= least <= 1:
+        raise UsageError(
+            "--fail-under", f"{text!r} does not name a number from 0 to 1", f"such as --fail-under {name or 'miou'}=0.6"
+        )
+    return Floor(figure.lower(), of.strip() if dot else None, least)
+
+
+def _figure_hint(figure: str, figures: tuple[str, ...]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(figure.lower(), figures, 1)
+    if not near and figure.lower() in CLASS_FIGURES:
+        return f"name a class too, such as {figure}.road=0.4"
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"use {', '.join(FIGURES)}, or {', '.join(CLASS_FIGURES)} with a class: iou.road"
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateOptions:
+    """What `evaluate` may be told. Classes are names or ids of the map's legend, or names in the truth."""
+
+    attribute: str | None = None
+    """Of a vector truth: the attribute that holds the class; by default class_id, class_name or class."""
+    feature_class: str | None = None
+    """Of a vector truth: the class of all features."""
+    outside: str | None = None
+    """Of a vector truth: the class of the ground outside all features, which does not count where None."""
+    priority: tuple[str, ...] = ()
+    """Of a vector truth: classes that win where features overlap, the first most; else later features win."""
+    layer: str | None = None
+    match: Match = "id"
+    """How the values of a raster truth are the map's: by number, or by the names that both files give them."""
+    ignore: tuple[str, ...] = ()
+    """Classes of the truth that do not count."""
+    assume_crs: str | None = None
+    boundary: float | None = None
+    """Tolerance of the boundary figures in metres; they are not computed where None."""
+    objects: tuple[str, ...] = ()
+    block: float | None = None
+    """Side of the blocks of the bootstrap in metres; 256 pixels where None."""
+    seed: int = 0
+    worst: Path | None = None
+    worst_count: int = 6
+    fail_under: tuple[Floor, ...] = ()
+    overwrite: bool = False
+
+
+def check_evaluate(options: EvaluateOptions) -> None:
+    """Raise `UsageError` for options that no map can make sense of."""
+    for flag, metres in (("--boundary", options.boundary), ("--block", options.block)):
+        if metres is not None and not 0 < metres < inf:
+            raise UsageError(flag, f"{metres:g} is not a length in metres", f"such as {flag} 3")
+    if options.attribute is not None and options.feature_class is not None:
+        raise UsageError("--class", "--attribute says the class of each feature already", "use one of the two")
+    if options.worst_count < 1:
+        raise UsageError("--worst-count", f"{options.worst_count} places", "use 1 or more")
+    for floor in options.fail_under:
+        if floor.figure == "boundary" and options.boundary is None:
+            raise UsageError("--fail-under", f"{floor} needs a tolerance", "add --boundary METRES")

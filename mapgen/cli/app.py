@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mapgen.cli.evaluate import evaluate
 from mapgen.cli.info import info
 from mapgen.cli.models import models
 from mapgen.cli.segment import segment
@@ -40,5 +41,6 @@ def root(
 
 app.command()(segment)
 app.command()(vectorize)
+app.command()(evaluate)
 app.command()(info)
 app.add_typer(models, name="models")

@@ -1,0 +1,248 @@
+"""How good a class map is: the figures of a confusion matrix, of boundaries and of objects, and the report of them.
+
+Classes are small numbers 0…K-1 here ("codes"); a negative code does not count. Every figure is NaN where it is a
+fraction of nothing, such as the IoU of a class that neither the map nor the truth has.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+
+def confusion(truth: NDArray[Any], predicted: NDArray[Any], classes: int) -> Counts:
+    """Pixels (K, K) by the class of the truth (row) and of the map (column), where neither code is negative.
+
+    Law: the matrices of disjoint ground add up to that of the whole.
+    """
+    counted = (truth >= 0) & (predicted >= 0)
+    pairs = truth[counted].astype(np.int64) * classes + predicted[counted]
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The sums from which the figures follow, (..., K): pixels of each class in both, in the truth, in the map.
+
+    Leading axes are kept by all figures, so that a thousand resampled tallies are scored at once. Tallies of disjoint
+    ground add up.
+    """
+
+    hit: NDArray[Any]
+    truth: NDArray[Any]
+    mapped: NDArray[Any]
+
+    @classmethod
+    def of(cls, counts: NDArray[Any]) -> Tally:
+        """The tally of a confusion matrix (..., K, K)."""
+        return cls(np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1), counts.sum(-2))
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(self.hit + other.hit, self.truth + other.truth, self.mapped + other.mapped)
+
+    @property
+    def iou(self) -> Floats:
+        """Intersection over union of each class, TP / (TP + FP + FN): the index of Jaccard (1901)."""
+        return _ratio(self.hit, self.truth + self.mapped - self.hit)
+
+    @property
+    def f1(self) -> Floats:
+        """2 TP / (2 TP + FP + FN) of each class: the coefficient of Dice (1945), 2 IoU / (1 + IoU)."""
+        return _ratio(2 * self.hit, self.truth + self.mapped)
+
+    @property
+    def precision(self) -> Floats:
+        """TP / (TP + FP) of each class: what share of it on the map is right (user's accuracy, Congalton 1991)."""
+        return _ratio(self.hit, self.mapped)
+
+    @property
+    def recall(self) -> Floats:
+        """TP / (TP + FN) of each class: what share of it is on the map (producer's accuracy, Congalton 1991)."""
+        return _ratio(self.hit, self.truth)
+
+    @property
+    def miou(self) -> Floats:
+        """The mean IoU over the classes that the map or the truth has (Everingham et al. 2015)."""
+        return mean(self.iou)
+
+    @property
+    def accuracy(self) -> Floats:
+        """The share of all pixels that is right."""
+        return _ratio(self.hit.sum(-1), self.truth.sum(-1))
+
+    @property
+    def kappa(self) -> Floats:
+        """Agreement beyond that of chance, (p - e) / (1 - e) with e = Σ truth · mapped / n² (Cohen 1960)."""
+        total = self.truth.sum(-1).astype(np.float64)
+        chance = _ratio((self.truth.astype(np.float64) * self.mapped).sum(-1), total * total)
+        return _ratio(self.accuracy - chance, 1 - chance)
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Things on the map and in the truth, (K,), and how many of each have a partner on the other side.
+
+    For boundaries the things are pixels, for objects connected regions, of which two are partners or none.
+    """
+
+    mapped: Counts
+    mapped_matched: Counts
+    truth: Counts
+    truth_matched: Counts
+
+    @property
+    def precision(self) -> Floats:
+        """The share of those on the map that have a partner."""
+        return _ratio(self.mapped_matched, self.mapped)
+
+    @property
+    def recall(self) -> Floats:
+        """The share of those in the truth that have a partner."""
+        return _ratio(self.truth_matched, self.truth)
+
+    @property
+    def f1(self) -> Floats:
+        """The harmonic mean of both; 0 where one side has things and the other none."""
+        precision, recall = (np.nan_to_num(v) for v in (self.precision, self.recall))
+        absent = (self.mapped == 0) & (self.truth == 0)
+        both = precision + recall
+        return np.where(absent, np.nan, 2 * precision * recall / np.where(both > 0, both, 1))
+
+
+def mean(values: Floats) -> Floats:
+    """The mean over the last axis of what is not NaN; NaN where all is."""
+    known = np.isfinite(values)
+    return _ratio(np.where(known, values, 0).sum(-1), known.sum(-1))
+
+
+def _ratio(part: Any, whole: Any) -> Floats:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(np.asarray(whole) != 0, np.asarray(part, np.float64) / whole, np.nan)
+
+
+# The report ----------------------------------------------------------------------------------------------------------
+
+Interval = tuple[float, float]
+
+OVERALL = ("miou", "accuracy", "kappa", "boundary")
+"""Figures of the whole map that a report has, by name."""
+
+PER_CLASS = ("iou", "f1", "precision", "recall", "boundary", "objects")
+"""Figures of one class that a report has, by name; `boundary` and `objects` are their F1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """One class of a report: what it is called (`id` is None for a name without a number) and whether the map knows it.
+
+    `known` is False for classes of the truth that the map has neither in its legend nor anywhere on it.
+    """
+
+    id: int | None
+    name: str
+    color: str
+    known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block of the map that was judged: its window (row, col, height, width), pixels that count, and those wrong."""
+
+    row: int
+    col: int
+    height: int
+    width: int
+    pixels: int
+    wrong: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that was found. `counts` (K, K) is by truth (row) and map (column), in the order of `classes`."""
+
+    classes: tuple[Rated, ...]
+    counts: Counts
+    intervals: Mapping[str, Any] = field(default_factory=dict)
+    """95 % intervals, (low, high): `miou` and `accuracy`, and for `iou` one for each class."""
+    blocks: int = 0
+    boundary: Matches | None = None
+    objects: Matches | None = None
+    object_classes: tuple[int, ...] = ()
+    """Codes of the classes whose objects were compared."""
+    worst: tuple[Block, ...] = ()
+
+    @property
+    def tally(self) -> Tally:
+        """The sums of the confusion matrix."""
+        return Tally.of(self.counts)
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels count."""
+        return int(self.counts.sum())
+
+    def figure(self, name: str, code: int | None = None) -> float:
+        """The figure of OVERALL, or with a class that of PER_CLASS; NaN where there is nothing to measure."""
+        if code is None:
+            if name == "boundary":
+                return float("nan") if self.boundary is None else float(mean(self.boundary.f1))
+            return float(getattr(self.tally, name))
+        if name in ("boundary", "objects"):
+            matches = self.boundary if name == "boundary" else self.objects
+            return float("nan") if matches is None else float(matches.f1[code])
+        return float(getattr(self.tally, name)[code])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, None for NaN; `confusion` in pixels, its rows and columns in the order of `classes`."""
+        record: dict[str, Any] = {name: _plain(self.figure(name)) for name in ("miou", "accuracy", "kappa")}
+        if self.boundary is not None:
+            record["boundary"] = _plain(self.figure("boundary"))
+        for name in ("miou", "accuracy"):
+            if name in self.intervals:
+                record[f"{name}_95"] = _plain(self.intervals[name])
+        return record | {
+            "pixels": self.pixels,
+            "blocks": self.blocks,
+            "classes": list(self._rows()),
+            "confusion": self.counts.tolist(),
+            "worst": [_block_json(b) for b in self.worst],
+        }
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        tally = self.tally
+        for code, one in enumerate(self.classes):
+            row: dict[str, Any] = {"id": one.id, "name": one.name}
+            row |= {name: _plain(self.figure(name, code)) for name in ("iou", "f1", "precision", "recall")}
+            row["support"] = int(tally.truth[code])
+            if "iou" in self.intervals:
+                row["iou_95"] = _plain(self.intervals["iou"][code])
+            if self.boundary is not None:
+                row["boundary"] = _matches_json(self.boundary, code)
+            if self.objects is not None and code in self.object_classes:
+                row["objects"] = _matches_json(self.objects, code)
+            yield row if one.known else row | {"known": False}
+
+
+def _block_json(block: Block) -> dict[str, Any]:
+    place = {"row": block.row, "col": block.col, "height": block.height, "width": block.width}
+    return place | {"pixels": block.pixels, "wrong": block.wrong}
+
+
+def _matches_json(matches: Matches, code: int) -> dict[str, Any]:
+    figures = {name: _plain(float(getattr(matches, name)[code])) for name in ("f1", "precision", "recall")}
+    counted = ("mapped", "mapped_matched", "truth", "truth_matched")
+    return figures | {name: int(getattr(matches, name)[code]) for name in counted}
+
+
+def _plain(value: float | Sequence[float]) -> Any:
+    if isinstance(value, float):
+        return None if math.isnan(value) else round(value, 6)
+    return None if any(math.isnan(v) for v in value) else [round(float(v), 6) for v in value]
