@@ -161,7 +161,7 @@ def _trace_loops(table, runs, count, offsets, path, left, right):  # type: ignor
         right[count] = _label_at(runs, y[node] - 1, x[node])
         flags[node] |= 32
         place[node] = position
-        position, _, _ = _walk(table, node, 1, position, path)
+        position, _, _ = _walk(table, node, np.int64(1), position, path)
         count += 1
         offsets[count] = position
     return count

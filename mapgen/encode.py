@@ -15,6 +15,14 @@ from mapgen.regions import Longs
 Bytes = NDArray[np.uint8]
 
 
+_MARKS = [
+    b'},"geometry":{"type":"Polygon","coordinates":[',
+    b'},"geometry":{"type":"MultiPolygon","coordinates":[',
+    b"]}},\n",
+]
+"""Between the attributes and the geometry of a feature, and after it."""
+
+
 def geojson_features(layer: Layer, first: int, last: int, digits: int, decimals: dict[str, int]) -> bytes:
     """The features first…last-1 as GeoJSON objects, each with a comma and a newline after it.
 
@@ -27,7 +35,7 @@ def geojson_features(layer: Layer, first: int, last: int, digits: int, decimals:
     places = np.array([decimals[name] for name in layer.columns], np.int64)
     shape = (layer.features, layer.polygons, layer.rings, layer.darts)
     lines = (layer.lines.offsets, layer.lines.x, layer.lines.y)
-    text = (heads, head_offsets, keys, key_offsets)
+    text = (heads, head_offsets, keys, key_offsets, *_joined(_MARKS))
     size = _text_size(
         shape, layer.lines.offsets, first, last, digits, _longest(head_offsets), len(keys) + 26 * len(places)
     )
@@ -57,7 +65,8 @@ def _head(class_id: int, name: str) -> bytes:
 
 def _joined(texts: list[bytes]) -> tuple[Bytes, Longs]:
     offsets = np.cumsum([0, *map(len, texts)]).astype(np.int64)
-    return np.frombuffer(b"".join(texts), np.uint8), offsets
+    # A copy, since a read-only array is another type and would be compiled for again.
+    return np.frombuffer(b"".join(texts), np.uint8).copy(), offsets
 
 
 def _longest(offsets: Longs) -> int:
@@ -176,28 +185,18 @@ def _geometry_text(out, at, shape, lines, i, digits, multi):  # type: ignore[no-
 
 
 @kernel
-def _literal(out, at, text):  # type: ignore[no-untyped-def]
-    for c in text:
-        out[at] = ord(c)
-        at += 1
-    return at
-
-
-@kernel
 def _geojson(shape, lines, kinds, text, columns, places, digits, multi, first, last, out):  # type: ignore[no-untyped-def]
-    heads, head_offsets, keys, key_offsets = text
+    heads, head_offsets, keys, key_offsets, marks, mark_offsets = text
     at = 0
     for i in range(first, last):
         at = _copy(out, at, heads, head_offsets[kinds[i]], head_offsets[kinds[i] + 1])
         for c in range(len(places)):
             at = _copy(out, at, keys, key_offsets[c], key_offsets[c + 1])
             at = _number(out, at, columns[c, i - first], places[c])
-        if multi or shape[0][i + 1] - shape[0][i] != 1:
-            at = _literal(out, at, '},"geometry":{"type":"MultiPolygon","coordinates":[')
-        else:
-            at = _literal(out, at, '},"geometry":{"type":"Polygon","coordinates":[')
+        part = 1 if multi or shape[0][i + 1] - shape[0][i] != 1 else 0
+        at = _copy(out, at, marks, mark_offsets[part], mark_offsets[part + 1])
         at = _geometry_text(out, at, shape, lines, i, digits, multi)
-        at = _literal(out, at, "]}},\n")
+        at = _copy(out, at, marks, mark_offsets[2], mark_offsets[3])
     return at
 
 

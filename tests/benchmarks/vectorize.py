@@ -1,0 +1,265 @@
+"""Vectorizing a class map, by mapgen and by the usual chain of libraries, side by side.
+
+    python tests/benchmarks/vectorize.py [--side 4096] [--repeat 3] [--large] [--json docs/benchmarks/vectorize.json]
+
+The masks are the argmax of six seeded noise fields, Gaussian-filtered with sigma 6 or 2. Every run is a process of its
+own, which first does the whole work on a small mask, so that imports and compilation do not count; its seconds are the
+best of the repetitions, its memory the peak of the process. Both results are GeoJSON files with class_id, class_name
+and area_m2, and are read back and checked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CRS = "EPSG:32611"
+EQUAL_AREA = "EPSG:6933"
+TOLERANCE = 1.5
+CLASSES = 6
+
+
+def noise_mask(side: int, sigma: float, seed: int = 0) -> np.ndarray:
+    """Which of six noise fields is the highest: uint8 (side, side), periodic, so that copies join without a seam."""
+    rng = np.random.default_rng(seed)
+    frequency = np.fft.fftfreq(side)[:, None] ** 2 + np.fft.rfftfreq(side)[None] ** 2
+    transfer = np.exp(-2 * (np.pi * sigma) ** 2 * frequency)
+    best, mask = np.full((side, side), -np.inf), np.zeros((side, side), np.uint8)
+    for i in range(CLASSES):
+        field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((side, side))) * transfer, s=(side, side))
+        mask[field > best] = i
+        np.maximum(best, field, out=best)
+    return mask
+
+
+def write_mask(path: Path, mask: np.ndarray, copies: int = 1, side: int | None = None) -> None:
+    """The mask, or `copies`² of it cut to `side`, as a compressed GeoTIFF with nodata 255 at 1 m."""
+    import rasterio
+    from affine import Affine
+
+    side = side or copies * len(mask)
+    transform = Affine(1, 0, 400_000, 0, -1, 4_000_000)
+    profile = {
+        "driver": "GTiff", "height": side, "width": side, "count": 1, "dtype": "uint8", "crs": CRS, "nodata": 255,
+        "transform": transform, "compress": "DEFLATE", "tiled": True, "blockxsize": 512, "blockysize": 512,
+    }  # fmt: skip
+    with rasterio.open(path, "w", **profile) as dataset:
+        for row in range(0, side, 512):
+            rows = np.arange(row, min(row + 512, side)) % len(mask)
+            strip = np.tile(mask[rows], (1, copies))[:, :side]
+            dataset.write(strip, 1, window=((row, row + len(strip)), (0, side)))
+
+
+# --- the two ways -----------------------------------------------------------------------------------------------------
+
+
+def by_mapgen(source: Path, output: Path, tolerance: float) -> None:
+    from mapgen.settings import Size
+    from mapgen.tools.vectorize import vectorize
+
+    vectorize(source, output, simplify=Size(tolerance) if tolerance else None, overwrite=True)
+
+
+def by_libraries(source: Path, output: Path, tolerance: float, *, noded: bool = False) -> None:
+    """rasterio's shapes, shapely, coverage_simplify, to_crs, attributes, GeoJSON by pyogrio.
+
+    The shapes lack the vertices where a third region meets a straight border, so they are no valid coverage, and stay
+    none. `noded` puts a vertex at every pixel first, the simplest cure.
+    """
+    import geopandas
+    import rasterio
+    import shapely
+    from rasterio.features import shapes
+    from shapely.geometry import shape
+
+    with rasterio.open(source) as dataset:
+        mask, transform = dataset.read(1), dataset.transform
+    pairs = [(shape(geometry), int(value)) for geometry, value in shapes(mask, mask != 255, transform=transform)]
+    polygons = np.array([p for p, _ in pairs], object)
+    ids = np.array([v for _, v in pairs])
+    if noded:
+        polygons = shapely.segmentize(polygons, 1.0)
+    if tolerance:
+        polygons = shapely.coverage_simplify(polygons, tolerance)
+    frame = geopandas.GeoDataFrame({"class_id": ids, "class_name": ids.astype(str)}, geometry=polygons, crs=CRS)
+    frame["area_m2"] = frame.to_crs(EQUAL_AREA).area
+    frame = frame.to_crs("EPSG:4326")
+    output.unlink(missing_ok=True)
+    frame.to_file(output, driver="GeoJSON", engine="pyogrio", RFC7946="YES")
+
+
+def by_noded_libraries(source: Path, output: Path, tolerance: float) -> None:
+    by_libraries(source, output, tolerance, noded=True)
+
+
+WAYS: dict[str, Callable[[Path, Path, float], None]] = {
+    "mapgen": by_mapgen,
+    "shapes": by_libraries,
+    "shapes, noded": by_noded_libraries,
+}
+
+
+def work(way: str, source: Path, output: Path, tolerance: float, repeat: int) -> dict[str, float]:
+    """In a process of its own: the best of some runs after one on a small mask."""
+    with tempfile.TemporaryDirectory() as folder:
+        small = Path(folder) / "small.tif"
+        write_mask(small, noise_mask(256, 3))
+        WAYS[way](small, Path(folder) / "small.geojson", tolerance)
+    seconds = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        WAYS[way](source, output, tolerance)
+        seconds.append(time.perf_counter() - start)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024)
+    return {"seconds": min(seconds), "memory_mb": peak}
+
+
+def measured(way: str, source: Path, output: Path, tolerance: float, repeat: int) -> dict[str, float]:
+    """`work` in a fresh process."""
+    command = [sys.executable, __file__, "--work", way, str(source), str(output), str(tolerance), str(repeat)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def checked(path: Path) -> dict[str, Any]:
+    """Facts of a layer, read back by GDAL."""
+    import pyogrio
+    import shapely
+
+    meta, _, geometry, fields = pyogrio.raw.read(path)
+    polygons = shapely.from_wkb(geometry)
+    area = fields[list(meta["fields"]).index("area_m2")]
+    return {
+        "polygons": len(polygons),
+        "vertices": int(shapely.get_num_coordinates(polygons).sum()),
+        "all valid": bool(shapely.is_valid(polygons).all()),
+        "valid coverage": bool(shapely.coverage_is_valid(polygons)),
+        "area_km2": round(float(area.sum()) / 1e6, 6),
+        "megabytes": round(path.stat().st_size / 1e6, 1),
+    }
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
+
+def compared(folder: Path, side: int, sigma: int, repeat: int, ways: dict[float, list[str]]) -> list[dict[str, Any]]:
+    """Rows for one mask: each way, for each tolerance; `times` says how many times as long as mapgen it took."""
+    source = folder / f"sigma{sigma}.tif"
+    write_mask(source, noise_mask(side, sigma))
+    rows = []
+    for tolerance, names in ways.items():
+        ours = 0.0
+        for way in names:
+            output = folder / "out.geojson"
+            figures = measured(way, source, output, tolerance, repeat if way == "mapgen" else 1)
+            ours = figures["seconds"] if way == "mapgen" else ours
+            rows.append(
+                {
+                    "mask": f"{side}², sigma {sigma}",
+                    "simplified": f"{tolerance:g} px" if tolerance else "no",
+                    "by": way,
+                    "seconds": round(figures["seconds"], 2),
+                    "times mapgen": round(figures["seconds"] / ours, 1),
+                    "peak MB": round(figures["memory_mb"]),
+                    **checked(output),
+                }
+            )
+            print(rows[-1], file=sys.stderr, flush=True)
+            output.unlink()
+    return rows
+
+
+def large(folder: Path, side: int, per_pixel: float) -> dict[str, Any]:
+    """The row of a mask of `side`², which has the statistics of the sigma 6 one."""
+    source, output = folder / "large.tif", folder / "large.geojson"
+    write_mask(source, noise_mask(4096, 6), copies=-(-side // 4096), side=side)
+    figures = measured("mapgen", source, output, TOLERANCE, 1)
+    row = {
+        "mask": f"{side}², sigma 6", "simplified": f"{TOLERANCE:g} px", "by": "mapgen",
+        "seconds": round(figures["seconds"], 2), "peak MB": round(figures["memory_mb"]),
+        "time per pixel, times 4096²": round(figures["seconds"] / side**2 / per_pixel, 2),
+        "megabytes": round(output.stat().st_size / 1e6, 1),
+    }  # fmt: skip
+    print(row, file=sys.stderr, flush=True)
+    return row
+
+
+def starts(folder: Path) -> str:
+    """A sentence on the command line's start with an empty and with a filled cache of kernels."""
+    mask = folder / "start.tif"
+    write_mask(mask, noise_mask(512, 6))
+    seconds = []
+    for _ in range(2):
+        start = time.perf_counter()
+        command = [sys.executable, "-m", "mapgen", "vectorize", str(mask), "--overwrite", "-q", "--simplify", "1.5"]
+        cache = {"NUMBA_CACHE_DIR": str(folder / "kernels")}
+        subprocess.run(command, check=True, env=os.environ | cache, capture_output=True)
+        seconds.append(time.perf_counter() - start)
+    return (
+        f"`mapgen vectorize` of a 512² mask, from the start of the process to its end: {seconds[0]:.1f} s the first time "
+        f"ever, when the kernels are compiled, {seconds[1]:.1f} s from then on."
+    )
+
+
+def main() -> None:
+    """Run everything and write the table."""
+    if sys.argv[1:2] == ["--work"]:
+        way, source, output, tolerance, repeat = sys.argv[2:]
+        print(json.dumps(work(way, Path(source), Path(output), float(tolerance), int(repeat))))
+        return
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--side", type=int, default=4096)
+    parser.add_argument("--repeat", type=int, default=3, help="runs of mapgen; the chain of libraries runs once")
+    parser.add_argument("--large", action="store_true", help="also 20000²")
+    parser.add_argument("--noded", action="store_true", help="also the chain with a vertex at every pixel")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        start_note = starts(folder)
+        for sigma in (6, 2):
+            ways = {TOLERANCE: ["mapgen", "shapes"], 0.0: ["mapgen", "shapes"]}
+            if options.noded and sigma == 6:
+                ways[TOLERANCE].append("shapes, noded")
+            rows += compared(folder, options.side, sigma, options.repeat, ways)
+        if options.large:
+            rows.append(large(folder, 20_000, rows[0]["seconds"] / options.side**2))
+    record = {
+        "title": "Vectorizing",
+        "command": "python tests/benchmarks/vectorize.py " + " ".join(sys.argv[1:]),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "versions": {
+            p: version(p) for p in ("numpy", "numba", "shapely", "rasterio", "pyogrio", "geopandas", "pyproj")
+        },
+        "threads": os.cpu_count(),
+        "rows": rows,
+        "notes": [
+            "From the GeoTIFF to a GeoJSON file with class_id, class_name and area_m2 (mapgen also writes perimeter_m). "
+            "`shapes` is rasterio.features.shapes, shapely, coverage_simplify, to_crs, GeoJSON by pyogrio.",
+            "coverage_simplify takes the tolerance as the root of an area, mapgen's default as a distance.",
+            start_note,
+        ],
+    }
+    text = json.dumps(record, indent=1, ensure_ascii=False)
+    if options.json:
+        options.json.write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
