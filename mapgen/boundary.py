@@ -15,6 +15,10 @@ from mapgen.metrics import Counts, Matches
 REACH_LIMIT = 128
 """The largest tolerance in pixels: the work of a pixel without a partner grows with its square."""
 
+SLACK = 0.01
+"""How much farther the tolerance reaches than it says. A pixel of 1 m in UTM measures up to 1.0004 m on the ground, and
+a tolerance of 2 m is meant to reach the second one."""
+
 
 class BoundaryMatcher:
     """Boundary pixels of both sides and how many have one of their class within the tolerance on the other side.
@@ -63,8 +67,7 @@ def _disc(tolerance_m: float, across_m: float, down_m: float) -> NDArray[np.int3
         raise UsageError(
             "--boundary", f"{tolerance_m:g} m is more than {REACH_LIMIT} pixels of this map", f"use at most {most:g}"
         )
-    # A hair more, so that a tolerance of three pixels of 0.1 m takes the third one along.
-    reach = tolerance_m * (1 + 1e-9)
+    reach = tolerance_m * (1 + SLACK)
     rows, cols = (math.floor(reach / size) for size in (down_m, across_m))
     row, col = np.mgrid[-rows : rows + 1, -cols : cols + 1].reshape(2, -1)
     distance = np.hypot(row * down_m, col * across_m)

@@ -133,15 +133,18 @@ def _facts(path: Path, subject: str, layer: str | None) -> dict[str, Any]:
     if path.stat().st_size == 0:
         raise InputError(subject, "is empty", "get the file again")
     with _translated(subject):
-        names = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
+        # Tables without geometry, such as the styles that QGIS keeps in a GeoPackage, are no layers of polygons.
+        names = [str(name) for name, geometry in pyogrio.list_layers(path) if geometry is not None]
+        if not names:
+            raise InputError(subject, "holds no geometry", "name a file of polygons")
         if layer is None and len(names) > 1:
             raise UsageError(
                 "--layer", f"{subject} has several layers ({', '.join(names)})", f"such as --layer {names[0]}"
             )
         if layer is not None and layer not in names:
             raise InputError(subject, f"has no layer {layer!r}; it has {', '.join(names)}", "use one of these")
-        facts: dict[str, Any] = pyogrio.read_info(path, layer=layer or (names[0] if names else None))
-    return facts | {"layer": layer or (names[0] if names else None)}
+        facts: dict[str, Any] = pyogrio.read_info(path, layer=layer or names[0])
+    return facts | {"layer": layer or names[0]}
 
 
 class _translated:

@@ -67,4 +67,4 @@ def near(pixels, others, tolerance, across, down):
     if not len(pixels) or not len(others):
         return 0
     away = (pixels[:, None] - others[None]) * np.array([down, across])
-    return int((np.hypot(away[..., 0], away[..., 1]).min(1) <= tolerance + 1e-9).sum())
+    return int((np.hypot(away[..., 0], away[..., 1]).min(1) <= tolerance * 1.01).sum())
