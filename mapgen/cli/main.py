@@ -88,6 +88,8 @@ def _given(exc: Exception, arguments: list[str]) -> str:
 
 
 def _stop(signum: int, frame: FrameType | None) -> NoReturn:
+    for number in (signal.SIGINT, signal.SIGTERM):  # an impatient second one must not stop the cleaning up
+        signal.signal(number, signal.SIG_IGN)
     name, remedy = signal.Signals(signum).name, "the unfinished output was removed; run the same command again"
     raise Interrupted(name, "stopped", remedy, exit_code=128 + signum)
 

@@ -15,7 +15,7 @@ from affine import Affine
 from mapgen.errors import OutputError, UsageError, one_line
 from mapgen.grid import Grid
 from mapgen.io.commit import free_bytes, staged
-from mapgen.io.gdal import MEBIBYTE, gdal_messages
+from mapgen.io.gdal import MEBIBYTE, gdal_errors, gdal_messages
 from mapgen.io.style import color_table, pam_xml, qml
 from mapgen.legend import NODATA, Legend
 
@@ -130,7 +130,7 @@ def check_creation_options(creation_options: Sequence[tuple[str, str]]) -> None:
             rasterio.shutil.copy(source.name, target.name, driver="COG", **options)
             with target.open(driver="GTiff") as dataset:
                 kept = dataset.transform == profile["transform"] and np.array_equal(dataset.read(), pixels)
-        except _gdal_errors() as exc:
+        except gdal_errors() as exc:
             raise UsageError("--co", f"GDAL refuses {given} ({one_line(exc)[:160]})", _CO_REMEDY) from exc
     if complaints:
         raise UsageError("--co", f"GDAL refuses {given} ({one_line(complaints[0])[:160]})", _CO_REMEDY)
@@ -158,13 +158,6 @@ def verify_class_map(path: Path, grid: Grid, sums: Sequence[tuple[int, int, int]
         raise damaged from exc
 
 
-def _gdal_errors() -> tuple[type[Exception], ...]:
-    from rasterio._err import CPLE_BaseError  # what rasterio.shutil.copy raises unwrapped
-    from rasterio.errors import RasterioError, RasterioIOError
-
-    return RasterioIOError, RasterioError, CPLE_BaseError
-
-
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
     """Turn GDAL's errors of writing into `OutputError`; errors of the pixels' source pass through."""
@@ -176,7 +169,7 @@ def _writing(path: Path) -> Iterator[None]:
         raise OutputError(
             path, f"its CRS cannot be stored ({one_line(exc)[:120]})", "reproject the scene first"
         ) from exc
-    except _gdal_errors() as exc:
+    except gdal_errors() as exc:
         full = free_bytes(path.parent) < MEBIBYTE
         remedy = "free some space or write elsewhere with -o" if full else "check the folder and the --co options"
         raise OutputError(path, f"could not be written ({one_line(exc.__cause__ or exc)[:160]})", remedy) from exc

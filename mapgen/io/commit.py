@@ -87,6 +87,9 @@ def _move(folder: Path, path: Path) -> None:
             os.fsync(stream.fileno())
     names = {file.name for file in made}
     stale = [path.with_name(path.name + suffix) for suffix in SIDECARS if path.name + suffix not in names]
+    for target in (*stale, *(path.with_name(name) for name in names)):
+        if os.path.isdir(target) and not os.path.islink(target):  # before the first is moved, so all are or none
+            raise OutputError(target, "is a folder where a file of the output belongs", "move it away")
     for file in filter(os.path.lexists, stale):  # false also for a name that is too long
         file.unlink()
     for file in made:

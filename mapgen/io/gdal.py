@@ -59,6 +59,14 @@ def environment(cache: int = 16 * MEBIBYTE, *, remote: bool = False) -> Any:
     )
 
 
+def gdal_errors() -> tuple[type[Exception], ...]:
+    """What rasterio raises where GDAL fails: most calls wrap GDAL's own errors, tags and copies do not."""
+    from rasterio._err import CPLE_BaseError
+    from rasterio.errors import RasterioError, RasterioIOError
+
+    return RasterioIOError, RasterioError, CPLE_BaseError
+
+
 class _Messages(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

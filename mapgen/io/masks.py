@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from mapgen.errors import InputError, NetworkError, one_line
 from mapgen.grid import Grid, Window
 from mapgen.io.aoi import Area
-from mapgen.io.gdal import MEBIBYTE
+from mapgen.io.gdal import MEBIBYTE, gdal_errors
 from mapgen.io.legends import ClassNames, color_table, read_names
-from mapgen.io.scene import _check_size, _gdal_errors, _gdal_reason, _grid
+from mapgen.io.scene import _check_size, _gdal_reason, _grid
 from mapgen.io.vet import driver_of, is_url, public_name
 
 NODATA = -(1 << 62)
@@ -72,7 +72,7 @@ class Mask:
         try:
             strip = self.dataset.read(1, window=place)
             empty = self.dataset.read_masks(1, window=place) == 0 if self._has_mask else None
-        except _gdal_errors() as exc:
+        except gdal_errors() as exc:
             where = f"is damaged in the rows {window.row}…{window.bottom - 1} ({_gdal_reason(exc)})"
             raise InputError(self.name, where, "get the file again") from exc
         if self.area is not None:
@@ -107,7 +107,7 @@ def open_mask(name: str | Path, threads: int = 1) -> Mask:
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             dataset = rasterio.open(target, driver=driver, **({"num_threads": threads} if driver == "GTiff" else {}))
-        except _gdal_errors() as exc:
+        except gdal_errors() as exc:
             if url:
                 raise NetworkError(
                     subject, "could not be opened over the network", "check the address, try again later"
@@ -118,6 +118,9 @@ def open_mask(name: str | Path, threads: int = 1) -> Mask:
         _check_classes(subject, dataset)
         names = read_names(None if url else Path(name), dataset.tags(), color_table(dataset))
         return Mask(subject, dataset, _grid(dataset, subject), names, _nodata(dataset))
+    except gdal_errors() as exc:
+        dataset.close()
+        raise InputError(subject, f"cannot be read ({_gdal_reason(exc)})", "get the file again") from exc
     except BaseException:
         dataset.close()
         raise
@@ -166,5 +169,5 @@ def read_strips(name: str | Path, grid: Grid, rows: int) -> Iterator[tuple[int, 
                 values = dataset.read(1, window=place)
                 valid = (dataset.read_masks(1, window=place) > 0) & np.isfinite(values)
                 yield row, values * float(scale or 1) + float(offset), valid
-    except _gdal_errors() as exc:
+    except gdal_errors() as exc:
         raise InputError(subject, f"cannot be read ({one_line(exc)[:120]})", "get the file again") from exc

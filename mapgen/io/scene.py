@@ -15,7 +15,7 @@ import numpy as np
 
 from mapgen.errors import InputError, MapgenError, NetworkError, ResourceError, one_line
 from mapgen.grid import Grid, Window, is_singular
-from mapgen.io.gdal import MEBIBYTE, gdal_messages
+from mapgen.io.gdal import MEBIBYTE, gdal_errors, gdal_messages
 from mapgen.io.vet import driver_of, is_url, public_name
 from mapgen.patch import Array, Patch, filled
 from mapgen.plan import Step
@@ -23,6 +23,8 @@ from mapgen.resample import apply_cols, apply_rows, taps
 
 BLOCK_LIMIT = 512 * MEBIBYTE
 SIDE_LIMIT = 10_000_000
+PIXEL_LIMIT = 10**12
+"""Pixels of a scene, a million each way: the windows of more would not fit into memory."""
 _CHUNK = 32 * MEBIBYTE
 _URL_DRIVERS = {".jp2": "JP2OpenJPEG", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".img": "HFA"}
 
@@ -141,7 +143,7 @@ class Scene:
         with gdal_messages() as messages:
             try:
                 result = self._fetch(window)
-            except _gdal_errors() as exc:
+            except gdal_errors() as exc:
                 return self._salvaged(window, exc)
         if any("jpeg" in line.lower() or "corrupt" in line.lower() for line in messages):
             return self._salvaged(window, InputError(self.name, messages[0]))
@@ -168,7 +170,7 @@ class Scene:
                     try:
                         part, part_mask = self._fetch(block)
                         bad = any("jpeg" in line.lower() or "corrupt" in line.lower() for line in messages)
-                    except _gdal_errors():
+                    except gdal_errors():
                         bad = True
                 if not bad:
                     pixels[:, rows, cols] = part
@@ -247,12 +249,6 @@ class Scene:
             yield Patch(step, pixels, valid)
 
 
-def _gdal_errors() -> tuple[type[Exception], ...]:
-    from rasterio.errors import RasterioError, RasterioIOError
-
-    return RasterioIOError, RasterioError
-
-
 def open_scene(name: str | Path, *, any_kind: bool = False) -> Scene:
     """The scene called `name`, a path or an http(s) URL, vetted and open for reading; all colour bands selected.
 
@@ -274,7 +270,7 @@ def open_scene(name: str | Path, *, any_kind: bool = False) -> Scene:
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             dataset = rasterio.open(target, driver=driver)
-        except _gdal_errors() as exc:
+        except gdal_errors() as exc:
             if url:
                 raise NetworkError(
                     subject, "could not be opened over the network", "check the address, try again later"
@@ -290,6 +286,9 @@ def open_scene(name: str | Path, *, any_kind: bool = False) -> Scene:
             if alphas and len(alphas) < dataset.count:
                 _settle_alpha(scene, alphas[0])
             _place_warnings(scene)
+        except gdal_errors() as exc:  # keys of the georeferencing are read as late as this
+            dataset.close()
+            raise InputError(subject, f"cannot be read ({_gdal_reason(exc)})", "get the file again") from exc
         except BaseException:
             dataset.close()
             raise
@@ -316,6 +315,9 @@ def _check_size(subject: str, dataset: Any) -> None:
         raise ResourceError(
             subject, f"claims {size}, the limit is {SIDE_LIMIT} a side", "cut it with gdal_translate -srcwin"
         )
+    if dataset.height * dataset.width > PIXEL_LIMIT:
+        problem = f"claims {dataset.width} × {dataset.height} pixels, the limit is {PIXEL_LIMIT:.0e}"
+        raise ResourceError(subject, problem, "cut it with gdal_translate -srcwin")
     height, width = dataset.block_shapes[0]
     planes = dataset.count if str(dataset.interleaving).lower().endswith("pixel") else 1
     block = height * width * planes * np.dtype(dataset.dtypes[0]).itemsize

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from mapgen.codes import NONE, CodeArray, Codes
 from mapgen.errors import InputError, UsageError, one_line
 from mapgen.grid import Grid, Window
+from mapgen.io.gdal import gdal_errors
 from mapgen.io.labels import VECTOR_SUFFIXES, Labels, read_labels
 from mapgen.io.legends import ClassNames
 from mapgen.io.masks import Mask, open_mask
-from mapgen.io.scene import _gdal_errors, _gdal_reason
+from mapgen.io.scene import _gdal_reason
 from mapgen.io.vet import is_url
 from mapgen.placement import Placement, same_crs
 from mapgen.settings import EvaluateOptions
@@ -49,7 +50,7 @@ def read_values(mask: Mask, window: Window) -> tuple[NDArray[Any], NDArray[np.bo
     place = ((window.row, window.bottom), (window.col, window.right))
     try:
         return mask.dataset.read(1, window=place), mask.dataset.read_masks(1, window=place) > 0
-    except _gdal_errors() as exc:
+    except gdal_errors() as exc:
         where = f"is damaged in the rows {window.row}…{window.bottom - 1} ({_gdal_reason(exc)})"
         raise InputError(mask.name, where, "get the file again") from exc
 

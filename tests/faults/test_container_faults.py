@@ -1,6 +1,7 @@
 """Files that are no readable imagery: refused with the cause and the remedy, at once and in little memory."""
 
 import os
+import struct
 import zlib
 
 import numpy as np
@@ -65,6 +66,15 @@ def test_a_damaged_tile_is_named_by_row_and_column(tmp_path, refuses):
     refuses(4, ("scene.tif", "row 64, column 128", "--on-read-error nodata"), path)
 
 
+def test_damage_that_shows_midway_leaves_nothing(tmp_path, refuses, engines):
+    """A tile between those that are looked at before the work starts."""
+    tiles = {"tiled": True, "blockxsize": 16, "blockysize": 16}
+    path = make_raster(tmp_path / "scene.tif", noise(700, 700), compress="DEFLATE", **tiles)
+    tiffs.damage(path, 4, 4)
+    refuses(4, ("scene.tif", "row 64, column 64", "--on-read-error nodata"), path)
+    assert engines.seen, "the damage was found before the first window"
+
+
 @pytest.mark.parametrize("resolution", ["native", "2"])
 def test_a_damaged_tile_becomes_nodata_where_that_is_asked_for(tmp_path, segment, engines, resolution):
     engines.rule = cells
@@ -124,6 +134,7 @@ def forget_peak() -> None:
     [
         (tiffs.grey(2**31 - 1, 2**31 - 1), "pixels", "gdal_translate"),
         (tiffs.grey(2**31 - 1, 4), "limit", "gdal_translate"),
+        (tiffs.grey(9_999_999, 9_999_999), "limit is 1e+12", "gdal_translate"),
         (tiffs.giant_tile(40_000, 40_000, 32768), "one block (32768 × 32768)", "gdal_translate -co TILED=YES"),
     ],
 )
@@ -159,6 +170,23 @@ def test_inks_are_not_read_as_light(tmp_path, refuses):
 def test_single_bits_are_not_read_as_grey(tmp_path, refuses):
     path = make_raster(tmp_path / "scene.tif", noise(20, 20, 3) % 2, nbits=1)
     refuses(4, ("scene.tif", "one bit", "8 bits"), path)
+
+
+# Bytes of a GeoTIFF's directory and what they become; each once ended in a traceback.
+BROKEN_KEYS = {"key of an unknown type": (34735, 10, 7), "text beyond its end": (34735, 30, 200)}
+
+
+@pytest.mark.parametrize(("tag", "at", "value"), BROKEN_KEYS.values(), ids=BROKEN_KEYS)
+def test_broken_georeferencing_is_refused_or_read_past(tmp_path, segment, tag, at, value):
+    path = make_raster(tmp_path / "scene.tif", noise(30, 30))
+    content = bytearray(path.read_bytes())
+    entry = content.index(struct.pack("<HH", tag, 3))
+    start = struct.unpack_from("<I", content, entry + 8)[0]
+    struct.pack_into("<H", content, start + at, value)
+    path.write_bytes(content)
+    run = segment(path)
+    assert run.code in (0, 4)
+    assert len(run.errors) == (run.code == 4)
 
 
 def test_a_folder_is_refused(tmp_path, refuses):

@@ -130,6 +130,12 @@ def test_a_folder_is_no_output_file(tmp_path, scene, refuses):
     refuses(5, ("scene.mask.tif: is a folder", "name a file"), scene, "--overwrite")
 
 
+@pytest.mark.parametrize("name", ["scene.mask.qml", "scene.mask.tif.aux.xml", "scene.mask.tif.msk"])
+def test_a_folder_in_place_of_a_side_car_is_refused(tmp_path, scene, refuses, name):
+    (tmp_path / name).mkdir()
+    refuses(5, (name, "is a folder", "move it away"), scene, "--overwrite")
+
+
 def test_a_device_is_no_output_file(tmp_path, scene, refuses):
     os.mkfifo(tmp_path / "map.tif")
     refuses(5, ("map.tif", "is not a regular file", "-o"), scene, "-o", tmp_path / "map.tif", "--overwrite")

@@ -35,10 +35,12 @@ def environment(**changes: str | None) -> dict[str, str]:
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def start(arguments: tuple[object, ...], wait: str = "60", **options: object) -> tuple[subprocess.Popen[bytes], int]:
+def start(
+    arguments: tuple[object, ...], wait: str = "60", prelude: str = "", **options: object
+) -> tuple[subprocess.Popen[bytes], int]:
     """The command line in a process of its own, and the end of a pipe that hears when its first window runs."""
     heard, said = os.pipe()
-    program = WAITING.format(tests=str(ROOT / "tests"), pipe=said, wait=wait)
+    program = prelude + WAITING.format(tests=str(ROOT / "tests"), pipe=said, wait=wait)
     command = [sys.executable, "-W", "ignore", "-c", program, *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment()} | options
     process = subprocess.Popen(command, pass_fds=(said,), **pipes)
@@ -78,6 +80,34 @@ def test_a_run_that_is_stopped_leaves_nothing_and_says_so(tmp_path, model, numbe
     assert lines[0].decode() == f"mapgen: error: {number.name}: {said}"
     assert b"Traceback" not in err
     assert contents(tmp_path) == before
+
+
+def test_a_second_signal_does_not_stop_the_cleaning_up(tmp_path, model):
+    """Ctrl-C twice, the second time while the unfinished output is removed."""
+    make_raster(tmp_path / "scene.tif", noise(100, 100))
+    before = contents(tmp_path)
+    impatient = (
+        "import os, shutil, signal; remove = shutil.rmtree\n"
+        "shutil.rmtree = lambda *a, **o: (os.kill(os.getpid(), signal.SIGINT), remove(*a, **o))\n"
+    )
+    process, heard = start(("segment", "--model", model, tmp_path / "scene.tif"), prelude=impatient)
+    hear(heard)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"SIGINT: stopped" in err
+    assert contents(tmp_path) == before
+
+
+def test_no_file_stays_open(tmp_path, segment):
+    """A thousand scenes in one run must not need a thousand descriptors."""
+    for name in "abcd":
+        make_raster(tmp_path / f"{name}.tif", noise(30, 30), nodata=0)
+    (tmp_path / "e.tif").write_bytes(b"II*\0\x08\0")
+    segment(tmp_path / "a.tif")  # what is opened once and kept is open by now
+    before = len(os.listdir("/proc/self/fd"))
+    assert segment(*(tmp_path / f"{name}.tif" for name in "abcde"), "--overwrite").code == 3
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_scenes_that_were_done_before_a_run_is_stopped_stay(tmp_path, model):
