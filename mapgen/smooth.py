@@ -10,13 +10,18 @@ from mapgen.compiled import kernel
 from mapgen.lines import Floats, Lines, kept_lines
 from mapgen.simplify import Bools
 
+REACH = 3.0
+"""Pixels of an edge, at most, that are cut at a corner: by that its tip recedes about one pixel. Cutting every edge at
+its middle, as a curve between far corners needs, would make ellipses of buildings."""
+
 
 def smoothed(arcs: Arcs, keep: Bools, rounds: int) -> Lines:
     """The arcs through the kept vertices after `rounds` of Chaikin's corner cutting (Chaikin 1974), in pixels.
 
-    Ends of arcs stay. A corner is cut only if no other kept vertex lies in the triangle of the corner and the middles
-    of its two edges, nor within the clearance of it: all that cutting ever takes lies in these triangles, and if none
-    of them holds a foreign vertex no two overlap, so the borders stay apart and the polygons valid.
+    Ends of arcs stay, and each edge is cut as if it were no longer than REACH on either side of its middle. A corner is
+    cut only if no other kept vertex lies in the triangle of the corner and the points on its two edges up to which it
+    is cut, nor within the clearance of it: all that cutting ever takes lies in these triangles, and if none of them
+    holds a foreign vertex no two overlap, so the borders stay apart and the polygons valid.
     """
     lines = kept_lines(arcs, keep)
     nodes = arcs.nodes[keep]
@@ -31,7 +36,10 @@ def smoothed(arcs: Arcs, keep: Bools, rounds: int) -> Lines:
 
 
 def corner_weights(rounds: int) -> Floats:
-    """What a corner becomes after that many rounds: points as weights (n, 3) of edge middle, corner, next edge middle.
+    """What a corner becomes after that many rounds: points as weights (n, 3) of three others.
+
+    These are the corner, between the points on the edges before and after it up to which it is cut, as if they were the
+    middles of the edges.
 
     Cutting each edge at its quarters means, for the half edges of one corner, cutting them at their middles, and the
     edges in between at their quarters; so every corner can be cut by itself.
@@ -59,6 +67,14 @@ def _neighbours(offsets, x, y, i, k):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _limit(x, y, corner_x, corner_y):  # type: ignore[no-untyped-def]
+    """The point on an edge up to which its corner is cut: the middle, or at REACH."""
+    dx, dy = x - corner_x, y - corner_y
+    share = min(0.5, REACH / np.hypot(dx, dy))
+    return corner_x + share * dx, corner_y + share * dy
+
+
+@kernel
 def _cuttable(table, nodes, offsets, x, y, loops, cut):  # type: ignore[no-untyped-def]
     for i in range(len(offsets) - 1):
         first = offsets[i] if loops[i] else offsets[i] + 1
@@ -71,8 +87,7 @@ def _has_room(table, corner, points):  # type: ignore[no-untyped-def]
     """Whether the triangle at the corner, widened by the clearance, holds no other kept node."""
     lines, x, place, keep = table
     bx, by = points[2], points[3]
-    ax, ay = (points[0] + bx) / 2, (points[1] + by) / 2
-    cx, cy = (points[4] + bx) / 2, (points[5] + by) / 2
+    (ax, ay), (cx, cy) = _limit(points[0], points[1], bx, by), _limit(points[4], points[5], bx, by)
     margin = CLEARANCE
     first = max(0, int(np.ceil(min(ay, by, cy) - margin)))
     last = min(len(lines) - 2, int(np.floor(max(ay, by, cy) + margin)))
@@ -118,8 +133,9 @@ def _cut(offsets, x, y, cut, loops, weights, target, out_x, out_y):  # type: ign
                 n += 1
                 continue
             px, py, bx, by, qx, qy = _neighbours(offsets, x, y, i, k)
+            (px, py), (qx, qy) = _limit(px, py, bx, by), _limit(qx, qy, bx, by)
             for w in range(len(weights)):
-                u, v, t = weights[w, 0] / 2, weights[w, 1] + (weights[w, 0] + weights[w, 2]) / 2, weights[w, 2] / 2
+                u, v, t = weights[w]
                 out_x[n], out_y[n] = u * px + v * bx + t * qx, u * py + v * by + t * qy
                 n += 1
         last = offsets[i + 1] - 1
