@@ -12,6 +12,7 @@ from mapgen.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 SEGMENT, VECTORIZE, REPORTS = "tests/test_segment_options.py", "tests/vector/test_vectorize.py", "tests/test_reports.py"
+EVALUATE = "tests/evaluate/test_evaluate.py"
 
 OPTION_TESTS = {
     ("", "--version"): f"{REPORTS}::test_version_prints_the_version",
@@ -63,6 +64,25 @@ OPTION_TESTS = {
     ("vectorize", "--json"): f"{VECTORIZE}::test_json_reports_each_class_with_its_drift",
     ("vectorize", "--quiet"): f"{VECTORIZE}::test_quiet_says_nothing",
     ("vectorize", "--verbose"): f"{REPORTS}::test_vectorize_verbose_twice_shows_the_traceback",
+    ("evaluate", "--attribute"): f"{EVALUATE}::test_attribute_may_hold_names_or_ids",
+    ("evaluate", "--class"): f"{EVALUATE}::test_class_makes_all_features_one_class_and_outside_names_the_rest",
+    ("evaluate", "--outside"): f"{EVALUATE}::test_class_makes_all_features_one_class_and_outside_names_the_rest",
+    ("evaluate", "--priority"): f"{EVALUATE}::test_priority_decides_where_features_overlap",
+    ("evaluate", "--layer"): f"{EVALUATE}::test_layer_names_the_layer_of_a_vector_truth",
+    ("evaluate", "--match"): f"{EVALUATE}::test_match_name_goes_by_the_names_of_both_files",
+    ("evaluate", "--ignore"): f"{EVALUATE}::test_ignored_classes_do_not_count",
+    ("evaluate", "--assume-crs"): f"{EVALUATE}::test_assume_crs_places_a_truth_that_names_none",
+    ("evaluate", "--boundary"): f"{EVALUATE}::test_boundary_is_a_tolerance_in_metres",
+    ("evaluate", "--objects"): f"{EVALUATE}::test_objects_are_compared_for_the_classes_that_are_named",
+    ("evaluate", "--block"): f"{EVALUATE}::test_block_is_in_metres_and_too_few_give_no_intervals",
+    ("evaluate", "--seed"): f"{EVALUATE}::test_seed_changes_the_intervals_and_nothing_else",
+    ("evaluate", "--worst"): f"{EVALUATE}::test_worst_is_a_picture_of_map_truth_and_what_is_wrong",
+    ("evaluate", "--worst-count"): f"{EVALUATE}::test_worst_count_is_how_many_places_are_shown",
+    ("evaluate", "--fail-under"): f"{EVALUATE}::test_fail_under_exits_9_and_names_what_falls_short",
+    ("evaluate", "--overwrite"): f"{EVALUATE}::test_overwrite_replaces_an_older_picture",
+    ("evaluate", "--json"): f"{EVALUATE}::test_json_is_one_object",
+    ("evaluate", "--quiet"): f"{EVALUATE}::test_quiet_says_nothing_but_the_report",
+    ("evaluate", "--verbose"): f"{EVALUATE}::test_verbose_twice_shows_the_traceback",
     ("info", "--model"): f"{REPORTS}::test_info_model_is_the_one_that_the_scene_is_compared_with",
     ("info", "--json"): f"{REPORTS}::test_info_json_holds_the_same_as_values",
     ("models list", "--json"): f"{REPORTS}::test_models_list_json_holds_one_object_a_line",

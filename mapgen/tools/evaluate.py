@@ -89,7 +89,7 @@ def run(source: str, truth: str, options: EvaluateOptions, progress: Progress | 
     with environment(), open_mask(source) as mask:
         itemsize = np.dtype(mask.dataset.dtypes[0]).itemsize
         rows = max(int(mask.dataset.block_shapes[0][0]), _rows(mask.grid.width))
-        with environment(max(64 * MEBIBYTE, cache_bytes(mask.grid.width, rows, 2 * itemsize))):
+        with environment(cache_bytes(mask.grid.width, rows, 2 * itemsize)):
             job = _Job(mask, truth, options)
             try:
                 found = job.evaluation(source, truth, progress)
