@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapgen.compiled import kernel
+from mapgen.errors import ResourceError
 from mapgen.regions import Ints, Longs, Regions
 
 FIXED = 16
@@ -45,6 +46,10 @@ def find_nodes(regions: Regions) -> tuple[Nodes, Ints, Ints, Ints]:
     lines = np.zeros(regions.height + 2, np.int64)
     _, fixed = _sweep(runs, False, lines, none, none, byte, none, none, none, np.empty((0, 4), np.int32))
     size = int(lines[-1])
+    if size >= 2**31:
+        raise ResourceError(
+            "class map", f"its borders have {size} vertices, the limit is {2**31}", "vectorize it in parts"
+        )
     x, y, place, up, down = (np.empty(size, np.int32) for _ in range(5))
     flags = np.empty(size, np.uint8)
     corners = np.empty((fixed, 4), np.int32)

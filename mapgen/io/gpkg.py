@@ -19,12 +19,17 @@ _REGISTER = """INSERT OR IGNORE INTO gpkg_contents (table_name, data_type, ident
 _INSERT = """INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName,
   styleQML, styleSLD, useAsDefault, description, owner, update_time) VALUES ('', '', ?, ?, ?, ?, '', 1, ?, '', ?)"""
 
+STYLED = 1000
+"""More classes than this are numbers of things rather than kinds, and get no style."""
+
 _EPOCH = "1980-01-01T00:00:00.000Z"
 """A fixed time of the style, so that the same layer gives the same bytes."""
 
 
 def add_styles(path: Path, layer: Layer) -> None:
     """Make the class colours the default style of the layer in the GeoPackage at `path`, in place of an older one."""
+    if len(layer.classes) > STYLED:
+        return
     with closing(sqlite3.connect(path)) as db, db:
         (column,) = db.execute(
             "SELECT column_name FROM gpkg_geometry_columns WHERE table_name = ?", (layer.name,)

@@ -163,6 +163,10 @@ def read_strips(name: str | Path, grid: Grid, rows: int) -> Iterator[tuple[int, 
             if (dataset.height, dataset.width) != (grid.height, grid.width):
                 sizes = f"{dataset.width} × {dataset.height} pixels, the class map {grid.width} × {grid.height}"
                 raise InputError(subject, f"measures {sizes}", "use the confidence raster of the same run")
+            if not grid.transform.almost_equals(dataset.transform, 1e-3 * abs(grid.transform.a + grid.transform.b)):
+                raise InputError(
+                    subject, "lies elsewhere than the class map", "use the confidence raster of the same run"
+                )
             scale, offset = dataset.scales[0], dataset.offsets[0]
             for row in range(0, grid.height, rows):
                 place = ((row, min(row + rows, grid.height)), (0, grid.width))

@@ -8,12 +8,10 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy as np
+from typing import BinaryIO
 
 from mapgen.encode import geojson_features
-from mapgen.errors import InputError, OutputError, one_line
+from mapgen.errors import InputError, OutputError, UsageError, one_line
 from mapgen.io.arrow import arrow_stream
 from mapgen.io.commit import staged, translated
 from mapgen.io.gpkg import add_styles
@@ -131,8 +129,7 @@ def _write_ogr(path: Path, layer: Layer, form: str, append: bool, final: Path) -
     import pyogrio
     from pyogrio.errors import DataLayerError, DataSourceError, FieldError, GeometryError
 
-    exists = path.exists()
-    before = _count(path, layer.name) if exists else 0
+    before = _joined_layer(path, layer) if append and path.exists() else 0
     try:
         with warnings.catch_warnings(), translated(final):
             warnings.simplefilter("ignore")
@@ -144,7 +141,7 @@ def _write_ogr(path: Path, layer: Layer, form: str, append: bool, final: Path) -
                 geometry_name="geometry",
                 geometry_type="MultiPolygon" if layer.any_multi else "Polygon",
                 crs=layer.crs or "OGC:CRS84",
-                append=append and exists and before > 0,
+                append=before > 0,
             )
         if form == "gpkg":
             add_styles(path, layer)
@@ -154,6 +151,20 @@ def _write_ogr(path: Path, layer: Layer, form: str, append: bool, final: Path) -
         raise OutputError(
             final, f"could not be written ({one_line(exc)[:160]})", "check the folder and the disk"
         ) from exc
+
+
+def _joined_layer(path: Path, layer: Layer) -> int:
+    """How many features the layer of this name has already. Raises `UsageError` where its CRS is another."""
+    import pyogrio
+    import pyproj
+
+    count = _count(path, layer.name)
+    if count:
+        found = pyogrio.read_info(path, layer=layer.name)["crs"]
+        if found is None or not pyproj.CRS(found).equals(pyproj.CRS(layer.crs or "OGC:CRS84"), ignore_axis_order=True):
+            problem = f"the layer {one_line(layer.name)} is in {one_line(found)[:80]}"
+            raise UsageError("--append", problem, "give the same with --crs, or another --layer")
+    return count
 
 
 def _count(path: Path, layer: str | None) -> int:
@@ -171,8 +182,3 @@ def _count(path: Path, layer: str | None) -> int:
 
 def _damaged(final: Path) -> OutputError:
     return OutputError(final, "did not read back as written (a full or failing disk?)", "free some space and run again")
-
-
-def rounded(values: Any, decimals: int) -> Any:
-    """Values as GeoJSON shows them."""
-    return np.round(values, decimals)

@@ -23,6 +23,7 @@ from mapgen.io.aoi import area_of
 from mapgen.io.commit import check_output
 from mapgen.io.gdal import cache_bytes, environment
 from mapgen.io.masks import Mask, open_mask, read_strips
+from mapgen.io.parquet import check_pyarrow
 from mapgen.io.vector import LONLAT_FORMATS, SUFFIXES, stream_layer, write_layer
 from mapgen.io.vet import is_url
 from mapgen.layer import Layer, dissolved
@@ -54,7 +55,7 @@ class Result:
     bytes: int = 0
     seconds: float = 0.0
     classes: dict[str, dict[str, float]] = field(default_factory=dict)
-    """For each class its features, its area in m², and by how many pixels generalization has changed its area."""
+    """For each class its polygons, its area in m², and by how many pixels generalization has changed its area."""
     not_written: dict[str, int] = field(default_factory=dict)
     """Regions that are not in the layer, by the reason."""
     warnings: tuple[str, ...] = ()
@@ -98,7 +99,7 @@ class Vectorizer:
     ) -> Result:
         """Write the layer of the class map `source` to `output`, or to `stream` where `output` is STDOUT."""
         start = time.perf_counter()
-        form = format_of(output, self.options)
+        form = settled_format(output, self.options)
         inputs = [Path(source)] if not is_url(source) else []
         inputs += [p for p in (self.options.clip, self.options.confidence) if p is not None]
         if output != STDOUT:
@@ -125,6 +126,16 @@ def _size_hint(result: Result) -> list[str]:
     if result.format != "geojson" or result.bytes <= LARGE:
         return []
     return [f"{result.bytes / 1e6:.0f} MB of GeoJSON: FlatGeobuf (.fgb) or GeoPackage (.gpkg) open faster"]
+
+
+def settled_format(output: Path, options: VectorizeOptions) -> str:
+    """`format_of`, if the options and this machine allow it. Raises `UsageError` otherwise."""
+    form = format_of(output, options)
+    if options.append and form != "gpkg":
+        raise UsageError("--append", f"only GeoPackages are appended to, not {form}", "use a .gpkg output")
+    if form == "parquet":
+        check_pyarrow()
+    return form
 
 
 def format_of(output: Path, options: VectorizeOptions) -> str:
@@ -159,12 +170,6 @@ def check_options(options: VectorizeOptions) -> None:
             )
     if not 0 <= options.smooth <= 6:
         raise UsageError("--smooth", f"{options.smooth} rounds", "use 0 to 6; each doubles the vertices")
-    if options.append and options.format not in (None, "gpkg"):
-        raise UsageError("--append", f"only GeoPackages are appended to, not {options.format}", "use a .gpkg output")
-    if options.format == "parquet":
-        from mapgen.io.parquet import check_pyarrow
-
-        check_pyarrow()
 
 
 class _Job:
@@ -184,6 +189,7 @@ class _Job:
 
     def layer(self, output: Path, progress: Progress | None) -> Layer:
         regions = find_regions(self._strips(progress), self.grid.width)
+        self._wonder(regions)
         regions = self._tidied(regions)
         wanted = self._wanted(regions)
         coverage = draw(regions, wanted, self._generalization(), self.threads)
@@ -202,6 +208,16 @@ class _Job:
             row += len(strip)
             if progress:
                 progress(row, self.grid.height)
+
+    def _wonder(self, regions: Regions) -> None:
+        """Say what looks like a mistake."""
+        pixels = self.grid.height * self.grid.width
+        if pixels > 10_000 and len(regions) > pixels / 4:
+            self.warnings.append(
+                f"has {len(regions)} regions in {pixels} pixels; is it a class map? --sieve 8px tidies one"
+            )
+        if not self.mask.names.classes and (regions.values[1:] == 0).any() and self.mask.nodata != 0:
+            self.notes.append("class 0 is written like any other; leave it out with --background 0")
 
     def _tidied(self, regions: Regions) -> Regions:
         """After the sieve and the filling of holes."""
@@ -284,14 +300,11 @@ class _Job:
         return layer if keep.all() else layer.taken(np.flatnonzero(keep))
 
     def result(self, source: str, output: Path, layer: Layer) -> Result:
-        ids = layer.ids
+        counts = np.bincount(np.repeat(layer.kinds, np.diff(layer.features)), minlength=len(layer.classes))
+        sums = np.bincount(layer.kinds, layer.columns["area_m2"], len(layer.classes))
         table = {
-            c.name: {
-                "features": int((ids == c.id).sum()),
-                "area_m2": float(layer.columns["area_m2"][ids == c.id].sum()),
-                "drift_px": round(self.drift.get(c.id, 0.0), 3),
-            }
-            for c in layer.classes
+            c.name: {"polygons": int(n), "area_m2": float(area), "drift_px": round(self.drift.get(c.id, 0.0), 3)}
+            for c, n, area in zip(layer.classes, counts, sums, strict=True)
         }
         if not len(layer):
             self.warnings.append("nothing to write: the layer is empty")

@@ -53,7 +53,7 @@ def test_quiet_says_nothing(mapgen: Mapgen, mask: Path) -> None:
 
 def test_json_reports_each_class_with_its_drift(mapgen: Mapgen, mask: Path) -> None:
     first, summary = map(json.loads, mapgen("vectorize", mask, "--json", "--simplify", "2").out.splitlines())
-    assert first["features"] == sum(c["features"] for c in first["classes"].values())
+    assert first["features"] == sum(c["polygons"] for c in first["classes"].values())
     assert first["classes"]["building"]["drift_px"] != 0
     assert set(first["not_written"]) == {"nodata", "background"}
     assert summary["summary"] == {"done": 1, "failed": 0, "exit_code": 0}
@@ -387,3 +387,41 @@ def test_every_option_of_the_tool_is_on_the_command_line() -> None:
 
     flags = set(inspect.signature(command).parameters) | {"format", "threads"}
     assert set(VectorizeOptions.__dataclass_fields__) <= flags
+
+
+def test_class_zero_without_a_name_is_mentioned(mapgen: Mapgen, tmp_path: Path) -> None:
+    mask = class_map(tmp_path / "zero.tif", np.array([[0, 1]], np.uint8), legend=None)
+    assert "--background 0" in mapgen("vectorize", mask).err
+
+
+def test_noise_is_asked_whether_it_is_a_class_map(mapgen: Mapgen, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 200, (110, 110)).astype(np.uint8)
+    assert "is it a class map?" in mapgen("vectorize", class_map(tmp_path / "a.tif", noise)).err
+
+
+def test_one_class_for_each_thing_will_do(tmp_path: Path) -> None:
+    mask = class_map(tmp_path / "things.tif", np.arange(4000, dtype=np.int32).reshape(50, 80), legend=None, nodata=None)
+    result = vectorize(mask, tmp_path / "things.gpkg")
+    assert read_layer(result.output)[0]["class_id"].tolist() == list(range(4000))
+    assert len(result.classes) == 4000
+
+
+def test_appending_in_another_crs_is_refused(mapgen: Mapgen, mask: Path, tmp_path: Path) -> None:
+    output = tmp_path / "a.gpkg"
+    mapgen("vectorize", mask, "-o", output)
+    before = contents(tmp_path)
+    result = mapgen("vectorize", mask, "-o", output, "--append", "--crs", "EPSG:4326")
+    assert (result.code, "--crs" in result.errors[0]) == (2, True)
+    assert contents(tmp_path) == before
+
+
+def test_only_geopackages_are_appended_to(mapgen: Mapgen, mask: Path, tmp_path: Path) -> None:
+    assert mapgen("vectorize", mask, "-o", tmp_path / "a.fgb", "--append").code == 2
+    (tmp_path / "a.gpkg").write_text("no database")
+    assert mapgen("vectorize", mask, "-o", tmp_path / "a.gpkg", "--append").code == 4
+    assert (tmp_path / "a.gpkg").read_text() == "no database"
+
+
+def test_a_confidence_from_elsewhere_is_refused(mapgen: Mapgen, mask: Path, tmp_path: Path) -> None:
+    raster = make_raster(tmp_path / "conf.tif", town(), transform=north_up(1.0, (500_001.0, 2_700_000.0)))
+    assert "lies elsewhere" in mapgen("vectorize", mask, "--confidence", raster).errors[0]
