@@ -246,6 +246,24 @@ def test_aoi_cuts_the_map_to_its_polygons(tmp_path, scene, mapped, crs, suffix):
     assert (whole == NODATA).all()
 
 
+@pytest.mark.parametrize("crs", ["EPSG:32640", "EPSG:3857"])
+def test_an_area_far_larger_than_the_scene_is_all_of_it(tmp_path, engines, mapped, crs):
+    """A map of the world, most of which has no place in the scene's projection."""
+    engines.rule = cells
+    path = make_raster(tmp_path / "scene.tif", coordinates(*SIZE), crs=crs)
+    geopandas.GeoDataFrame(geometry=[box(-180, -90, 180, 90)], crs="EPSG:4326").to_file(tmp_path / "world.geojson")
+    result = mapped(path, "--resolution", "native", "--aoi", tmp_path / "world.geojson")
+    np.testing.assert_array_equal(result, coordinate_classes(*SIZE))
+
+
+@pytest.mark.parametrize(("value", "dtype"), [("300", "uint8"), ("-1", "uint16"), ("1.5", "uint8"), ("nan", "uint8")])
+def test_a_nodata_value_that_no_pixel_can_have_is_warned_of(tmp_path, segment, value, dtype):
+    path = make_raster(tmp_path / "scene.tif", noise(*SIZE, dtype=dtype))
+    run = segment(path, "--nodata", value)
+    assert run.code == 0
+    assert f"no pixel of type {dtype} can be {value}, so --nodata has no effect" in run.warnings[0]
+
+
 def test_bbox_cuts_the_map_to_a_box(tmp_path, scene, mapped):
     left, bottom, right, top = ORIGIN[0] + 10, ORIGIN[1] - 90, ORIGIN[0] + 75, ORIGIN[1] - 20
     result = mapped(scene, "--bbox", f"{left},{bottom},{right},{top}")
@@ -276,6 +294,8 @@ def test_an_area_beside_the_scene_is_refused(tmp_path, scene, refuses, option):
         ("some text", ("cannot be read", "GeoJSON")),
         ('{"type":"FeatureCollection","features":[]}', ("holds no polygons",)),
         ('{"type":"Point","coordinates":[57,24.4]}', ("holds no polygons",)),
+        ('{"type":"Polygon","coordinates":[]}', ("holds no polygons",)),
+        ('{"type":"Feature","properties":{"a":1},"geometry":null}', ("holds no polygons",)),
         (
             '{"type":"Polygon","coordinates":[[[500000,2699950],[500050,2699950],[500050,2700000],[500000,2699950]]]}',
             ("coordinates reach 2.7e+06", "longitudes and latitudes"),

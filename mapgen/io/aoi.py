@@ -10,6 +10,7 @@ import numpy as np
 
 from mapgen.errors import InputError, one_line
 from mapgen.grid import Grid, Window
+from mapgen.io.gdal import gdal_errors
 from mapgen.patch import Array
 
 
@@ -57,7 +58,7 @@ def area_of(grid: Grid, aoi: Path | None, bbox: tuple[float, float, float, float
         window &= grid.window_of(bbox)
     if aoi is not None:
         polygons = _polygons(aoi, grid)
-        window &= grid.window_of(polygons.bounds)
+        window = window & grid.window_of(polygons.bounds) if polygons.area else Window(0, 0, 0, 0)
     if not window.area:
         where = f"--aoi {one_line(aoi)}" if aoi is not None else f"--bbox {','.join(f'{v:g}' for v in bbox or ())}"
         bounds = ", ".join(f"{v:g}" for v in grid.bounds)
@@ -80,14 +81,37 @@ def _polygons(path: Path, grid: Grid) -> Any:
         raise InputError(
             subject, f"cannot be read ({one_line(exc)[:120]})", "use GeoJSON, GPKG or another OGR format"
         ) from exc
-    reach = float(np.nanmax(np.abs(frame.total_bounds), initial=0))
-    if frame.crs is not None and frame.crs.is_geographic and reach > 400:
-        problem = f"its coordinates reach {reach:g}, so they are no longitudes and latitudes"
-        raise InputError(subject, problem, "save it with the CRS it is in, such as a GeoPackage")
-    if grid.crs is not None and frame.crs is not None:
-        frame = frame.to_crs(grid.crs)
-    shapes = shapely.make_valid(np.asarray(frame.geometry.dropna().array))
-    shapes = shapes[shapely.get_dimensions(shapes) == 2] if len(shapes) else shapes
+    shapes = np.asarray(frame.geometry.array) if isinstance(frame, geopandas.GeoDataFrame) else np.empty(0, object)
+    shapes = shapes[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))]
+    shapes = shapely.make_valid(shapes) if len(shapes) else shapes
+    shapes = shapes[shapely.get_dimensions(shapes) == 2]
     if not len(shapes):
         raise InputError(subject, "holds no polygons", "name a file with the polygons of the area")
-    return shapely.union_all(shapes)
+    if frame.crs is not None:
+        _check_reach(subject, frame.crs, shapes)
+        if grid.crs is not None:
+            shapes = np.asarray(geopandas.GeoSeries(_near(shapes, frame.crs, grid), crs=frame.crs).to_crs(grid.crs))
+    return shapely.union_all(shapely.make_valid(shapes))
+
+
+def _check_reach(subject: str, crs: Any, shapes: Any) -> None:
+    reach = float(np.abs([shape.bounds for shape in shapes]).max())
+    if crs.is_geographic and reach > 400:  # GeoJSON is taken for degrees, whatever is in it
+        problem = f"its coordinates reach {reach:g}, so they are no longitudes and latitudes"
+        raise InputError(subject, problem, "save it with the CRS it is in, such as a GeoPackage")
+
+
+def _near(shapes: Any, crs: Any, grid: Grid) -> Any:
+    """The parts of polygons in the surroundings of a grid; far away its projection may have no place for them."""
+    import shapely
+    from rasterio.errors import CRSError
+    from rasterio.warp import transform_bounds
+
+    try:
+        left, bottom, right, top = transform_bounds(grid.crs, crs.to_wkt(), *grid.bounds, densify_pts=51)
+    except (*gdal_errors(), CRSError):
+        return shapes
+    if not np.isfinite((left, bottom, right, top)).all() or left > right:  # across the antimeridian
+        return shapes
+    margin = max(right - left, top - bottom)
+    return shapely.intersection(shapes, shapely.box(left - margin, bottom - margin, right + margin, top + margin))

@@ -191,6 +191,8 @@ def plan_job(scene: Scene, model: Model, options: SegmentOptions) -> Job:
         notes += [note] if note else []
     if not scene.has_validity and _black_collar(scene):
         notes.append("its corners are pure black and it declares no nodata; if that is a collar, use --nodata 0")
+    if options.nodata is not None and not _holds(scene.dtype, options.nodata):
+        notes.append(f"no pixel of type {scene.dtype} can be {options.nodata:g}, so --nodata has no effect")
     grid = _model_grid(scene, card, options)
     plan = plan_windows(
         grid.height, grid.width,
@@ -204,6 +206,13 @@ def plan_job(scene: Scene, model: Model, options: SegmentOptions) -> Job:
         scene, model, options, grid, plan, within, area,
         normalization(card, options.scale, scene.patch_dtype, values), tuple(notes),
     )  # fmt: skip
+
+
+def _holds(dtype: np.dtype[Any], value: float) -> bool:
+    """Whether a pixel of this type can have this value."""
+    if dtype.kind == "f":
+        return True
+    return value.is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
 
 
 def _black_collar(scene: Scene) -> bool:
