@@ -295,6 +295,7 @@ def test_an_area_beside_the_scene_is_refused(tmp_path, scene, refuses, option):
         ('{"type":"FeatureCollection","features":[]}', ("holds no polygons",)),
         ('{"type":"Point","coordinates":[57,24.4]}', ("holds no polygons",)),
         ('{"type":"Polygon","coordinates":[]}', ("holds no polygons",)),
+        ('{"type":"Polygon","coordinates":[[[57,24],[57.1,24]]]}', ("cannot be read",)),
         ('{"type":"Feature","properties":{"a":1},"geometry":null}', ("holds no polygons",)),
         (
             '{"type":"Polygon","coordinates":[[[500000,2699950],[500050,2699950],[500050,2700000],[500000,2699950]]]}',

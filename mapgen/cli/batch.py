@@ -14,11 +14,16 @@ from mapgen.io.vet import public_name
 
 
 def expand(names: Sequence[str]) -> list[str]:
-    """The inputs, with `-` replaced by the names on stdin, one a line. Raises `UsageError` where there are none."""
+    """The inputs, with `-` replaced by the names on stdin. Raises `UsageError` where there are none.
+
+    One a line, or with NUL between them as `find -print0` writes names that may hold line breaks.
+    """
     result: list[str] = []
     for name in names:
         if name == "-":
-            result += [line.rstrip("\r\n") for line in (sys.stdin or []) if line.strip()]
+            text = sys.stdin.read() if sys.stdin else ""
+            lines = text.split("\0") if "\0" in text else [line.rstrip("\r") for line in text.split("\n")]
+            result += [line for line in lines if line.strip()]
         else:
             result.append(name)
     if not result:

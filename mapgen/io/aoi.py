@@ -77,7 +77,7 @@ def _polygons(path: Path, grid: Grid) -> Any:
         raise InputError(subject, "no such file", "check the path")
     try:
         frame = geopandas.read_file(path)
-    except (DataSourceError, DataLayerError) as exc:
+    except (DataSourceError, DataLayerError, shapely.errors.ShapelyError) as exc:
         raise InputError(
             subject, f"cannot be read ({one_line(exc)[:120]})", "use GeoJSON, GPKG or another OGR format"
         ) from exc

@@ -16,7 +16,7 @@ import numpy as np
 from mapgen.errors import InputError, MapgenError, NetworkError, ResourceError, one_line
 from mapgen.grid import Grid, Window, is_singular
 from mapgen.io.gdal import MEBIBYTE, gdal_errors, gdal_messages
-from mapgen.io.vet import driver_of, is_url, public_name
+from mapgen.io.vet import check_url, driver_of, is_url, public_name
 from mapgen.patch import Array, Patch, filled
 from mapgen.plan import Step
 from mapgen.resample import apply_cols, apply_rows, taps
@@ -263,6 +263,8 @@ def open_scene(name: str | Path, *, any_kind: bool = False) -> Scene:
 
     subject = public_name(name)
     url = is_url(str(name))
+    if url:
+        check_url(str(name))
     # The absolute name, since GDAL gives a meaning of its own to relative ones such as `GTIFF_DIR:2:scene.tif`.
     target = f"/vsicurl/{name}" if url else os.path.abspath(name)
     driver = _URL_DRIVERS.get(Path(urlsplit(str(name)).path).suffix.lower(), "GTiff") if url else driver_of(Path(name))
@@ -357,7 +359,7 @@ def _settle_alpha(scene: Scene, band: int) -> None:
     scene.bands = (band,)
     values = scene.sample().values
     scene.bands = bands
-    top = np.iinfo(scene.dtype).max if scene.dtype.kind == "u" else 1
+    top = 255 if scene.dtype == np.uint8 else values.max()  # 255 too where 8 bits were widened, 1 in floats
     if np.isin(values, (0, top)).mean() >= 0.99:
         scene.alpha = band
     else:

@@ -31,11 +31,26 @@ def public_name(name: object) -> str:
     """A name fit to be printed: on one line, without the password or the query (signatures, tokens) of a URL."""
     text = str(name)
     if is_url(text):
-        parts = urlsplit(text)
+        try:
+            parts = urlsplit(text)
+            port = parts.port
+        except ValueError:  # what is wrong may be the very part that must not be shown
+            return f"{text.split(':')[0].lower()}://…"
         host = parts.hostname or ""
-        netloc = f"{host}:{parts.port}" if parts.port else host
+        netloc = f"{host}:{port}" if port else host
         text = urlunsplit((parts.scheme, netloc, parts.path, "…" if parts.query else "", ""))
     return one_line(text)
+
+
+def check_url(name: str) -> None:
+    """Raise `InputError` unless the URL has a host and, if any, a port that can be."""
+    try:
+        parts = urlsplit(name)
+        valid = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        valid = False
+    if not valid:
+        raise InputError(public_name(name), "is not a valid URL", "check the address")
 
 
 def driver_of(path: Path) -> str:

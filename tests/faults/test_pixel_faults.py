@@ -168,6 +168,16 @@ def test_an_alpha_band_that_holds_data_is_data(tmp_path, segment):
     assert (scene != NODATA).all()
 
 
+@pytest.mark.parametrize(("dtype", "top"), [("uint16", 65535), ("uint16", 255), ("float32", 1), ("float32", 255)])
+def test_an_alpha_band_of_any_type_is_validity(tmp_path, segment, engines, dtype, top):
+    engines.rule = cells
+    alpha = np.where(HOLE, 0, top)[None]
+    pixels = np.concatenate([coordinates(*SIZE), alpha]).astype(dtype)
+    make_raster(tmp_path / "scene.tif", pixels, colorinterp=RGBA)
+    assert segment(tmp_path / "scene.tif").code == 0
+    np.testing.assert_array_equal(read_map(tmp_path / "scene.mask.tif"), EXPECTED)
+
+
 @pytest.fixture
 def collared(tmp_path):
     """A scene turned by some degrees in a black frame, without a nodata value."""

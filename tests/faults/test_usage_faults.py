@@ -127,6 +127,20 @@ def test_names_are_read_from_stdin(tmp_path, scene, segment, monkeypatch):
     assert run.out.splitlines() == [str(tmp_path / "scene.mask.tif"), str(tmp_path / "with spaces ü.mask.tif")]
 
 
+def test_names_with_line_breaks_come_with_nul_between_them(tmp_path, scene, segment, monkeypatch):
+    """As from `find -print0`."""
+    odd = make_raster(tmp_path / "new\nline.tif", noise(30, 30))
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{scene}\0{odd}\0"))
+    assert segment("-", "-o", f"{tmp_path}/").code == 0
+    assert (tmp_path / "new\nline.mask.tif").exists()
+
+
+@pytest.mark.parametrize("url", ["http:///a.tif", "https://user:secret@[::1", "http://host:99999/a.tif?token=secret"])
+def test_what_is_no_url_is_refused_without_its_secrets(tmp_path, refuses, url):
+    run = refuses(4, ("://", "is not a valid URL", "check the address"), url, "-o", tmp_path / "map.tif")
+    assert "secret" not in run.err
+
+
 @pytest.mark.parametrize("stream", [None, io.StringIO(""), io.StringIO("\n \n")])
 def test_nothing_on_stdin_is_refused(refuses, monkeypatch, stream):
     monkeypatch.setattr("sys.stdin", stream)
