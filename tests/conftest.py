@@ -9,6 +9,8 @@ import pytest
 from factory import Engines, Run, contents, make_model
 from hypothesis import settings
 
+from mapgen.tools.segment import default_output
+
 # The same examples in every run and on every machine; no deadlines, since other work may share the processor.
 settings.register_profile("mapgen", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("mapgen")
@@ -52,9 +54,19 @@ def segment(mapgen: Callable[..., Run], model: Path, engines: Engines) -> Callab
 @pytest.fixture
 def refuses(segment: Callable[..., Run], tmp_path: Path) -> Callable[..., Run]:
     """`refuses(code, words, arguments…)`: segment ends with this exit code, one error line that holds all `words`
-    (the file, the cause, the remedy), nothing on stdout, and everything in `tmp_path` as it was."""
+    (the file, the cause, the remedy), nothing on stdout, and everything in `tmp_path` as it was; with --overwrite an
+    older map too."""
 
     def check(code: int, words: tuple[str, ...], *arguments: object, run: Callable[..., Run] = segment) -> Run:
+        result = once(code, words, *arguments, run=run)
+        old = older_map(arguments) if run is segment and code not in (2, 5) else None
+        if old is not None:
+            old.write_bytes(b"precious")
+            once(code, words, *arguments, "--overwrite", run=run)
+            old.unlink()
+        return result
+
+    def once(code: int, words: tuple[str, ...], *arguments: object, run: Callable[..., Run]) -> Run:
         before = contents(tmp_path)
         result = run(*arguments)
         assert (result.code, len(result.errors)) == (code, 1), result
@@ -63,5 +75,11 @@ def refuses(segment: Callable[..., Run], tmp_path: Path) -> Callable[..., Run]:
         assert result.out == ""
         assert contents(tmp_path) == before
         return result
+
+    def older_map(arguments: tuple[object, ...]) -> Path | None:
+        """Where the map of the scene named first would lie, if in `tmp_path` and nothing lies there."""
+        path = default_output(str(arguments[0]))
+        here = path.parent == tmp_path and len(path.name) < 255 and not path.exists()
+        return path if here and not {"-o", "--overwrite"} & set(map(str, arguments)) else None
 
     return check
