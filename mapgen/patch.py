@@ -43,10 +43,10 @@ def filled(pixels: Array, valid: Array) -> Array:
     mirrored = np.clip(2 * nearest - np.arange(width), 0, width - 1)
     source = np.where(np.take_along_axis(valid, mirrored, axis=1), mirrored, nearest)
     result = np.take_along_axis(pixels, source[None], axis=2)
-    known = valid.any(axis=1)[None]
-    row = _nearest(known)[0]
+    known = np.asarray(valid.any(axis=1))
+    row = _nearest(known[None])[0]
     above = np.clip(2 * row - np.arange(height), 0, height - 1)
-    return result[:, np.where(known[0, above], above, row)]
+    return result[:, np.where(known[above], above, row)]
 
 
 def _nearest(valid: Array) -> Array:

@@ -78,6 +78,8 @@ def test_a_grid_at_another_resolution_keeps_its_outline(height, width, resolutio
     assert min(other.height, other.width) >= 1
 
 
-@pytest.mark.parametrize("transform", [Affine(0, 0, 5, 0, -1, 5), Affine(1, 1, 0, 1, 1, 0), Affine(math.nan, 0, 0, 0, 1, 0)])
+@pytest.mark.parametrize(
+    "transform", [Affine(0, 0, 5, 0, -1, 5), Affine(1, 1, 0, 1, 1, 0), Affine(math.nan, 0, 0, 0, 1, 0)]
+)
 def test_transforms_without_area_are_singular(transform):
     assert is_singular(transform)

@@ -1,5 +1,7 @@
 """Laws of plans."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -44,7 +46,7 @@ def test_windows_lie_on_the_lattice_of_the_stride_and_inside_the_grid(height, wi
 def test_borders_between_keeps_have_a_halo_on_both_sides(size, lattice):
     halo = lattice[1]
     spans = plan_windows(size, 1, *lattice).rows
-    for before, after in zip(spans, spans[1:], strict=False):
+    for before, after in pairwise(spans):
         assert before.last == after.first
         assert before.end - before.last >= halo
         assert after.first - after.start >= halo
@@ -78,7 +80,8 @@ def test_steps_within_a_window_cover_it_and_touch_nothing_needless(height, width
 
 
 @pytest.mark.parametrize(
-    ("window", "halo", "remedy"), [(100, 0, "use 96"), (128, 20, "use 32"), (128, 64, "use at most 32"), (0, 0, "use 32")]
+    ("window", "halo", "remedy"),
+    [(100, 0, "use 96"), (128, 20, "use 32"), (128, 64, "use at most 32"), (0, 0, "use 32")],
 )
 def test_a_window_off_the_lattice_is_refused_with_the_nearest_that_is_not(window, halo, remedy):
     with pytest.raises(UsageError, match=remedy):

@@ -53,9 +53,8 @@ def test_blend_is_the_weighted_mean_of_all_windows_that_see_a_pixel(shape, latti
     plan = plan_windows(*shape, *lattice)
     steps = list(plan.steps())
     values = [rng.random((2, s.read.height, s.read.width), np.float32) for s in steps]
-    got = assembled(
-        blend((Patch(s, v.copy(), np.ones(v.shape[1:], bool)) for s, v in zip(steps, values, strict=True)), plan), (2, *shape)
-    )
+    patches = (Patch(s, v.copy(), np.ones(v.shape[1:], bool)) for s, v in zip(steps, values, strict=True))
+    got = assembled(blend(patches, plan), (2, *shape))
     total, weights = np.zeros((2, *shape)), np.zeros(shape)
     for step, value in zip(steps, values, strict=True):
         weight = np.outer(ramp(plan.rows, step.row), ramp(plan.cols, step.col))
@@ -91,7 +90,8 @@ def test_blending_a_part_equals_that_part_of_the_whole(shape, lattice, data):
 
     def run(within=None):
         steps = plan.steps(within, "read")
-        return blend((Patch(s, values[s.row, s.col].copy(), np.ones((s.read.height, s.read.width), bool)) for s in steps), plan)
+        parts = ((s, values[s.row, s.col].copy()) for s in steps)
+        return blend((Patch(s, v, np.ones(v.shape[1:], bool)) for s, v in parts), plan)
 
     row, col = data.draw(st.integers(0, shape[0] - 1)), data.draw(st.integers(0, shape[1] - 1))
     within = Window(row, col, data.draw(st.integers(1, shape[0] - row)), data.draw(st.integers(1, shape[1] - col)))

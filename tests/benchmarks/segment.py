@@ -38,7 +38,7 @@ def main() -> None:
         "versions": {name: version(name) for name in ("mapgen", "openvino", "torch", "rasterio", "numpy")},
         "threads": 2,
         "rows": rows,
-        "notes": "Agreement is the share of pixels whose class equals that of whole-image inference in torch, float32. "
+        "notes": "Agreement is the share of pixels whose class is that of whole-image inference in torch, float32. "
         "Memory is the peak of the whole process. Seconds are of the whole process, imports and verification included.",
     }
     print(json.dumps(record, indent=1))
@@ -68,7 +68,7 @@ def start_up(scene: Path, folder: Path) -> list[dict[str, object]]:
     """A row for a scene of 512², the graph being cached."""
     small = folder / "small.tif"
     with rasterio.open(scene) as source:
-        profile = source.profile | {"driver": "GTiff", "height": 512, "width": 512, "tiled": True, "compress": "deflate"}
+        profile = source.profile | {"driver": "GTiff", "height": 512, "width": 512, "compress": "deflate"}
         profile.pop("photometric", None)
         with rasterio.open(small, "w", **profile) as target:
             target.write(source.read(window=((0, 512), (0, 512))))
