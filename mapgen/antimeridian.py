@@ -8,6 +8,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from mapgen.compiled import kernel
 from mapgen.layer import Layer
 from mapgen.lines import Floats, Lines
 from mapgen.regions import Longs
@@ -21,7 +22,7 @@ def cut_at_antimeridian(layer: Layer) -> Layer:
 
     A vertex more than 180 degrees from the one before is taken to lie across the antimeridian.
     """
-    crossing = _crossing_lines(layer.lines)
+    crossing = _crossing_lines(layer.lines.offsets, layer.lines.x)
     if not crossing.any():
         return layer
     layer = replace(layer, lines=_with_crossings(layer.lines, crossing))
@@ -34,14 +35,14 @@ def cut_at_antimeridian(layer: Layer) -> Layer:
     return layer.followed_by(_as_layer(layer.taken(which), cuts)).taken(order)
 
 
-def _crossing_lines(lines: Lines) -> NDArray[np.bool_]:
+@kernel
+def _crossing_lines(offsets, x):  # type: ignore[no-untyped-def]
     """Which lines leave -180…180 or step over its ends."""
-    odd = np.abs(lines.x) > 180
-    odd[1:] |= np.abs(np.diff(lines.x)) > 180
-    # A step from the last vertex of one line to the first of the next is none.
-    starts = lines.offsets[:-1]
-    odd[starts] = np.abs(lines.x[starts]) > 180
-    return np.add.reduceat(odd.astype(np.int64), starts) > 0 if len(lines) else np.zeros(0, bool)
+    out = np.zeros(len(offsets) - 1, np.bool_)
+    for i in range(len(out)):
+        for k in range(offsets[i], offsets[i + 1]):
+            out[i] |= abs(x[k]) > 180 or (k > offsets[i] and abs(x[k] - x[k - 1]) > 180)
+    return out
 
 
 def _with_crossings(lines: Lines, crossing: NDArray[np.bool_]) -> Lines:

@@ -34,9 +34,10 @@ class Lines:
 
 def kept_lines(arcs: Arcs, keep: NDArray[np.bool_]) -> Lines:
     """The arcs through the vertices that are kept, in pixels: x is a column 0…W, y a row 0…H."""
-    counts = np.concatenate(([0], np.cumsum(keep)))
-    nodes = arcs.nodes[keep]
-    return Lines(counts[arcs.offsets], arcs.at.x[nodes].astype(np.float64), arcs.at.y[nodes].astype(np.float64))
+    offsets = _kept_offsets(arcs.offsets, keep)
+    x, y = np.empty(offsets[-1]), np.empty(offsets[-1])
+    _keep(arcs.nodes, keep, arcs.at.x, arcs.at.y, x, y)
+    return Lines(offsets, x, y)
 
 
 def densified(lines: Lines, step: float) -> Lines:
@@ -49,6 +50,26 @@ def densified(lines: Lines, step: float) -> Lines:
     x, y = np.empty(offsets[-1]), np.empty(offsets[-1])
     _densify(lines.offsets, lines.x, lines.y, step, offsets, x, y)
     return Lines(offsets, x, y)
+
+
+@kernel
+def _kept_offsets(offsets, keep):  # type: ignore[no-untyped-def]
+    out = np.zeros(len(offsets), np.int64)
+    for i in range(len(offsets) - 1):
+        n = 0
+        for k in range(offsets[i], offsets[i + 1]):
+            n += keep[k]
+        out[i + 1] = out[i] + n
+    return out
+
+
+@kernel
+def _keep(nodes, keep, x, y, out_x, out_y):  # type: ignore[no-untyped-def]
+    n = 0
+    for k in range(len(nodes)):
+        if keep[k]:
+            out_x[n], out_y[n] = x[nodes[k]], y[nodes[k]]
+            n += 1
 
 
 @kernel

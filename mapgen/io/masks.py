@@ -45,10 +45,15 @@ class Mask:
         self.dataset.close()
 
     @property
+    def itemsize(self) -> int:
+        """Bytes of a pixel as stored."""
+        return np.dtype(self.dataset.dtypes[0]).itemsize
+
+    @property
     def strip_rows(self) -> int:
         """Rows of one strip: whole blocks, some 32 MiB, at most 1024 unless a block is higher."""
         block = int(self.dataset.block_shapes[0][0])
-        rows = min(1024, STRIP_BYTES // max(1, self.grid.width * np.dtype(self.dataset.dtypes[0]).itemsize))
+        rows = min(1024, STRIP_BYTES // (self.grid.width * self.itemsize))
         return max(block, rows // block * block)
 
     def strips(self, rows: int | None = None) -> Iterator[NDArray[Any]]:

@@ -107,7 +107,7 @@ class Vectorizer:
         listening = announced(self.announce) if self.announce else contextlib.nullcontext()
         with listening, environment(), open_mask(source, self.threads) as mask:
             job = _Job(mask, self.options, form, self.threads)
-            with environment(cache_bytes(mask.grid.width, mask.strip_rows, mask.dataset.dtypes[0] == "uint8" or 8)):
+            with environment(cache_bytes(mask.grid.width, mask.strip_rows, mask.itemsize)):
                 layer = job.layer(output, progress)
             result = job.result(source, output, layer)
             if stream is not None and output == STDOUT:

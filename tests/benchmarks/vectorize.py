@@ -30,6 +30,7 @@ CRS = "EPSG:32611"
 EQUAL_AREA = "EPSG:6933"
 TOLERANCE = 1.5
 CLASSES = 6
+PACKAGES = ("numpy", "numba", "shapely", "rasterio", "pyogrio", "geopandas", "pyproj")
 
 
 def noise_mask(side: int, sigma: float, seed: int = 0) -> np.ndarray:
@@ -210,8 +211,8 @@ def starts(folder: Path) -> str:
         subprocess.run(command, check=True, env=os.environ | cache, capture_output=True)
         seconds.append(time.perf_counter() - start)
     return (
-        f"`mapgen vectorize` of a 512² mask, from the start of the process to its end: {seconds[0]:.1f} s the first time "
-        f"ever, when the kernels are compiled, {seconds[1]:.1f} s from then on."
+        f"`mapgen vectorize` of a 512² mask, from the start of the process to its end: {seconds[0]:.1f} s the first "
+        f"time ever, when the kernels are compiled, {seconds[1]:.1f} s from then on."
     )
 
 
@@ -249,7 +250,7 @@ def main() -> None:
         "threads": os.cpu_count(),
         "rows": rows,
         "notes": [
-            "From the GeoTIFF to a GeoJSON file with class_id, class_name and area_m2 (mapgen also writes perimeter_m). "
+            "From the map to a GeoJSON file with class_id, class_name and area_m2 (mapgen also writes perimeter_m); "
             "`shapes` is rasterio.features.shapes, shapely, coverage_simplify, to_crs, GeoJSON by pyogrio.",
             "coverage_simplify takes the tolerance as the root of an area, mapgen's default as a distance.",
             start_note,
