@@ -1,18 +1,18 @@
-"""Labels: polygons with a class, from any vector file, burned onto a grid window by window."""
+"""Labels: polygons with a class, from any vector file, brought onto a grid."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import shapely
-from affine import Affine
 from numpy.typing import NDArray
 
+from mapgen.burn import Polygons
 from mapgen.errors import InputError, UsageError, one_line
 from mapgen.grid import Grid, Window
 from mapgen.placement import same_crs
@@ -25,50 +25,38 @@ VECTOR_SUFFIXES = (
 )  # fmt: skip
 
 _STRAIGHT = 32  # pixels between vertices that are reprojected on their own
+_LARGE = 100_000  # points of a polygon beyond which nobody asks whether it is valid
+_LAYERED = (".gpkg", ".gml", ".kml", ".dxf")  # formats of several layers
 
 Geometries = NDArray[np.object_]
 
 
 @dataclass(slots=True)
 class Labels:
-    """Polygons in pixels of a grid (x is the column, y the row), each with its class, in the order of burning.
+    """Polygons in pixels of a grid, each with its class, in the order of burning.
 
     `counts` says what became of the features: `features`, `repaired`, `no_geometry`, `no_class`.
     """
 
     name: str
     grid: Grid
-    shapes: Geometries
+    polygons: Polygons
     classes: list[Any]
     counts: dict[str, int]
     warnings: list[str] = field(default_factory=list)
-    _tree: Any = None
 
     @property
     def extent(self) -> Window:
         """The window of the grid that all polygons lie in, empty where none touches it."""
-        left, top, right, bottom = shapely.total_bounds(self.shapes)
-        row, col = int(np.floor(top)), int(np.floor(left))
-        return Window(row, col, int(np.ceil(bottom)) - row, int(np.ceil(right)) - col) & self.grid.window
-
-    def burn(self, window: Window, codes: Sequence[int], fill: int) -> NDArray[np.int16]:
-        """`codes[i]` where the centre of a pixel lies in polygon i, later ones over earlier; `fill` elsewhere (H, W).
-
-        Law: what is burned does not depend on the window.
-        """
-        from rasterio.features import rasterize
-
-        if self._tree is None:
-            self._tree = shapely.STRtree(self.shapes)
-        hit = np.sort(self._tree.query(shapely.box(window.col, window.row, window.right, window.bottom)))
-        shape = (window.height, window.width)
-        if not len(hit):
-            return np.full(shape, fill, np.int16)
-        burned: NDArray[np.int16] = rasterize(
-            ((self.shapes[i], codes[i]) for i in hit.tolist()), shape, fill=fill, dtype="int16",
-            transform=Affine.translation(window.col, window.row),
-        )  # fmt: skip
-        return burned
+        bounds = self.polygons.bounds[~np.isnan(self.polygons.bounds[:, 0])]
+        left, top = bounds[:, :2].min(0, initial=np.inf)
+        right, bottom = bounds[:, 2:].max(0, initial=-np.inf)
+        if not (left < right and top < bottom):
+            return Window(0, 0, 0, 0)
+        height, width = self.grid.height, self.grid.width
+        rows, cols = (np.clip(v, -1, size + 1) for v, size in (((top, bottom), height), ((left, right), width)))
+        row, col = int(np.floor(rows[0])), int(np.floor(cols[0]))
+        return Window(row, col, int(np.ceil(rows[1])) - row, int(np.ceil(cols[1])) - col) & self.grid.window
 
 
 def read_labels(
@@ -105,22 +93,39 @@ def read_labels(
     taken = np.flatnonzero(known & present)
     shapes, keys = shapes[taken], [class_of(classes[i]) for i in taken.tolist()]
     _check_dimensions(subject, shapes)
-    bad = ~shapely.is_valid(shapes)
-    counts["repaired"] = int(bad.sum())
-    shapes[bad] = shapely.make_valid(shapes[bad])
-    labels = Labels(subject, grid, shapes, keys, counts, _count_warnings(counts))
-    source = _crs_of(labels, facts["crs"], assume_crs)
+    counts["repaired"] = _repair(shapes)
+    said = _count_warnings(counts)
+    source = _crs_of(subject, shapes, facts["crs"], assume_crs, grid, said)
     order = _burning_order(keys, list(priority))
-    parts, index = shapely.get_parts(shapes[order], return_index=True)
-    flat = shapely.get_dimensions(parts) == 2
-    labels.shapes, index = _on_grid(parts[flat], source, grid), index[flat]
-    placed = np.isfinite(shapely.bounds(labels.shapes)).all(axis=1)
-    labels.shapes, index = labels.shapes[placed], index[placed]
-    labels.classes = [keys[order[i]] for i in index.tolist()]
-    if not len(labels.shapes) or not labels.extent.area:
+    polygons, index = _on_grid(shapes[order], source, grid)
+    labels = Labels(subject, grid, polygons, [keys[order[i]] for i in index.tolist()], counts, said)
+    if not labels.extent.area:
         bounds = ", ".join(f"{v:.10g}" for v in grid.bounds)
         raise InputError(subject, f"nothing of it lies on the map ({bounds})", "check its coordinates and CRS")
     return labels
+
+
+def _repair(shapes: Geometries) -> int:
+    """Make invalid geometries valid, in place; how many were not.
+
+    Very large ones are left as they are: looking takes GEOS half a minute, and burning takes both halves of a bow-tie.
+    """
+    small = np.flatnonzero(shapely.get_num_coordinates(shapes) <= _LARGE)
+    bad = small[~shapely.is_valid(shapes[small])]
+    shapes[bad] = shapely.make_valid(shapes[bad])
+    return len(bad)
+
+
+def _ragged(shapes: Geometries) -> tuple[Polygons, NDArray[np.intp]]:
+    """The simple polygons in the geometries as arrays, and from which geometry each is."""
+    parts, index = shapely.get_parts(shapes, return_index=True)
+    parts, inner = shapely.get_parts(parts, return_index=True)  # a repaired one may be a collection of multipolygons
+    flat = shapely.get_dimensions(parts) == 2
+    parts, index = parts[flat], index[inner[flat]]
+    if not len(parts):
+        return Polygons(np.empty((0, 2)), np.zeros(1, np.int64), np.zeros(1, np.int64)), index
+    _, coordinates, (points, rings) = shapely.to_ragged_array(parts, include_z=False)
+    return Polygons(coordinates, points.astype(np.int64), rings.astype(np.int64)), index
 
 
 def _facts(path: Path, subject: str, layer: str | None) -> dict[str, Any]:
@@ -132,9 +137,12 @@ def _facts(path: Path, subject: str, layer: str | None) -> dict[str, Any]:
         raise InputError(subject, problem, "check the path")
     if path.stat().st_size == 0:
         raise InputError(subject, "is empty", "get the file again")
+    # Some features are larger than GDAL's limit of 200 MB for one, such as the dissolved classes of a large map.
+    pyogrio.set_gdal_config_options({"OGR_GEOJSON_MAX_OBJ_SIZE": "0"})
     with _translated(subject):
         # Tables without geometry, such as the styles that QGIS keeps in a GeoPackage, are no layers of polygons.
-        names = [str(name) for name, geometry in pyogrio.list_layers(path) if geometry is not None]
+        layers = pyogrio.list_layers(path) if path.suffix.lower() in _LAYERED or layer is not None else [("", "")]
+        names = [str(name) for name, geometry in layers if geometry is not None]
         if not names:
             raise InputError(subject, "holds no geometry", "name a file of polygons")
         if layer is None and len(names) > 1:
@@ -143,8 +151,8 @@ def _facts(path: Path, subject: str, layer: str | None) -> dict[str, Any]:
             )
         if layer is not None and layer not in names:
             raise InputError(subject, f"has no layer {layer!r}; it has {', '.join(names)}", "use one of these")
-        facts: dict[str, Any] = pyogrio.read_info(path, layer=layer or names[0])
-    return facts | {"layer": layer or names[0]}
+        facts: dict[str, Any] = pyogrio.read_info(path, layer=layer or names[0] or None)
+    return facts | {"layer": layer or names[0] or None}
 
 
 class _translated:
@@ -152,11 +160,11 @@ class _translated:
 
     def __init__(self, subject: str) -> None:
         self.subject = subject
-        self._quiet = warnings.catch_warnings()
+        self._quiet = catch_warnings()
 
     def __enter__(self) -> None:
         self._quiet.__enter__()
-        warnings.simplefilter("ignore")
+        simplefilter("ignore")
 
     def __exit__(self, kind: object, exc: BaseException | None, trace: Any) -> None:
         from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, GeometryError
@@ -230,26 +238,28 @@ def _count_warnings(counts: dict[str, int]) -> list[str]:
     return [f"{counts[k]} of {counts['features']} {text}" for k, text in said.items() if counts[k]]
 
 
-def _crs_of(labels: Labels, crs: str | None, assumed: str | None) -> str | None:
+def _crs_of(
+    subject: str, shapes: Geometries, crs: str | None, assumed: str | None, grid: Grid, warnings: list[str]
+) -> str | None:
     """The CRS of the coordinates, None for that of the grid. Raises `InputError` where it cannot be right."""
     import pyproj
 
-    left, bottom, right, top = shapely.total_bounds(labels.shapes)
+    left, bottom, right, top = shapely.total_bounds(shapes)
     geographic = crs is not None and pyproj.CRS(crs).is_geographic
     most = max(abs(left), abs(right), abs(bottom), abs(top))
     foreign = geographic and (max(abs(left), abs(right)) > 361 or max(abs(bottom), abs(top)) > 91)
-    if labels.grid.crs is None:
-        labels.warnings.append("the map has no CRS; the coordinates of the truth are taken as the map's own")
+    if grid.crs is None:
+        warnings.append("the map has no CRS; the coordinates of the truth are taken as the map's own")
         return None
     if assumed is not None:
         if crs is not None and not foreign:
-            raise InputError(labels.name, "has a CRS of its own", "leave out --assume-crs")
+            raise InputError(subject, "has a CRS of its own", "leave out --assume-crs")
         return assumed
     if crs is None:
-        raise InputError(labels.name, "does not name its CRS", "say it with --assume-crs, such as EPSG:32640")
+        raise InputError(subject, "does not name its CRS", "say it with --assume-crs, such as EPSG:32640")
     if foreign:
         raise InputError(
-            labels.name,
+            subject,
             f"coordinates up to {most:.0f} are not lon/lat",
             "say its CRS with --assume-crs, such as EPSG:32640",
         )
@@ -261,34 +271,47 @@ def _burning_order(keys: Sequence[Any], priority: Sequence[Any]) -> NDArray[np.i
     return np.argsort([rank.get(key, 0) for key in keys], kind="stable")
 
 
-def _on_grid(shapes: Geometries, source: str | None, grid: Grid) -> Geometries:
-    """Polygons in the pixels of the grid; edges that are long stay straight in the CRS that they were drawn in."""
+def _on_grid(shapes: Geometries, source: str | None, grid: Grid) -> tuple[Polygons, NDArray[np.intp]]:
+    """Polygons in the pixels of the grid, and from which geometry each is.
+
+    Long edges stay straight in the CRS that they were drawn in, by points between their ends.
+    """
     inverse = tuple(~grid.transform)[:6]
 
     def pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:
         a, b, c, d, e, f = inverse
         x, y = points[:, 0], points[:, 1]
-        return np.stack((a * x + b * y + c, d * x + e * y + f), axis=1)
+        with np.errstate(invalid="ignore"):
+            return np.stack((a * x + b * y + c, d * x + e * y + f), axis=1)
 
     if source is None or same_crs(source, grid.crs):
-        return shapely.transform(shapes, pixels)
+        polygons, index = _ragged(shapes)
+        return polygons.moved(pixels), index
     import pyproj
 
     to = pyproj.Transformer.from_crs(source, grid.crs, always_xy=True)
-    shapes = _around(shapes, pyproj.Transformer.from_crs(grid.crs, source, always_xy=True), grid)
-    return shapely.transform(shapes, lambda p: pixels(np.stack(to.transform(p[:, 0], p[:, 1]), axis=1)))
+    back = pyproj.Transformer.from_crs(grid.crs, source, always_xy=True)
+    polygons, index = _around(shapes, back.transform_bounds(*grid.bounds, densify_pts=33), grid)
+    return polygons.moved(lambda p: pixels(np.stack(to.transform(p[:, 0], p[:, 1]), axis=1))), index
 
 
-def _around(shapes: Geometries, back: Any, grid: Grid) -> Geometries:
-    """The polygons cut to the surroundings of the grid, and their long edges divided.
+def _around(
+    shapes: Geometries, bounds: tuple[float, float, float, float], grid: Grid
+) -> tuple[Polygons, NDArray[np.intp]]:
+    """The polygons cut to the surroundings of the grid, whose bounds in their CRS are given, and their edges divided.
 
     Without the cut, dividing the edges of a polygon around a country would fill the memory.
     """
-    left, bottom, right, top = back.transform_bounds(*grid.bounds, densify_pts=33)
-    if not (np.isfinite((left, bottom, right, top)).all() and left < right):
-        return shapes
+    left, bottom, right, top = bounds
+    if not (np.isfinite(bounds).all() and left < right and bottom < top):
+        return _ragged(shapes)
     margin = 0.05 * max(right - left, top - bottom)
     box = (left - margin, bottom - margin, right + margin, top + margin)
-    cut = shapely.make_valid(shapely.clip_by_rect(shapes, *box))
+    own = shapely.bounds(shapes)
+    over = np.flatnonzero((own[:, :2] < box[:2]).any(axis=1) | (own[:, 2:] > box[2:]).any(axis=1))
+    wrong = over[~shapely.is_valid(shapes[over])]  # cutting needs valid ones
+    shapes[wrong] = shapely.make_valid(shapes[wrong])
+    shapes[over] = shapely.clip_by_rect(shapes[over], *box)
+    polygons, index = _ragged(shapes)
     step = _STRAIGHT * min((right - left) / grid.width, (top - bottom) / grid.height)
-    return shapely.segmentize(cut, step) if step > 0 else cut
+    return (polygons.divided(step) if len(polygons) else polygons), index

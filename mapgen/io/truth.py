@@ -134,7 +134,8 @@ class VectorTruth:
     """Polygons of a vector file."""
 
     labels: Labels
-    burned: list[int]
+    burned: NDArray[np.int16]
+    """The code of each polygon."""
     fill: int
     extent: Window
     names: dict[int | str, str]
@@ -151,7 +152,7 @@ class VectorTruth:
 
     def read(self, window: Window) -> CodeArray:
         """Codes (H, W) of a window of the map's grid, NONE where nothing is known."""
-        return self.labels.burn(window, self.burned, self.fill)
+        return self.labels.polygons.burn(window, self.burned, self.fill)
 
 
 def open_truth(name: str, mask: Mask, codes: Codes, options: EvaluateOptions) -> Truth:
@@ -194,7 +195,7 @@ def _open_vector(name: str, mask: Mask, codes: Codes, options: EvaluateOptions) 
         assume_crs=options.assume_crs,
     )  # fmt: skip
     fill = NONE if options.outside is None else codes.code(key(options.outside), labels.name)
-    burned = [codes.code(k, labels.name) for k in labels.classes]
+    burned = np.array([codes.code(k, labels.name) for k in labels.classes], np.int16)
     extent = labels.extent if fill == NONE else mask.grid.window
     return VectorTruth(labels, burned, fill, extent, names, labels.warnings, labels.counts)
 
