@@ -172,7 +172,7 @@ def test_single_bits_are_not_read_as_grey(tmp_path, refuses):
     refuses(4, ("scene.tif", "one bit", "8 bits"), path)
 
 
-@pytest.mark.parametrize("seed", [9, 16, 17, 22, 26, 31, 35, 52])  # some of those that once ended in a traceback
+@pytest.mark.parametrize("seed", [9, 16, 17, 22, 26, 31, 35, 52])  # these reach the keys of the georeferencing
 def test_random_damage_never_looks_like_a_bug(tmp_path, segment, seed):
     """Bytes of a header at random: a map, a map with holes, or a refusal, always in one line."""
     rng = random.Random(seed)
