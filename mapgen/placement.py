@@ -35,9 +35,11 @@ class Placement:
     def __init__(self, target: Grid, source: Grid) -> None:
         self._target, self._source = target, source
         self._step = 0
+        self._turn: tuple[float, float] | None = None
         self._affine = ~source.transform @ target.transform
         if not same_crs(target.crs, source.crs):
             self._forward = _transformer(target.crs, source.crs)
+            self._turn = _turn(source)
             self._step = self._fine_enough()
 
     def positions(self, window: Window) -> tuple[Longs, Longs]:
@@ -67,7 +69,7 @@ class Placement:
         return Window(row, col, bottom - row, right - col) & self._target.window
 
     def _exact(self, rows: Floats, cols: Floats) -> tuple[Floats, Floats]:
-        return _moved(self._forward, self._target.transform, self._source.transform, rows, cols)
+        return _moved(self._forward, self._target.transform, self._source.transform, rows, cols, self._turn)
 
     def _interpolated(self, rows: Floats, cols: Floats) -> tuple[Floats, Floats]:
         """The places of the points on rows × cols, bilinear between the nodes of the lattice."""
@@ -110,6 +112,20 @@ def same_crs(one: str | None, other: str | None) -> bool:
     return pyproj.CRS(one).equals(pyproj.CRS(other), ignore_axis_order=True)
 
 
+def _turn(grid: Grid) -> tuple[float, float] | None:
+    """Where to begin counting longitudes on a grid, and a whole circle in its unit; None for other grids.
+
+    PROJ counts longitudes up to 180 degrees, rasters across the antimeridian go on.
+    """
+    crs = pyproj.CRS(grid.crs)
+    if not crs.is_geographic:
+        return None
+    circle = 2 * math.pi / crs.axis_info[0].unit_conversion_factor
+    west, _, east, _ = grid.bounds
+    # Half of what is not on the grid lies west of it: a point just outside the edge must not come out far in the east.
+    return west - max(0.0, circle - (east - west)) / 2, circle
+
+
 def _nodes(places: Floats, step: int) -> tuple[Floats, Longs, Floats]:
     """Nodes around sorted places, and for each place the number of the node before it and the way to the next."""
     first = math.floor(places[0] / step)
@@ -124,12 +140,20 @@ def _transformer(source: str | None, target: str | None) -> pyproj.Transformer:
     return pyproj.Transformer.from_crs(source, target, always_xy=True)
 
 
-def _moved(to: pyproj.Transformer, source: Affine, target: Affine, rows: Floats, cols: Floats) -> tuple[Floats, Floats]:
-    """Points in pixels (row, col) of one transform as pixels of another in another CRS; not finite where impossible."""
+def _moved(
+    to: pyproj.Transformer, source: Affine, target: Affine, rows: Floats, cols: Floats,
+    turn: tuple[float, float] | None = None,
+) -> tuple[Floats, Floats]:  # fmt: skip
+    """Points in pixels (row, col) of one transform as pixels of another in another CRS; not finite where impossible.
+
+    With a `turn` (west, whole circle), longitudes are counted from the west on.
+    """
     north, east = _applied(source, rows, cols)
     move: Callable[..., Any] = to.transform
     x, y = move(east, north)
     with np.errstate(invalid="ignore"):
+        if turn is not None:
+            x = turn[0] + np.mod(np.asarray(x) - turn[0], turn[1])
         return _applied(~target, np.asarray(y), np.asarray(x))
 
 

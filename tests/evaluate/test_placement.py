@@ -91,6 +91,20 @@ def test_centres_on_the_borders_of_finer_pixels_all_go_the_same_way():
     np.testing.assert_array_equal(cols[0], 2 * np.arange(130) + 1)
 
 
+def test_longitudes_go_on_beyond_the_antimeridian():
+    beyond = Grid(LONLAT, Affine(0.001, 0, 179.9, 0, -0.001, 10.0), 100, 200)  # 179.9 … 180.1
+    utm = Grid(pyproj.CRS("EPSG:32601").to_wkt(), Affine(100, 0, 155_000, 0, -100, 1_106_000), 80, 220)
+    _, cols = Placement(utm, beyond).positions(utm.window)
+    x, y = utm.transform @ tuple(np.meshgrid(np.arange(220) + 0.5, np.arange(80) + 0.5))
+    lon, lat = pyproj.Transformer.from_crs("EPSG:32601", "EPSG:4326", always_xy=True).transform(x, y)
+    lon = np.where(lon < 0, lon + 360, lon)
+    inside = (lon > 179.9001) & (lon < 180.0999) & (lat < 9.9999) & (lat > 9.9001)
+    assert inside.mean() > 0.5
+    assert (cols[inside] >= 0).all()
+    assert np.abs((lon - 179.9) / 0.001 - cols - 0.5)[inside].max() < 0.52
+    assert (cols[(lon < 179.8999) | (lon > 180.1001)] == -1).all()
+
+
 def test_crss_are_compared_by_what_they_mean():
     assert same_crs(UTM, pyproj.CRS("EPSG:32640").to_wkt("WKT1_GDAL"))
     assert same_crs(None, UTM)
