@@ -215,3 +215,13 @@ def test_folders_missing_files_and_text_are_refused(tmp_path):
                         ("none.fgb", "no such file")):  # fmt: skip
         with pytest.raises(InputError, match=words):
             read(Path(tmp_path / name))
+
+
+def test_bow_ties_too_large_to_be_looked_at_are_burned_alike(tmp_path, monkeypatch):
+    bow_tie = shapely.Polygon([(X + 5, Y - 5), (X + 15, Y - 15), (X + 15, Y - 5), (X + 5, Y - 15)])
+    path = write(tmp_path / "t.geojson", [(bow_tie, {"kind": 1})])
+    repaired = read(path)
+    monkeypatch.setattr("mapgen.io.labels._LARGE", 3)
+    as_it_is = read(path)
+    assert (repaired.counts["repaired"], as_it_is.counts["repaired"]) == (1, 0)
+    assert (burned(repaired) != burned(as_it_is)).sum() <= 10  # centres exactly on the crossing lines
