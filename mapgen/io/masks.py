@@ -18,7 +18,7 @@ from mapgen.grid import Grid, Window
 from mapgen.io.aoi import Area
 from mapgen.io.gdal import MEBIBYTE, gdal_errors
 from mapgen.io.legends import ClassNames, color_table, read_names
-from mapgen.io.scene import _check_size, _gdal_reason, _grid
+from mapgen.io.opening import check_size, gdal_reason, grid_of
 from mapgen.io.vet import driver_of, is_url, public_name
 
 NODATA = -(1 << 62)
@@ -78,7 +78,7 @@ class Mask:
             strip = self.dataset.read(1, window=place)
             empty = self.dataset.read_masks(1, window=place) == 0 if self._has_mask else None
         except gdal_errors() as exc:
-            where = f"is damaged in the rows {window.row}…{window.bottom - 1} ({_gdal_reason(exc)})"
+            where = f"is damaged in the rows {window.row}…{window.bottom - 1} ({gdal_reason(exc)})"
             raise InputError(self.name, where, "get the file again") from exc
         if self.area is not None:
             outside = ~self.area.inside(window)
@@ -117,15 +117,15 @@ def open_mask(name: str | Path, threads: int = 1) -> Mask:
                 raise NetworkError(
                     subject, "could not be opened over the network", "check the address, try again later"
                 ) from exc
-            raise InputError(subject, f"cannot be read ({_gdal_reason(exc)})", "get the file again") from exc
+            raise InputError(subject, f"cannot be read ({gdal_reason(exc)})", "get the file again") from exc
     try:
-        _check_size(subject, dataset)
+        check_size(subject, dataset)
         _check_classes(subject, dataset)
         names = read_names(None if url else Path(name), dataset.tags(), color_table(dataset))
-        return Mask(subject, dataset, _grid(dataset, subject), names, _nodata(dataset))
+        return Mask(subject, dataset, grid_of(dataset, subject), names, _nodata(dataset))
     except gdal_errors() as exc:
         dataset.close()
-        raise InputError(subject, f"cannot be read ({_gdal_reason(exc)})", "get the file again") from exc
+        raise InputError(subject, f"cannot be read ({gdal_reason(exc)})", "get the file again") from exc
     except BaseException:
         dataset.close()
         raise
@@ -164,7 +164,7 @@ def read_strips(name: str | Path, grid: Grid, rows: int) -> Iterator[tuple[int, 
     subject = public_name(name)
     try:
         with rasterio.open(os.path.abspath(name), driver=driver_of(Path(name))) as dataset:
-            _check_size(subject, dataset)
+            check_size(subject, dataset)
             if (dataset.height, dataset.width) != (grid.height, grid.width):
                 sizes = f"{dataset.width} × {dataset.height} pixels, the class map {grid.width} × {grid.height}"
                 raise InputError(subject, f"measures {sizes}", "use the confidence raster of the same run")

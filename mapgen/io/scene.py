@@ -1,32 +1,23 @@
-"""Scenes: imagery opened with care and read window by window as patches."""
+"""Scenes: imagery read window by window as patches."""
 
 from __future__ import annotations
 
 import math
-import os
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import numpy as np
 
-from mapgen.errors import InputError, MapgenError, NetworkError, ResourceError, one_line
-from mapgen.grid import Grid, Window, is_singular
+from mapgen.errors import InputError, MapgenError, NetworkError, one_line
+from mapgen.grid import Grid, Window
 from mapgen.io.gdal import MEBIBYTE, gdal_errors, gdal_messages
-from mapgen.io.vet import check_url, driver_of, is_url, public_name
+from mapgen.io.vet import is_url
 from mapgen.patch import Array, Patch, filled
 from mapgen.plan import Step
 from mapgen.resample import apply_cols, apply_rows, taps
 
-BLOCK_LIMIT = 512 * MEBIBYTE
-SIDE_LIMIT = 10_000_000
-PIXEL_LIMIT = 10**12
-"""Pixels of a scene, a million each way: the windows of more would not fit into memory."""
 _CHUNK = 32 * MEBIBYTE
-_URL_DRIVERS = {".jp2": "JP2OpenJPEG", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".img": "HFA"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,177 +238,3 @@ class Scene:
             if not valid.all():
                 pixels = filled(pixels, valid)
             yield Patch(step, pixels, valid)
-
-
-def open_scene(name: str | Path, *, any_kind: bool = False) -> Scene:
-    """The scene called `name`, a path or an http(s) URL, vetted and open for reading; all colour bands selected.
-
-    `any_kind` also takes pixels that are no intensities, such as the palette indices of a class map.
-
-    Raises `InputError` for what is no readable raster, `ResourceError` for dimensions or blocks that would exhaust the
-    memory, `NetworkError` for a URL that does not answer.
-    """
-    import rasterio
-    from rasterio.enums import ColorInterp
-    from rasterio.errors import NotGeoreferencedWarning
-
-    subject = public_name(name)
-    url = is_url(str(name))
-    if url:
-        check_url(str(name))
-    # The absolute name, since GDAL gives a meaning of its own to relative ones such as `GTIFF_DIR:2:scene.tif`.
-    target = f"/vsicurl/{name}" if url else os.path.abspath(name)
-    driver = _URL_DRIVERS.get(Path(urlsplit(str(name)).path).suffix.lower(), "GTiff") if url else driver_of(Path(name))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        try:
-            dataset = rasterio.open(target, driver=driver)
-        except gdal_errors() as exc:
-            if url:
-                raise NetworkError(
-                    subject, "could not be opened over the network", "check the address, try again later"
-                ) from exc
-            raise InputError(subject, f"cannot be read ({_gdal_reason(exc)})", "get the file again") from exc
-        try:
-            _check_size(subject, dataset)
-            if not any_kind:
-                _check_kind(subject, dataset)
-            scene = Scene(subject, dataset, _grid(dataset, subject))
-            alphas = [i for i, c in enumerate(dataset.colorinterp, 1) if c is ColorInterp.alpha]
-            scene.bands = tuple(i for i in dataset.indexes if i not in alphas) or tuple(dataset.indexes)
-            if alphas and len(alphas) < dataset.count:
-                _settle_alpha(scene, alphas[0])
-            _place_warnings(scene)
-        except gdal_errors() as exc:  # keys of the georeferencing are read as late as this
-            dataset.close()
-            raise InputError(subject, f"cannot be read ({_gdal_reason(exc)})", "get the file again") from exc
-        except BaseException:
-            dataset.close()
-            raise
-    return scene
-
-
-def _gdal_reason(exc: Exception) -> str:
-    text = one_line(exc.__cause__ or exc)
-    return text.split(": ", 1)[-1][:160]
-
-
-def _grid(dataset: Any, subject: str) -> Grid:
-    transform = dataset.transform
-    if is_singular(transform):
-        raise InputError(subject, f"its transform {tuple(transform)[:6]} gives pixels no area", "georeference it again")
-    crs = dataset.crs.to_wkt() if dataset.crs else None
-    return Grid(crs or None, transform, dataset.height, dataset.width)
-
-
-def _check_size(subject: str, dataset: Any) -> None:
-    """Raise `ResourceError` before the first read of what could not be read within bounds."""
-    if max(dataset.height, dataset.width) > SIDE_LIMIT:
-        size = f"{dataset.width} × {dataset.height} pixels"
-        raise ResourceError(
-            subject, f"claims {size}, the limit is {SIDE_LIMIT} a side", "cut it with gdal_translate -srcwin"
-        )
-    if dataset.height * dataset.width > PIXEL_LIMIT:
-        problem = f"claims {dataset.width} × {dataset.height} pixels, the limit is {PIXEL_LIMIT:.0e}"
-        raise ResourceError(subject, problem, "cut it with gdal_translate -srcwin")
-    height, width = dataset.block_shapes[0]
-    planes = dataset.count if str(dataset.interleaving).lower().endswith("pixel") else 1
-    block = height * width * planes * np.dtype(dataset.dtypes[0]).itemsize
-    if block > BLOCK_LIMIT:
-        raise ResourceError(
-            subject,
-            f"one block ({width} × {height}) takes {block // MEBIBYTE} MiB, the limit is {BLOCK_LIMIT // MEBIBYTE}",
-            "rewrite it with gdal_translate -co TILED=YES",
-        )
-
-
-def _check_kind(subject: str, dataset: Any) -> None:
-    """Raise `InputError` for pixels whose numbers are no intensities: complex, palette, CMYK, bits."""
-    from rasterio.enums import ColorInterp
-
-    kinds = set(dataset.colorinterp)
-    if dataset.count == 0:
-        raise InputError(subject, "has no bands", "name the raster inside it (gdalinfo lists its subdatasets)")
-    if any("complex" in d for d in dataset.dtypes):
-        raise InputError(subject, f"holds complex numbers ({dataset.dtypes[0]})", "convert them to intensities first")
-    if ColorInterp.palette in kinds:
-        raise InputError(subject, "holds palette indices, not colours", "expand it with gdal_translate -expand rgb")
-    # GDAL shows the inks of most files as red, green, blue and alpha, by a formula that no model was trained with.
-    inks = dataset.tags(ns="IMAGE_STRUCTURE").get("SOURCE_COLOR_SPACE") in ("CMYK", "YCbCrK")
-    if inks or {ColorInterp.cyan, ColorInterp.magenta} & kinds:
-        raise InputError(subject, "holds CMYK inks, not red, green and blue", "convert it to RGB first")
-    if dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS") == "1":
-        raise InputError(subject, "holds one bit per pixel", "mapgen needs imagery of 8 bits or more")
-
-
-def _settle_alpha(scene: Scene, band: int) -> None:
-    """Take the band tagged alpha as validity if it looks like one, else as data, with a warning.
-
-    GDAL tags the fourth band of any four-band uint8 file as alpha on its own; in R, G, B, NIR imagery it is data.
-    """
-    bands = scene.bands
-    scene.bands = (band,)
-    values = scene.sample().values
-    scene.bands = bands
-    top = 255 if scene.dtype == np.uint8 else values.max()  # 255 too where 8 bits were widened, 1 in floats
-    if np.isin(values, (0, top)).mean() >= 0.99:
-        scene.alpha = band
-    else:
-        scene.bands = (*bands, band)
-        scene.warnings.append(f"band {band} is tagged alpha but holds data (near infrared?); it is not used as a mask")
-
-
-def _place_warnings(scene: Scene) -> None:
-    bare = scene.dataset.transform.is_identity
-    if bare and (scene.dataset.gcps[0] or scene.dataset.rpcs):
-        what = "ground control points" if scene.dataset.gcps[0] else "rational polynomials (RPC)"
-        scene.warnings.append(f"has {what} only; the map stays in pixel space: warp it first with gdalwarp")
-    elif bare and scene.grid.crs is None:
-        scene.warnings.append("has no georeferencing; the map stays in pixel space")
-    elif scene.grid.crs is None:
-        scene.warnings.append("has no CRS; its map has none either and its resolution in metres is unknown")
-
-
-def choose_bands(scene: Scene, wanted: Sequence[str], given: Sequence[str] | None) -> tuple[int, ...]:
-    """The band numbers of the scene for the model's bands: as `given`, by name, or all in order where the count fits.
-
-    Raises `InputError` where that is not possible, with the names the model wants and what the file has.
-    """
-    names = scene.band_names
-    wants = f"model needs {len(wanted)} bands ({', '.join(wanted)})"
-    if given is not None:
-        if len(given) != len(wanted):
-            raise InputError(scene.name, f"{wants}, --bands names {len(given)}", "name one band for each")
-        return tuple(_band(scene, one, names) for one in given)
-    if all(names.count(name.casefold()) == 1 for name in wanted):
-        return tuple(names.index(name.casefold()) + 1 for name in wanted)
-    plain = [i for i in range(1, scene.dataset.count + 1) if i != scene.alpha]
-    if len(plain) == len(wanted):
-        return tuple(plain)
-    if len(plain) > len(wanted):
-        example = ",".join(
-            str(i) for i in (range(len(wanted), 0, -1) if len(plain) < 5 else range(len(wanted) + 1, 1, -1))
-        )
-        raise InputError(scene.name, f"{wants}, file has {len(plain)}", f"say which, such as --bands {example}")
-    raise InputError(
-        scene.name, f"{wants}, file has {len(plain)}", "use a model for these bands (`mapgen models list`)"
-    )
-
-
-def _band(scene: Scene, text: str, names: list[str]) -> int:
-    text = text.strip()
-    if text.isdigit() and 1 <= int(text) <= scene.dataset.count:
-        return int(text)
-    if names.count(text.casefold()) == 1:
-        return names.index(text.casefold()) + 1
-    has = ", ".join(f"{i} {one_line(n)}" for i, n in enumerate(names, 1))
-    raise InputError(
-        scene.name, f"has no band {one_line(text)!r}; it has {has[:200]}", "use a number or name of these in --bands"
-    )
-
-
-def with_bands(
-    scene: Scene, bands: tuple[int, ...], nodata: float | None, on_read_error: Literal["fail", "nodata"] = "fail"
-) -> Scene:
-    """The same open scene, reading these bands with this nodata value."""
-    return replace(scene, bands=bands, nodata=nodata, on_read_error=on_read_error)

@@ -16,7 +16,7 @@ from mapgen.io.gdal import gdal_errors
 from mapgen.io.labels import VECTOR_SUFFIXES, Labels, read_labels
 from mapgen.io.legends import ClassNames
 from mapgen.io.masks import Mask, open_mask
-from mapgen.io.scene import _gdal_reason
+from mapgen.io.opening import gdal_reason
 from mapgen.io.vet import is_url
 from mapgen.placement import Placement, same_crs
 from mapgen.settings import EvaluateOptions
@@ -51,7 +51,7 @@ def read_values(mask: Mask, window: Window) -> tuple[NDArray[Any], NDArray[np.bo
     try:
         return mask.dataset.read(1, window=place), mask.dataset.read_masks(1, window=place) > 0
     except gdal_errors() as exc:
-        where = f"is damaged in the rows {window.row}…{window.bottom - 1} ({_gdal_reason(exc)})"
+        where = f"is damaged in the rows {window.row}…{window.bottom - 1} ({gdal_reason(exc)})"
         raise InputError(mask.name, where, "get the file again") from exc
 
 

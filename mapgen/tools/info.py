@@ -13,12 +13,13 @@ from mapgen.errors import InputError, MapgenError, one_line
 from mapgen.io.gdal import environment
 from mapgen.io.layers import layer_facts
 from mapgen.io.models import find_model, open_model
-from mapgen.io.scene import Scene, open_scene
+from mapgen.io.opening import open_scene
+from mapgen.io.scene import Scene
 from mapgen.io.vet import is_url, public_name
 from mapgen.settings import SegmentOptions
+from mapgen.tools.job import foretell, plan_job
 from mapgen.tools.models import card_lines
 from mapgen.tools.models import describe as describe_model
-from mapgen.tools.segment import foretell, plan_job
 
 LAYERS = (".geojson", ".json", ".geojsonl", ".gpkg", ".fgb", ".shp", ".parquet")
 

@@ -1,0 +1,167 @@
+"""Jobs: all that `segment` decides about a scene before its first window is read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mapgen.card import ModelCard
+from mapgen.errors import InputError
+from mapgen.grid import Grid, Window
+from mapgen.io.aoi import Area, area_of
+from mapgen.io.bands import choose_bands, with_bands
+from mapgen.io.classmap import BLOCK
+from mapgen.io.gdal import cache_bytes
+from mapgen.io.models import Model
+from mapgen.io.scene import Scene
+from mapgen.io.vet import public_name
+from mapgen.plan import Plan, Step, plan_windows
+from mapgen.scaling import Normalization, disagreement, normalization
+from mapgen.settings import SegmentOptions
+
+MAX_REFINEMENT = 4.0
+"""A scene may be refined by this factor for the model; beyond it the detail the model looks for is not there."""
+
+TOLERANCE = 0.1
+"""Scenes whose pixels are within this share of the model's resolution are not resampled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All that is decided about one scene before its first window is read."""
+
+    scene: Scene
+    model: Model
+    options: SegmentOptions
+    grid: Grid
+    """The grid the network sees: the scene's own, or one of the model's resolution over the same ground."""
+    plan: Plan
+    within: Window
+    """What of the scene's own grid is written."""
+    area: Area | None
+    normalization: Normalization
+    warnings: tuple[str, ...]
+
+    @property
+    def resampled(self) -> bool:
+        """Whether the network sees another grid than the scene's own."""
+        return (self.grid.height, self.grid.width) != (self.scene.grid.height, self.scene.grid.width)
+
+    @property
+    def steps(self) -> list[Step]:
+        """The windows that the network may run on."""
+        within = self.within
+        if self.resampled:
+            rows, cols = self.grid.height / self.scene.grid.height, self.grid.width / self.scene.grid.width
+            # One pixel more on each side: interpolation looks beyond the border.
+            top, left = int(within.row * rows) - 1, int(within.col * cols) - 1
+            within = Window(top, left, int(within.bottom * rows) + 2 - top, int(within.right * cols) + 2 - left)
+        # A blended pixel is the average of all windows that see it, so all of those must run.
+        blended = self.options.stitch == "blend"
+        steps = self.plan.steps(within, by="read" if blended else "keep")
+        return [s for s in steps if self.area is None or self.area.meets(self._reach(s, blended))]
+
+    def _reach(self, step: Step, blended: bool) -> Grid:
+        """The ground that a step may decide on; with two pixels around it, which interpolation looks at."""
+        return self.grid.crop((step.read if blended else step.keep).grown(2))
+
+
+def plan_job(scene: Scene, model: Model, options: SegmentOptions) -> Job:
+    """Everything that can be refused or warned of before the work starts."""
+    card = model.card
+    scene = with_bands(scene, choose_bands(scene, card.bands, options.bands), options.nodata, options.on_read_error)
+    notes = list(scene.warnings)
+    sample = scene.sample(lattice=32 if options.scale.kind == "percentile" else 8)
+    values = sample.values[:, sample.valid]
+    if options.scale.kind == "none":
+        note = disagreement(card, values)
+        notes += [note] if note else []
+    if not scene.has_validity and _black_collar(scene):
+        notes.append("its corners are pure black and it declares no nodata; if that is a collar, use --nodata 0")
+    if options.nodata is not None and not _holds(scene.dtype, options.nodata):
+        notes.append(f"no pixel of type {scene.dtype} can be {options.nodata:g}, so --nodata has no effect")
+    grid = _model_grid(scene, card, options)
+    plan = plan_windows(
+        grid.height, grid.width,
+        options.window if options.window is not None else card.window,
+        options.halo if options.halo is not None else card.halo,
+        card.stride,
+    )  # fmt: skip
+    area = area_of(scene.grid, options.aoi, options.bbox)
+    within = scene.grid.window if area is None else area.window
+    return Job(
+        scene, model, options, grid, plan, within, area,
+        normalization(card, options.scale, scene.patch_dtype, values), tuple(notes),
+    )  # fmt: skip
+
+
+def _holds(dtype: np.dtype[Any], value: float) -> bool:
+    """Whether a pixel of this type can have this value."""
+    if dtype.kind == "f":
+        return True
+    return value.is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
+
+
+def _black_collar(scene: Scene) -> bool:
+    """Whether a corner of the scene is black in all bands, while the scene is not black altogether."""
+    size = min(16, scene.grid.height, scene.grid.width)
+    bottom, right = scene.grid.height - size, scene.grid.width - size
+    corners = [scene.read(Window(r, c, size, size))[0] for r in (0, bottom) for c in (0, right)]
+    black = [not corner.any() for corner in corners]
+    return any(black) and bool(scene.sample(lattice=4).values.any())
+
+
+def _model_grid(scene: Scene, card: ModelCard, options: SegmentOptions) -> Grid:
+    """The grid the network is to see. Raises `InputError` where the scene is far too coarse for the model."""
+    wanted = card.resolution_m if options.resolution == "model" else options.resolution
+    if wanted == "native" or scene.grid.crs is None:
+        return scene.grid
+    native = scene.grid.resolution_m
+    if not all(map(math.isfinite, native)):
+        raise InputError(
+            scene.name,
+            "its CRS and transform name no place on Earth, so its resolution is unknown",
+            "correct its CRS (gdal_edit.py -a_srs), or use --resolution native",
+        )
+    if all(abs(r / wanted - 1) <= TOLERANCE for r in native):
+        return scene.grid
+    factor = max(native) / wanted
+    if factor > MAX_REFINEMENT:
+        problem = f"its pixels measure {max(native):.3g} m and would be refined {factor:.1f} times to {wanted:.3g} m"
+        raise InputError(
+            scene.name,
+            f"{problem}, the limit is {MAX_REFINEMENT:g}",
+            "use --resolution native or METRES instead of --resolution model, or a model for this resolution",
+        )
+    return scene.grid.at(wanted)
+
+
+def job_cache(job: Job) -> int:
+    """Bytes of GDAL's block cache: the blocks that one row of windows reads, whatever the scene's height."""
+    rows = max(s.end - s.start for s in job.plan.rows) * job.scene.grid.height / job.grid.height
+    return cache_bytes(job.scene.grid.width, int(rows) + BLOCK, len(job.scene.bands) * job.scene.dtype.itemsize + 1)
+
+
+def foretell(job: Job) -> dict[str, Any]:
+    """Windows, memory and disk of a run, estimated from the plan alone."""
+    steps = job.steps
+    window = max((s.read.area for s in steps), default=0)
+    classes, within = len(job.model.card.legend), job.within
+    # Activations of a ResNet U-Net at the full window, in bytes a pixel, as measured (docs/benchmarks.md).
+    engine = 900 * window * 2 + 4 * job.model.parameters
+    rows = classes * 4 * job.grid.width * max((s.read.height for s in steps), default=0) if job.resampled else 0
+    memory = 250_000_000 + engine + rows + job_cache(job) + 3 * BLOCK * within.width
+    return {
+        "source": public_name(job.scene.name),
+        "windows": len(steps),
+        "window_pixels": sum(s.read.area for s in steps),
+        "grid": {"height": job.grid.height, "width": job.grid.width, "resampled": job.resampled},
+        "output": {"height": within.height, "width": within.width},
+        "memory_bytes": memory,
+        # A working copy and the result beside each other; class maps deflate to a tenth and less.
+        "disk_bytes": 2 * within.area // 8,
+        "warnings": list(job.warnings),
+    }
