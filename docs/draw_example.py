@@ -101,7 +101,7 @@ def main() -> None:
     options = parser.parse_args()
     sheet = draw(*panels(EXAMPLES / "scene.tif", options.mask, options.layer))
     sheet = sheet.resize((1500, round(sheet.height * 1500 / sheet.width)), Image.Resampling.LANCZOS)
-    sheet.quantize(256, dither=Image.Dither.NONE).save(options.out, optimize=True)
+    sheet.quantize(256, kmeans=4).save(options.out, optimize=True)
     print(f"{options.out.name}: {options.out.stat().st_size / 1000:.0f} kB")
 
 
