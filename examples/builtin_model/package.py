@@ -34,11 +34,11 @@ TEXT = {
     "Space Centre), CC0 as stated by its public copies; satellite imagery of Emirati cities, about 1.03 m a pixel, "
     "sharpened. Random initialisation, no other data.",
     "license": "Apache-2.0",
-    "limits": "Knows sand, villas, towers, golf courses, mangroves and sea under a high sun. Houses that stand close come "
-    "out as one building, since many were drawn so; large pale roofs come out in pieces, and rows of parked cars as "
-    "building; narrow, unpaved and shaded roads are missed; the shadows of towers are taken for water; tidal flats and "
-    "dark lawns are mixed up with water. Green country, snow, forest, other seasons and resolutions far from 1 m are "
-    "unknown to it. The labels themselves agree on 60 to 86 % of the pixels that were drawn twice.",
+    "limits": "Knows sand, villas, towers, golf courses, mangroves and sea under a high sun. Houses that stand close "
+    "come out as one building, since many were drawn so; large pale roofs come out in pieces, and rows of parked cars "
+    "as building; narrow, unpaved and shaded roads are missed; the shadows of towers are taken for water; tidal flats "
+    "and dark lawns are mixed up with water. Green country, snow, forest, other seasons and resolutions far from 1 m "
+    "are unknown to it. The labels themselves agree on 60 to 86 % of the pixels that were drawn twice.",
 }
 
 

@@ -147,7 +147,7 @@ def fit(
     check: Check | None = None,
     ahead: Callable[[Iterator[Any]], Iterator[Any]] = lambda items: items,
 ) -> Iterator[Progress]:
-    """Run the state to the end of its pace, one `Progress` a step; `state.average` is the result.
+    """Run the state to the end of its pace, one `Progress` a step; `state.average` is the result once all are taken.
 
     `scale` is (mean, std), each (C,), of the pixel values. A checkpoint is written every `save_every` steps and at the
     end. Raises `ModelError` at the first loss that is not finite, so that the last good checkpoint stays.
@@ -170,9 +170,9 @@ def fit(
         state.step += 1
         last = state.step == state.pace.end
         found = check(state.average) if check and (last or state.step % recipe.check_every == 0) else None
-        if checkpoint and (last or state.step % recipe.save_every == 0):
-            save(state, recipe, checkpoint)
         yield Progress(step, state.pace.end, loss.item(), rate, time.perf_counter() - began, found)
+        if checkpoint and (last or state.step % recipe.save_every == 0):
+            save(state, recipe, checkpoint)  # after the report, so that no step before a checkpoint lacks its own
 
 
 def descend(state: State, loss: Tensor, rate: float, recipe: Recipe) -> None:
