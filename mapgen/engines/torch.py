@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from mapgen.engines.protocol import Array, Network, Setup, Tag
-from mapgen.errors import ModelError, UsageError, one_line
+from mapgen.errors import ModelError, ResourceError, UsageError, one_line
 from mapgen.learn.network import build
 from mapgen.settings import Device
 
@@ -28,8 +28,13 @@ class TorchEngine:
             if pixels is None:
                 yield tag, None
                 continue
-            with torch.inference_mode():
-                result = self._net(torch.from_numpy(pixels).to(self.device)).cpu().numpy()
+            try:
+                with torch.inference_mode():
+                    result = self._net(torch.from_numpy(pixels).to(self.device)).cpu().numpy()
+            except torch.OutOfMemoryError as exc:
+                count, _, height, width = pixels.shape
+                problem = f"{count} windows of {width} × {height} pixels do not fit into the memory of {self.device}"
+                raise ResourceError("torch", problem, "use a smaller --batch or --window") from exc
             yield tag, result
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -82,7 +83,9 @@ def staged(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> Itera
 
 def _move(folder: Path, path: Path) -> None:
     made = sorted(folder.iterdir(), key=lambda p: (p.name != path.name, p.name))
+    mode = _usual_mode(folder)
     for file in made:
+        file.chmod(mode)
         with open(file, "rb") as stream:
             os.fsync(stream.fileno())
     names = {file.name for file in made}
@@ -95,6 +98,15 @@ def _move(folder: Path, path: Path) -> None:
     for file in made:
         os.replace(file, path.with_name(file.name))
     _sync_folder(path.parent)
+
+
+def _usual_mode(folder: Path) -> int:
+    """The permissions of a file made here in the plain way. Some writers (safetensors) give theirs to the owner alone."""
+    probe = folder / ".mode"
+    probe.touch()
+    mode = stat.S_IMODE(probe.stat().st_mode)
+    probe.unlink()
+    return mode
 
 
 def _sync_folder(folder: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from mapgen.card import ModelCard
 from mapgen.engines.protocol import Network, Setup
 from mapgen.engines.select import open_engine
-from mapgen.errors import ModelError, UsageError
+from mapgen.errors import ModelError, ResourceError, UsageError
 from mapgen.legend import BUILTIN
 from mapgen.scaling import Normalization, normalization
 from mapgen.settings import Scale
@@ -157,3 +157,15 @@ def test_openvino_is_not_silently_replaced(network):
     norm = Normalization(network.card.mean, network.card.std)
     with pytest.raises(UsageError, match="use --engine torch"):
         open_engine(network, Setup(norm, np.dtype("uint8")), "openvino", "cuda")
+
+
+def test_memory_that_runs_out_is_no_bug_and_names_the_way_out(opened):
+    import torch
+
+    def exhausted(_):
+        raise torch.OutOfMemoryError("no more")
+
+    engine = opened("torch")
+    engine._net = exhausted
+    with pytest.raises(ResourceError, match="smaller --batch"):
+        run(engine, pixels(1))
