@@ -1,7 +1,7 @@
 """mapgen: aerial and satellite imagery in, maps out.
 
 The public Python interface is small and imported late: `mapgen.save_model`, `mapgen.ModelCard`, `mapgen.Legend`,
-`mapgen.Class`, `mapgen.segment`, `mapgen.vectorize`.
+`mapgen.Class`, `mapgen.segment`, `mapgen.vectorize`, `mapgen.evaluate`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ _PUBLIC = {
     "SegmentOptions": "mapgen.settings",
     "VectorizeOptions": "mapgen.settings",
     "save_model": "mapgen.io.models",
+    "evaluate": "mapgen.tools.evaluate",
     "segment": "mapgen.tools.segment",
     "vectorize": "mapgen.tools.vectorize",
 }

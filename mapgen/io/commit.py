@@ -101,7 +101,7 @@ def _move(folder: Path, path: Path) -> None:
 
 
 def _usual_mode(folder: Path) -> int:
-    """The permissions of a file made here in the plain way. Some writers (safetensors) give theirs to the owner alone."""
+    """The permissions of a file made in the plain way; some writers (safetensors) give theirs to the owner alone."""
     probe = folder / ".mode"
     probe.touch()
     mode = stat.S_IMODE(probe.stat().st_mode)

@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from mapgen import metrics
+from mapgen.grid import Window
 from mapgen.learn.losses import IGNORE
 from mapgen.learn.samples import Piece
+from mapgen.patch import padded
+from mapgen.plan import plan_windows
 
 Counts = NDArray[np.int64]
 
 
 def confusion(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int) -> Counts:
     """Pixels (K, K) by truth (row) and prediction (column), where truth is drawn. Counts of disjoint ground add up."""
-    drawn = truth != IGNORE
-    pairs = truth[drawn].astype(np.int64) * classes + predicted[drawn]
-    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+    return metrics.confusion(np.where(truth == IGNORE, -1, truth.astype(np.int16)), predicted, classes)
 
 
 def scores(counts: Counts) -> dict[str, float | list[float]]:
     """From counts (K, K): `iou` and `f1` per class, NaN where neither truth nor prediction has it, `miou` over the
     others, `accuracy` over all pixels."""
-    hit = np.diag(counts).astype(float)
-    truth, predicted = counts.sum(1), counts.sum(0)
-    with np.errstate(invalid="ignore"):
-        iou, f1 = hit / (truth + predicted - hit), 2 * hit / (truth + predicted)
-    miou = float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan")
+    tally = metrics.Tally.of(counts)
     return {
-        "miou": miou,
-        "accuracy": float(hit.sum() / max(counts.sum(), 1)),
-        "iou": iou.tolist(),
-        "f1": f1.tolist(),
+        "miou": float(tally.miou),
+        "accuracy": float(tally.accuracy),
+        "iou": tally.iou.tolist(),
+        "f1": tally.f1.tolist(),
     }
 
 
@@ -66,42 +63,20 @@ def predict(
 ) -> NDArray[np.uint8]:  # fmt: skip
     """The channel index with the highest score at each pixel of image (C, H, W), by windows that overlap by 2·halo.
 
-    Each window keeps what is `halo` or more away from its cut edges; the image's own edges are repeated up to a
-    multiple of `stride`. `mean` and `std` (C,) scale the pixel values.
+    Windows and padding are those of `mapgen segment`. `mean` and `std` (C,) scale the pixel values.
     """
     device = next(network.parameters()).device
-    height, width = image.shape[1:]
-    result = np.empty((height, width), np.uint8)
+    result = np.empty(image.shape[1:], np.uint8)
+    whole = Window(0, 0, *image.shape[1:])
     network.eval()
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
-        for (r0, r1, top, bottom), (c0, c1, left, right) in _windows(height, width, window, halo):
-            x = torch.from_numpy(image[:, r0:r1, c0:c1].astype(np.float32)).to(device)
+        for step in plan_windows(whole.height, whole.width, window, halo, stride).steps():
+            pixels = padded(image[:, *step.read.slices(whole)], stride)
+            x = torch.from_numpy(pixels.astype(np.float32)).to(device)
             x = ((x - mean.to(device)[:, None, None]) / std.to(device)[:, None, None])[None]
-            x = F.pad(x, (0, -(c1 - c0) % stride, 0, -(r1 - r0) % stride), mode="replicate")
             best = network(x.contiguous(memory_format=torch.channels_last)).argmax(1)[0]
-            result[top:bottom, left:right] = best[top - r0 : bottom - r0, left - c0 : right - c0].cpu().numpy()
+            result[step.keep.slices(whole)] = best.cpu().numpy()[step.keep.slices(step.read)]
     return result
-
-
-Span = tuple[int, int, int, int]
-
-
-def _windows(height: int, width: int, window: int, halo: int) -> Iterator[tuple[Span, Span]]:
-    """Rows and columns of each window: (read from, read to, keep from, keep to)."""
-    for rows in _spans(height, window, halo):
-        for cols in _spans(width, window, halo):
-            yield rows, cols
-
-
-def _spans(length: int, window: int, halo: int) -> Iterator[Span]:
-    begin = 0
-    while True:
-        end = min(begin + window, length)
-        last = end == length
-        yield begin, end, begin + (halo if begin else 0), end - (0 if last else halo)
-        if last:
-            return
-        begin += window - 2 * halo
 
 
 def measure(

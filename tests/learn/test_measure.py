@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from mapgen.learn.losses import IGNORE
-from mapgen.learn.measure import _spans, block_counts, confusion, intervals, measure, predict, scores
+from mapgen.learn.measure import block_counts, confusion, intervals, measure, predict, scores
 from mapgen.learn.samples import Piece
 
 
@@ -64,18 +64,6 @@ def test_intervals_hold_the_score_and_vanish_where_blocks_are_alike():
     assert (found["iou"][:, 0] < np.array(whole["iou"])).all()
     alike = intervals(np.stack([blocks[0]] * 5), draws=20)
     np.testing.assert_allclose(alike["miou"], scores(blocks[0])["miou"])
-
-
-@pytest.mark.parametrize("length", [1, 31, 96, 97, 128, 129, 1000])
-def test_kept_spans_partition_the_length(length):
-    kept = np.zeros(length, int)
-    for begin, end, first, last in _spans(length, 96, 32):
-        assert 0 <= begin <= first < last <= end <= length
-        assert begin % 32 == 0
-        assert first == 0 or first - begin == 32
-        assert last == length or end - last == 32
-        kept[first:last] += 1
-    assert (kept == 1).all()
 
 
 def test_windows_agree_with_the_whole_image_when_the_halo_covers_what_a_pixel_sees():
