@@ -1,6 +1,7 @@
 """Vectorizing a class map, by mapgen and by the usual chain of libraries, side by side.
 
-    python tests/benchmarks/vectorize.py [--side 4096] [--repeat 3] [--large] [--json docs/benchmarks/vectorize.json]
+    python tests/benchmarks/vectorize.py [--side 4096] [--repeat 3] [--noded] [--json docs/benchmarks/vectorize.json]
+    python tests/benchmarks/vectorize.py --large [--repeat 3] [--json docs/benchmarks/vectorize_large.json]
 
 The masks are the argmax of six seeded noise fields, Gaussian-filtered with sigma 6 or 2. Every run is a process of its
 own, which first does the whole work on a small mask, so that imports and compilation do not count; its seconds are the
@@ -119,13 +120,22 @@ def work(way: str, source: Path, output: Path, tolerance: float, repeat: int) ->
         small = Path(folder) / "small.tif"
         write_mask(small, noise_mask(256, 3))
         WAYS[way](small, Path(folder) / "small.geojson", tolerance)
-    seconds = []
+    seconds, cpu = [], []
     for _ in range(repeat):
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         WAYS[way](source, output, tolerance)
         seconds.append(time.perf_counter() - start)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024)
-    return {"seconds": min(seconds), "memory_mb": peak}
+        cpu.append(time.process_time() - cpu_start)
+    return {"seconds": min(seconds), "cpu_seconds": min(cpu), "memory_mb": peak_mb()}
+
+
+def peak_mb() -> float:
+    """The most memory this process has held. Linux counts the parent's into `ru_maxrss`, but not into VmHWM."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def measured(way: str, source: Path, output: Path, tolerance: float, repeat: int) -> dict[str, float]:
@@ -184,19 +194,25 @@ def compared(folder: Path, side: int, sigma: int, repeat: int, ways: dict[float,
     return rows
 
 
-def large(folder: Path, side: int, per_pixel: float) -> dict[str, Any]:
-    """The row of a mask of `side`², which has the statistics of the sigma 6 one."""
-    source, output = folder / "large.tif", folder / "large.geojson"
-    write_mask(source, noise_mask(4096, 6), copies=-(-side // 4096), side=side)
-    figures = measured("mapgen", source, output, TOLERANCE, 1)
-    row = {
-        "mask": f"{side}², sigma 6", "simplified": f"{TOLERANCE:g} px", "by": "mapgen",
-        "seconds": round(figures["seconds"], 2), "peak MB": round(figures["memory_mb"]),
-        "time per pixel, times 4096²": round(figures["seconds"] / side**2 / per_pixel, 2),
-        "megabytes": round(output.stat().st_size / 1e6, 1),
-    }  # fmt: skip
-    print(row, file=sys.stderr, flush=True)
-    return row
+def large(folder: Path, side: int, repeat: int) -> list[dict[str, Any]]:
+    """Rows of a mask of `side`² and of the 4096² one that it is made of, measured in turn, the best of some runs."""
+    mask, sources = noise_mask(4096, 6), {4096: folder / "small.tif", side: folder / "large.tif"}
+    for edge, source in sources.items():
+        write_mask(source, mask, copies=-(-edge // 4096), side=edge)
+    del mask
+    figures: dict[int, list[dict[str, float]]] = {edge: [] for edge in sources}
+    for _ in range(repeat):
+        for edge, source in sources.items():
+            figures[edge].append(measured("mapgen", source, folder / "out.geojson", TOLERANCE, 1))
+    rows = []
+    for edge, runs in figures.items():
+        best = {name: min(run[name] for run in runs) for name in ("seconds", "cpu_seconds")}
+        row = {"mask": f"{edge}², sigma 6", "seconds": round(best["seconds"], 2), "CPU": round(best["cpu_seconds"], 2)}
+        row |= {"ns/pixel": round(best["seconds"] / edge**2 * 1e9, 1)}
+        row |= {"CPU ns/pixel": round(best["cpu_seconds"] / edge**2 * 1e9, 1)}
+        rows.append(row | {"peak MB": round(max(run["memory_mb"] for run in runs))})
+        print(rows[-1], file=sys.stderr, flush=True)
+    return rows
 
 
 def starts(folder: Path) -> str:
@@ -217,7 +233,7 @@ def starts(folder: Path) -> str:
 
 
 def main() -> None:
-    """Run everything and write the table."""
+    """Run one of the two comparisons and write its table."""
     if sys.argv[1:2] == ["--work"]:
         way, source, output, tolerance, repeat = sys.argv[2:]
         print(json.dumps(work(way, Path(source), Path(output), float(tolerance), int(repeat))))
@@ -225,41 +241,47 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--side", type=int, default=4096)
     parser.add_argument("--repeat", type=int, default=3, help="runs of mapgen; the chain of libraries runs once")
-    parser.add_argument("--large", action="store_true", help="also 20000²")
+    parser.add_argument("--large", action="store_true", help="mapgen alone, 20000² beside 4096²")
     parser.add_argument("--noded", action="store_true", help="also the chain with a vertex at every pixel")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    rows = []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        start_note = starts(folder)
-        for sigma in (6, 2):
-            ways = {TOLERANCE: ["mapgen", "shapes"], 0.0: ["mapgen", "shapes"]}
-            if options.noded and sigma == 6:
-                ways[TOLERANCE].append("shapes, noded")
-            rows += compared(folder, options.side, sigma, options.repeat, ways)
-        if options.large:
-            rows.append(large(folder, 20_000, rows[0]["seconds"] / options.side**2))
+        title = "Vectorizing a large map" if options.large else "Vectorizing"
+        rows, notes = _large(Path(name), options) if options.large else _side_by_side(Path(name), options)
     record = {
-        "title": "Vectorizing",
+        "title": title,
         "command": "python tests/benchmarks/vectorize.py " + " ".join(sys.argv[1:]),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "versions": {
-            p: version(p) for p in ("numpy", "numba", "shapely", "rasterio", "pyogrio", "geopandas", "pyproj")
-        },
+        "versions": {p: version(p) for p in PACKAGES},
         "threads": os.cpu_count(),
         "rows": rows,
-        "notes": [
-            "From the map to a GeoJSON file with class_id, class_name and area_m2 (mapgen also writes perimeter_m); "
-            "`shapes` is rasterio.features.shapes, shapely, coverage_simplify, to_crs, GeoJSON by pyogrio.",
-            "coverage_simplify takes the tolerance as the root of an area, mapgen's default as a distance.",
-            start_note,
-        ],
+        "notes": notes,
     }
     text = json.dumps(record, indent=1, ensure_ascii=False)
     if options.json:
         options.json.write_text(text + "\n", encoding="utf-8")
     print(text)
+
+
+def _side_by_side(folder: Path, options: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str]]:
+    start_note, rows = starts(folder), []
+    for sigma in (6, 2):
+        ways = {TOLERANCE: ["mapgen", "shapes"], 0.0: ["mapgen", "shapes"]}
+        if options.noded and sigma == 6:
+            ways[TOLERANCE].append("shapes, noded")
+        rows += compared(folder, options.side, sigma, options.repeat, ways)
+    return rows, [
+        "From the map to a GeoJSON file with class_id, class_name and area_m2 (mapgen also writes perimeter_m); "
+        "`shapes` is rasterio.features.shapes, shapely, coverage_simplify, to_crs, GeoJSON by pyogrio.",
+        "coverage_simplify takes the tolerance as the root of an area, mapgen's default as a distance.",
+        start_note,
+    ]
+
+
+def _large(folder: Path, options: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str]]:
+    return large(folder, 20_000, options.repeat), [
+        f"From the map to a GeoJSON file, simplified by {TOLERANCE:g} px. The large mask is the small one repeated.",
+    ]
 
 
 if __name__ == "__main__":
