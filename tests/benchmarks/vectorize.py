@@ -1,6 +1,6 @@
 """Vectorizing a class map, by mapgen and by the usual chain of libraries, side by side.
 
-    python tests/benchmarks/vectorize.py [--side 4096] [--repeat 3] [--noded] [--json docs/benchmarks/vectorize.json]
+    python tests/benchmarks/vectorize.py [--side 4096] [--repeat 3] [--noded] [--sigma 2] [--json FILE]
     python tests/benchmarks/vectorize.py --large [--repeat 3] [--json docs/benchmarks/vectorize_large.json]
 
 The masks are the argmax of six seeded noise fields, Gaussian-filtered with sigma 6 or 2. Every run is a process of its
@@ -243,10 +243,12 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3, help="runs of mapgen; the chain of libraries runs once")
     parser.add_argument("--large", action="store_true", help="mapgen alone, 20000² beside 4096²")
     parser.add_argument("--noded", action="store_true", help="also the chain with a vertex at every pixel")
+    parser.add_argument("--sigma", type=int, help="only the mask of this sigma, only simplified")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         title = "Vectorizing a large map" if options.large else "Vectorizing"
+        title += f", sigma {options.sigma}" if options.sigma else ""
         rows, notes = _large(Path(name), options) if options.large else _side_by_side(Path(name), options)
     record = {
         "title": title,
@@ -265,9 +267,11 @@ def main() -> None:
 
 def _side_by_side(folder: Path, options: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str]]:
     start_note, rows = starts(folder), []
-    for sigma in (6, 2):
+    for sigma in (options.sigma,) if options.sigma else (6, 2):
         ways = {TOLERANCE: ["mapgen", "shapes"], 0.0: ["mapgen", "shapes"]}
-        if options.noded and sigma == 6:
+        if options.sigma:
+            ways = {TOLERANCE: ["mapgen"]}
+        if options.noded and (sigma == 6 or options.sigma):
             ways[TOLERANCE].append("shapes, noded")
         rows += compared(folder, options.side, sigma, options.repeat, ways)
     return rows, [
