@@ -135,7 +135,7 @@ def _section(record: dict[str, Any], path: Path) -> Iterator[str]:
 
 def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    numeric = {c for c in columns if all(isinstance(row.get(c, 0), int | float) for row in rows)}
+    numeric = {c for c in columns if all(isinstance(row.get(c, 0), int | float | None) for row in rows)}
     yield "| " + " | ".join(columns) + " |"
     yield "|" + "|".join("--:" if c in numeric else "---" for c in columns) + "|"
     for row in rows:
@@ -143,6 +143,8 @@ def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
