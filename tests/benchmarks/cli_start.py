@@ -1,6 +1,6 @@
 """How long the command line takes to answer: writes docs/benchmarks/cli_start.json.
 
-    python tests/benchmarks/cli_start.py
+    python tests/benchmarks/cli_start.py [NOTE]
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> None:
         "versions": {"Python": platform.python_version(), "typer": version("typer")},
         "threads": 1,
         "rows": rows,
-        "notes": f"Wall time of a new process, {RUNS} runs each after one that warms the file cache.",
+        "notes": f"Wall time of a new process, {RUNS} runs each after one that warms the file cache. {' '.join(sys.argv[1:])}".strip(),
     }
     OUT.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print(f"wrote {OUT.name}; now run python docs/generate.py")
