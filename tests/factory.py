@@ -75,7 +75,7 @@ def make_raster(path: Path, array: Array, **profile: Any) -> Path:
 
 def north_up(resolution: float, origin: tuple[float, float] = ORIGIN) -> Affine:
     """Square pixels, north up, from the upper left corner `origin`."""
-    return Affine.translation(*origin) * Affine.scale(resolution, -resolution)
+    return Affine.translation(*origin) @ Affine.scale(resolution, -resolution)
 
 
 def read_map(path: Path) -> Array:

@@ -73,7 +73,7 @@ def silence_stdout() -> None:
 
 
 class ProgressBar:
-    """Progress of one input: a line that moves on a terminal, else a line every tenth or 30 seconds."""
+    """Progress of one input: a line that moves on a terminal, else a line every tenth (no two in a second) or 30 s."""
 
     def __init__(self, name: str, *, shown: bool, stream: TextIO | None = None) -> None:
         self.stream = stream if stream is not None else sys.stderr
@@ -96,7 +96,7 @@ class ProgressBar:
                 self.stream.write(f"\r\x1b[K{text if done < total else ''}")
                 self.stream.flush()
                 self.last = now
-        elif (int(share * 10) > self.tenth or now - self.last > 30) and done < total:
+        elif done < total and (now - self.last > 30 or (int(share * 10) > self.tenth and now - self.last > 1)):
             self.tenth, self.last = int(share * 10), now
             console.note(text)
 

@@ -45,7 +45,7 @@ def main() -> None:
         "versions": {"Python": platform.python_version(), "typer": version("typer")},
         "threads": 1,
         "rows": rows,
-        "notes": f"Wall time of a new process, {RUNS} runs each after one that warms the file cache. {' '.join(sys.argv[1:])}".strip(),
+        "notes": [f"Wall time of a new process, {RUNS} runs each after one that warms the file cache.", *sys.argv[1:]],
     }
     OUT.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print(f"wrote {OUT.name}; now run python docs/generate.py")
