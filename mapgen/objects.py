@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mapgen.compiled import kernel
 from mapgen.metrics import Counts, Matches
+from mapgen.regions import root
 
 Ints = NDArray[np.int32]
 
@@ -147,14 +147,6 @@ def _common(one, other, one_labels, other_labels):  # type: ignore[no-untyped-de
 
 
 @kernel
-def _root(parent: Any, i: Any) -> Any:
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
-
-
-@kernel
 def _label(strip, edge, edge_labels, parent, number):  # type: ignore[no-untyped-def]
     """Provisional regions (H, W) of a strip below a row that is labelled already; and the next free number."""
     height, width = strip.shape
@@ -167,11 +159,11 @@ def _label(strip, edge, edge_labels, parent, number):  # type: ignore[no-untyped
             label = 0
             if r > 0:
                 if strip[r - 1, c] == k:
-                    label = _root(parent, labels[r - 1, c])
+                    label = root(parent, labels[r - 1, c])
             elif edge[c] == k:
-                label = _root(parent, edge_labels[c])
+                label = root(parent, edge_labels[c])
             if c > 0 and strip[r, c - 1] == k:
-                left = _root(parent, labels[r, c - 1])
+                left = root(parent, labels[r, c - 1])
                 if label != 0 and left != label:
                     parent[max(label, left)] = min(label, left)
                     label = min(label, left)
@@ -194,7 +186,7 @@ def _numbered(parent, number):  # type: ignore[no-untyped-def]
             final[i] = count
             count += 1
         else:
-            final[i] = final[_root(parent, i)]
+            final[i] = final[root(parent, i)]
     return final, count
 
 

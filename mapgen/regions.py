@@ -157,7 +157,8 @@ def _fill_runs(strip, offsets, starts, values):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _root(parent, i):  # type: ignore[no-untyped-def]
+def root(parent, i):  # type: ignore[no-untyped-def]
+    """The root of i's tree in a union-find; halves the path to it (Tarjan and van Leeuwen 1984)."""
     while parent[i] != i:
         parent[i] = parent[parent[i]]
         i = parent[i]
@@ -177,7 +178,7 @@ def _join_rows(offsets, starts, values, labels, width, parent, classes, number):
             label = 0
             while above < above_end:
                 if values[above] == values[run]:
-                    other = _root(parent, labels[above])
+                    other = root(parent, labels[above])
                     if label == 0:
                         label = other
                     elif other != label:
@@ -207,7 +208,7 @@ def _flatten(parent, number):  # type: ignore[no-untyped-def]
             total += 1
             final[i] = total
         else:
-            final[i] = final[_root(parent, i)]
+            final[i] = final[root(parent, i)]
     return final, total
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from mapgen.arcs import find_arcs
 from mapgen.compiled import kernel
 from mapgen.lines import Floats
-from mapgen.regions import Regions
+from mapgen.regions import Regions, root
 from mapgen.rings import find_rings
 
 
@@ -123,14 +123,6 @@ def _neighbours(runs, small, fill, places, others, lengths):  # type: ignore[no-
 
 
 @kernel
-def _root(parent, i):  # type: ignore[no-untyped-def]
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
-
-
-@kernel
 def _join(parent, following, last, sizes, one, other):  # type: ignore[no-untyped-def]
     """Make two sets one, under the smaller number, their lists of members chained. Returns the root."""
     if one == other:
@@ -150,7 +142,7 @@ def _border(offsets, others, lengths, parent, following, region, shared, touched
     member = region
     while member >= 0:
         for k in range(offsets[member], offsets[member + 1]):
-            other = _root(parent, others[k])
+            other = root(parent, others[k])
             if other == region:
                 continue
             if shared[other] == 0:
@@ -206,7 +198,7 @@ def _absorb(offsets, others, lengths, small, sizes, values, size, nodata):  # ty
         if sizes[region] < size and value != nodata:
             heapq.heappush(queue, (sizes[region], region))
     for i in range(count):
-        parent[i] = _root(parent, i)
+        parent[i] = root(parent, i)
     return parent
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapgen.errors import InputError, NetworkError, one_line
+from mapgen.errors import InputError, one_line
 from mapgen.grid import Grid, Window
 from mapgen.io.aoi import Area
 from mapgen.io.gdal import MEBIBYTE, gdal_errors
 from mapgen.io.legends import ClassNames, color_table, read_names
-from mapgen.io.opening import check_size, gdal_reason, grid_of
+from mapgen.io.opening import check_size, gdal_reason, grid_of, opened_dataset
 from mapgen.io.vet import driver_of, is_url, public_name
 
 NODATA = -(1 << 62)
@@ -102,33 +101,11 @@ def open_mask(name: str | Path, threads: int = 1) -> Mask:
     Any one-band raster of integers is one; its names come from its tags, side-cars or colour table. Raises `InputError`
     for all else, `ResourceError` for blocks that would exhaust the memory, `NetworkError` for a URL without an answer.
     """
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning
-
-    subject, url = public_name(name), is_url(str(name))
-    target = f"/vsicurl/{name}" if url else os.path.abspath(name)
-    driver = "GTiff" if url else driver_of(Path(name))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        try:
-            dataset = rasterio.open(target, driver=driver, **({"num_threads": threads} if driver == "GTiff" else {}))
-        except gdal_errors() as exc:
-            if url:
-                raise NetworkError(
-                    subject, "could not be opened over the network", "check the address, try again later"
-                ) from exc
-            raise InputError(subject, f"cannot be read ({gdal_reason(exc)})", "get the file again") from exc
-    try:
-        check_size(subject, dataset)
+    with opened_dataset(name, num_threads=threads) as (subject, dataset):
         _check_classes(subject, dataset)
-        names = read_names(None if url else Path(name), dataset.tags(), color_table(dataset))
+        path = None if is_url(str(name)) else Path(name)
+        names = read_names(path, dataset.tags(), color_table(dataset))
         return Mask(subject, dataset, grid_of(dataset, subject), names, _nodata(dataset))
-    except gdal_errors() as exc:
-        dataset.close()
-        raise InputError(subject, f"cannot be read ({gdal_reason(exc)})", "get the file again") from exc
-    except BaseException:
-        dataset.close()
-        raise
 
 
 def _check_classes(subject: str, dataset: Any) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,52 +38,68 @@ def open_scene(name: str | Path, *, any_kind: bool = False) -> Scene:
     Raises `InputError` for what is no readable raster, `ResourceError` for dimensions or blocks that would exhaust the
     memory, `NetworkError` for a URL that does not answer.
     """
-    import rasterio
     from rasterio.enums import ColorInterp
-    from rasterio.errors import NotGeoreferencedWarning
 
+    with opened_dataset(name) as (subject, dataset):
+        if not any_kind:
+            _check_kind(subject, dataset)
+        scene = Scene(subject, dataset, grid_of(dataset, subject))
+        alphas = [i for i, c in enumerate(dataset.colorinterp, 1) if c is ColorInterp.alpha]
+        scene.bands = tuple(i for i in dataset.indexes if i not in alphas) or tuple(dataset.indexes)
+        if alphas and len(alphas) < dataset.count:
+            _settle_alpha(scene, alphas[0])
+        _place_warnings(scene)
+    return scene
+
+
+@contextmanager
+def opened_dataset(name: str | Path, **options: Any) -> Iterator[tuple[str, Any]]:
+    """What a path or URL is called in errors, and its rasterio dataset, vetted; closed again if the block raises.
+
+    `options` go to the GeoTIFF driver. Raises `InputError`, `ResourceError` or `NetworkError`, also for what GDAL finds
+    wrong within the block: keys of the georeferencing are read as late as that.
+    """
     subject = public_name(name)
-    url = is_url(str(name))
-    if url:
-        check_url(str(name))
-    # The absolute name, since GDAL gives a meaning of its own to relative ones such as `GTIFF_DIR:2:scene.tif`.
-    target = f"/vsicurl/{name}" if url else os.path.abspath(name)
-    driver = _URL_DRIVERS.get(Path(urlsplit(str(name)).path).suffix.lower(), "GTiff") if url else driver_of(Path(name))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        try:
-            dataset = rasterio.open(target, driver=driver)
-        except gdal_errors() as exc:
-            if url:
-                raise NetworkError(
-                    subject, "could not be opened over the network", "check the address, try again later"
-                ) from exc
-            raise InputError(subject, f"cannot be read ({gdal_reason(exc)})", "get the file again") from exc
+        warnings.simplefilter("ignore")  # rasterio's, of files without georeferencing: that is said in our own words
+        dataset = _open(str(name), subject, options)
         try:
             check_size(subject, dataset)
-            if not any_kind:
-                _check_kind(subject, dataset)
-            scene = Scene(subject, dataset, grid_of(dataset, subject))
-            alphas = [i for i, c in enumerate(dataset.colorinterp, 1) if c is ColorInterp.alpha]
-            scene.bands = tuple(i for i in dataset.indexes if i not in alphas) or tuple(dataset.indexes)
-            if alphas and len(alphas) < dataset.count:
-                _settle_alpha(scene, alphas[0])
-            _place_warnings(scene)
-        except gdal_errors() as exc:  # keys of the georeferencing are read as late as this
+            yield subject, dataset
+        except gdal_errors() as exc:
             dataset.close()
             raise InputError(subject, f"cannot be read ({gdal_reason(exc)})", "get the file again") from exc
         except BaseException:
             dataset.close()
             raise
-    return scene
+
+
+def _open(name: str, subject: str, options: dict[str, Any]) -> Any:
+    import rasterio
+
+    if is_url(name):
+        check_url(name)
+        target, driver = f"/vsicurl/{name}", _URL_DRIVERS.get(Path(urlsplit(name).path).suffix.lower(), "GTiff")
+    else:
+        # The absolute name, since GDAL gives a meaning of its own to relative ones such as `GTIFF_DIR:2:scene.tif`.
+        target, driver = os.path.abspath(name), driver_of(Path(name))
+    try:
+        return rasterio.open(target, driver=driver, **(options if driver == "GTiff" else {}))
+    except gdal_errors() as exc:
+        if is_url(name):
+            problem = "could not be opened over the network"
+            raise NetworkError(subject, problem, "check the address, try again later") from exc
+        raise InputError(subject, f"cannot be read ({gdal_reason(exc)})", "get the file again") from exc
 
 
 def gdal_reason(exc: Exception) -> str:
+    """What GDAL says is wrong, on one line and without the name of the file."""
     text = one_line(exc.__cause__ or exc)
     return text.split(": ", 1)[-1][:160]
 
 
 def grid_of(dataset: Any, subject: str) -> Grid:
+    """The grid of an open dataset. Raises `InputError` for a transform that gives pixels no area."""
     transform = dataset.transform
     if is_singular(transform):
         raise InputError(subject, f"its transform {tuple(transform)[:6]} gives pixels no area", "georeference it again")
