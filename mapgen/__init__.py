@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from mapgen.legend import Class as Class
     from mapgen.legend import Legend as Legend
     from mapgen.settings import SegmentOptions as SegmentOptions
+    from mapgen.settings import VectorizeOptions as VectorizeOptions
+    from mapgen.tools.evaluate import evaluate as evaluate
+    from mapgen.tools.segment import segment as segment
+    from mapgen.tools.vectorize import vectorize as vectorize
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mapgen.cli.console import console
-from mapgen.errors import MapgenError, OutputError, UsageError
+from mapgen.errors import MapgenError, OutputError, PartialError, UsageError
 from mapgen.io.vet import public_name
 
 
@@ -92,7 +92,7 @@ def run_batch(
         done += 1
         damaged = record.get("damaged")
         if damaged:
-            failures.append(MapgenError(source, "damaged"))
+            failures.append(PartialError(source, "has damaged blocks"))
         if not silent:
             console.result(output, {**record, "exit_code": 3 if damaged else 0})
     code = 0 if not failures else 3 if done else failures[0].exit_code

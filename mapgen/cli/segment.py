@@ -149,11 +149,12 @@ def _foretell(run: Segmenter, names: list[str]) -> int:
         plan = run.plan(source)
         if not console.as_json:
             grid, out = plan["grid"], plan["output"]
-            how = "resampled to the model's resolution" if grid["resampled"] else "at its own resolution"
+            how = "of another resolution" if grid["resampled"] else "of its own"
+            windows = f"{plan['windows']} window{'s' if plan['windows'] != 1 else ''}"
             console.text(
-                f"{public_name(source)}: {plan['windows']} windows on {grid['width']} × {grid['height']} pixels {how}, "
+                f"{public_name(source)}: {windows} on {grid['width']} × {grid['height']} pixels {how}, "
                 f"map {out['width']} × {out['height']}, memory about {plan['memory_bytes'] / 1e9:.1f} GB, "
-                f"disk at most about {plan['disk_bytes'] / 1e6:.0f} MB"
+                f"disk at most about {plan['disk_bytes'] / 1e6:.1f} MB"
             )
         for warning in plan["warnings"]:
             console.warning(source, warning)
