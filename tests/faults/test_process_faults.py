@@ -15,8 +15,10 @@ from factory import cells, contents, coordinates, make_raster, noise, read_map
 ROOT = Path(__file__).parents[2]
 
 # The command line with a fake engine. It says "running" on a pipe in the midst of its first window, then waits.
+# A shell has what it runs in the background ignore SIGINT, which is inherited; these runs are to hear it.
 WAITING = """
-import os, sys, threading
+import os, signal, sys, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {tests!r})
 import factory, mapgen.tools.segment
 def rule(pixels):
