@@ -42,8 +42,7 @@ class Step:
 class Plan:
     """Spans down and across a grid; their product is the steps.
 
-    Laws: keeps are disjoint and cover the grid; each keep lies in its read; spans follow each other, and only
-    neighbouring ones overlap in what they read.
+    Laws: keeps are disjoint and cover the grid; each keep lies in its read; spans follow each other.
     """
 
     rows: tuple[Span, ...]
@@ -51,16 +50,6 @@ class Plan:
 
     def __len__(self) -> int:
         return len(self.rows) * len(self.cols)
-
-    @property
-    def height(self) -> int:
-        """Rows of the grid."""
-        return self.rows[-1].last
-
-    @property
-    def width(self) -> int:
-        """Columns of the grid."""
-        return self.cols[-1].last
 
     def step(self, row: int, col: int) -> Step:
         """The step of the given row and column of windows."""
@@ -117,20 +106,3 @@ def check_window(window: int, halo: int, stride: int) -> None:
     if window - 2 * halo < stride:
         most = (window - stride) // 2 // stride * stride
         raise UsageError("--halo", f"{halo} leaves nothing of a window of {window} to keep", f"use at most {most}")
-
-
-def rescaled(plan: Plan, height: int, width: int) -> Plan:
-    """The same steps on another grid of the same ground, `height` × `width` pixels.
-
-    A pixel belongs to the read or keep in which its centre lies; so keeps stay disjoint and cover the new grid. Some
-    may be empty where the new grid is much coarser.
-    """
-    return Plan(_rescaled(plan.rows, plan.height, height), _rescaled(plan.cols, plan.width, width))
-
-
-def _rescaled(spans: tuple[Span, ...], old: int, new: int) -> tuple[Span, ...]:
-    def move(edge: int) -> int:
-        # The first new pixel whose centre (i + 1/2) · old / new is at or beyond the edge; in whole numbers, so exact.
-        return min(new, max(0, -((old - 2 * new * edge) // (2 * old))))
-
-    return tuple(Span(move(s.start), move(s.end), move(s.first), move(s.last)) for s in spans)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mapgen.errors import UsageError
 from mapgen.grid import Window
-from mapgen.plan import plan_windows, rescaled
+from mapgen.plan import plan_windows
 
 sizes = st.integers(1, 260)
 lattices = st.tuples(st.integers(1, 4), st.integers(0, 3), st.sampled_from([1, 8, 32])).map(
@@ -56,18 +56,6 @@ def test_borders_between_keeps_have_a_halo_on_both_sides(size, lattice):
 def test_only_the_last_window_of_an_axis_is_shorter(size, lattice):
     spans = plan_windows(size, 1, *lattice).rows
     assert all(s.end - s.start == lattice[0] for s in spans[:-1])
-
-
-@given(sizes, sizes, lattices, st.integers(1, 900), st.integers(1, 900))
-def test_a_rescaled_plan_partitions_the_new_grid(height, width, lattice, new_height, new_width):
-    plan = rescaled(plan_windows(height, width, *lattice), new_height, new_width)
-    assert (covered(plan.steps(), new_height, new_width) == 1).all()
-
-
-@given(sizes, sizes, lattices)
-def test_a_plan_rescaled_to_its_own_grid_is_itself(height, width, lattice):
-    plan = plan_windows(height, width, *lattice)
-    assert rescaled(plan, height, width) == plan
 
 
 @given(st.integers(1, 300), st.integers(1, 300), lattices, st.data())

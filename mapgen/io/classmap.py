@@ -141,7 +141,6 @@ def check_creation_options(creation_options: Sequence[tuple[str, str]]) -> None:
 def verify_class_map(path: Path, grid: Grid, sums: Sequence[tuple[int, int, int]], final: Path) -> None:
     """Raise `OutputError`, naming `final`, unless the file at `path` holds this grid and strips of these checksums."""
     import rasterio
-    from rasterio.errors import RasterioError, RasterioIOError
 
     damaged = OutputError(
         final, "did not read back as written (a full or failing disk?)", "free some space and run again"
@@ -154,7 +153,7 @@ def verify_class_map(path: Path, grid: Grid, sums: Sequence[tuple[int, int, int]
                 strip = dataset.read(1, window=((row, row + height), (0, grid.width)))
                 if zlib.crc32(strip) != checksum:
                     raise damaged
-    except (RasterioIOError, RasterioError) as exc:
+    except gdal_errors() as exc:
         raise damaged from exc
 
 

@@ -53,11 +53,6 @@ class Scene:
         self.dataset.close()
 
     @property
-    def count(self) -> int:
-        """Bands in the file, an alpha band not counted."""
-        return int(self.dataset.count) - (self.alpha is not None)
-
-    @property
     def dtype(self) -> np.dtype[Any]:
         """The type of the pixels as stored."""
         return np.dtype(self.dataset.dtypes[0])

@@ -27,6 +27,13 @@ def is_url(name: str) -> bool:
     return name.lower().startswith(("http://", "https://"))
 
 
+def beside(source: str, suffix: str, folder: Path | None = None) -> Path:
+    """`NAME` + `suffix` for a source `NAME.tif`: beside it (a URL: in the current folder), or in `folder`."""
+    name = Path(source.split("?", 1)[0]) if is_url(source) else Path(source)
+    place = folder if folder is not None else Path() if is_url(source) else name.parent
+    return place / f"{name.stem}{suffix}"
+
+
 def public_name(name: object) -> str:
     """A name fit to be printed: on one line, without the password or the query (signatures, tokens) of a URL."""
     text = str(name)

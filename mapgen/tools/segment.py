@@ -26,7 +26,7 @@ from mapgen.io.commit import check_output
 from mapgen.io.gdal import environment
 from mapgen.io.models import find_model, read_tensors
 from mapgen.io.opening import open_scene
-from mapgen.io.vet import driver_of, is_url, public_name
+from mapgen.io.vet import beside, driver_of, is_url, public_name
 from mapgen.legend import NODATA
 from mapgen.patch import Array, Patch
 from mapgen.plan import Step
@@ -64,9 +64,7 @@ class Result:
 
 def default_output(source: str, folder: Path | None = None) -> Path:
     """`scene.tif` → `scene.mask.tif`, beside the scene (a URL: in the current folder) or in `folder`."""
-    name = Path(source.split("?", 1)[0]) if is_url(source) else Path(source)
-    place = folder if folder is not None else Path() if is_url(source) else name.parent
-    return place / f"{name.stem}.mask.tif"
+    return beside(source, ".mask.tif", folder)
 
 
 class Segmenter:

@@ -25,7 +25,7 @@ from mapgen.io.gdal import cache_bytes, environment
 from mapgen.io.masks import Mask, open_mask, read_strips
 from mapgen.io.parquet import check_pyarrow
 from mapgen.io.vector import LONLAT_FORMATS, SUFFIXES, stream_layer, write_layer
-from mapgen.io.vet import is_url
+from mapgen.io.vet import beside, is_url
 from mapgen.layer import Layer, dissolved
 from mapgen.placing import coordinate_decimals, layer_crs, measure_decimals, placed
 from mapgen.regions import OUTSIDE, Regions, find_regions
@@ -68,9 +68,7 @@ class Result:
 
 def default_output(source: str, folder: Path | None = None, form: str = "geojson") -> Path:
     """`scene.mask.tif` → `scene.mask.geojson`, beside the map (a URL: in the current folder) or in `folder`."""
-    name = Path(source.split("?", 1)[0]) if is_url(source) else Path(source)
-    place = folder if folder is not None else Path() if is_url(source) else name.parent
-    return place / f"{name.stem}.{form}"
+    return beside(source, f".{form}", folder)
 
 
 def vectorize(source: str | Path, output: str | Path | None = None, **options: Any) -> Result:
