@@ -19,21 +19,12 @@ from torch import Tensor
 from mapgen.errors import InputError
 from mapgen.learn.augment import Geometry, Light, draw_matrix, reach, relight, warp
 from mapgen.learn.losses import IGNORE
+from mapgen.piece import Piece as Piece
 
 T = TypeVar("T")
 
 THINNING = 8
 """Every so many rows and columns a pixel stands for its neighbourhood when crops are placed by class."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Piece:
-    """Labelled ground: image (C, H, W), label (H, W) of channel indices or `IGNORE`, and its weight in sampling."""
-
-    name: str
-    image: NDArray[np.generic]
-    label: NDArray[np.uint8]
-    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,388 @@
+"""The configuration of a training run: what its TOML file may say. Standard library only, no files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from mapgen.errors import UsageError
+from mapgen.legend import PALETTE, Class, Legend
+from mapgen.schema import key, read_table, table_of, to_toml
+from mapgen.settings import parse_size
+
+LOSSES = ("cross_entropy", "dice")
+"""The losses that `loss.shares` may name."""
+
+STEPS = 2000
+"""Steps of a run that says neither `steps` nor `epochs`."""
+
+
+def _size(value: str) -> str | None:
+    try:
+        size = parse_size("", value)
+    except UsageError:
+        size = None
+    good = size is not None and size.unit in ("px", "m") and 0 <= size.value < 1e9
+    return None if good else 'a length such as "512px" or "300m"'
+
+
+def _expression(value: str) -> str | None:
+    try:
+        groups = re.compile(value).groups
+    except re.error as exc:
+        return f"a regular expression ({exc})"
+    return None if groups == 1 else "a regular expression with one group in ( )"
+
+
+def _color(value: str) -> str | None:
+    return None if re.fullmatch(r"#[0-9a-fA-F]{6}", value) else "a colour of the form #rrggbb"
+
+
+def _losses(value: Mapping[str, float]) -> str | None:
+    known = not set(value) - set(LOSSES) and sum(value.values()) > 0
+    return None if known else f"shares above 0 of {' or '.join(LOSSES)}"
+
+
+def _weights(value: str | Mapping[str, float]) -> str | None:
+    if isinstance(value, str):
+        return None if value in ("none", "auto") else '"none", "auto" or a table of class = weight'
+    return None if all(w >= 0 for w in value.values()) and any(value.values()) else "weights of 0 or more, some above 0"
+
+
+def _zoom(value: tuple[float, float]) -> str | None:
+    return None if 0.1 <= value[0] <= 1 <= value[1] <= 10 else "two numbers around 1, such as [0.7, 1.5]"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassConfig:
+    """A class of the model, and which label values mean it."""
+
+    id: int = key("Its value in class maps.", low=0, high=254)
+    name: str = key("What it is called.")
+    color: str = key(
+        "How it is drawn, as #rrggbb; else one of a palette.", "", check=lambda v: _color(v) if v else None
+    )
+    values: tuple[int | str, ...] = key(
+        "Label values that mean it: numbers, texts of an attribute (any case), colours such as #3c1098 of RGB masks. "
+        "Where empty, its id and its name.", ()
+    )  # fmt: skip
+    background: bool = key("Whether `vectorize` leaves it out.", False)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """Images and the labels that lie on them."""
+
+    images: tuple[str, ...] = key("Files or patterns (`*`, `**`), from the data folder on.")
+    labels: str = key(
+        "The labels: one file for all images, a pattern matched to images by file name, or a name with {stem} and "
+        "{folder} of the image. Rasters, or polygons in GeoJSON, GPKG and others."
+    )
+    use: Literal["split", "training", "validation"] = key(
+        "What the images are for; `split` lets [data.split] say.", "split"
+    )
+    weight: float = key("How often they are drawn from, in proportion to weight and area.", 1.0, low=0)
+    bands: tuple[int | str, ...] = key(
+        "The file's bands for `data.bands`: numbers from 1 or names; else found by name.", ()
+    )
+    attribute: str | None = key("Of polygons: the attribute with the class; else class_id, class_name or class.", None)
+    feature_class: str | None = key("Of polygons: the class of all of them.", None, name="class")
+    outside: str | None = key("Of polygons: the class of the ground outside them; else it is not labelled.", None)
+    priority: tuple[str, ...] = key(
+        "Of polygons: classes that win where polygons overlap, the first most; else later polygons win.", ()
+    )
+    layer: str | None = key("Of polygons: the layer of the file.", None)
+    assume_crs: str | None = key("The CRS of labels that name none, such as EPSG:32640.", None)
+
+
+@dataclass(frozen=True, slots=True)
+class SameGround:
+    """Two images without georeferencing that picture the same ground."""
+
+    a: str = key("An image, from the data folder on.")
+    b: str = key("Another image.")
+    shift: tuple[int, int] = key("[rows, columns]: the ground at pixel (r, c) of a is at (r + rows, c + columns) of b.")
+
+
+@dataclass(frozen=True, slots=True)
+class SplitConfig:
+    """How ground is parted into training and validation."""
+
+    method: Literal["blocks", "groups"] = key("By square blocks of ground, or by whole groups of images.", "blocks")
+    validation: float = key("The share of the labelled ground that validates.", 0.2, low=0, high=0.9)
+    block: str = key("Side of the blocks, in pixels of training or metres.", "512px", check=_size)
+    guard: str = key(
+        "Ground around validation that does not train, in pixels of training or metres.", "32px", check=_size
+    )
+    group: str = key(
+        "What of an image's name is its group, as a regular expression; else its folder.",
+        "",
+        check=lambda v: _expression(v) if v else None,
+    )
+    groups: tuple[str, ...] = key("The groups that validate; else drawn by the seed.", ())
+    seed: int = key("Another seed draws other ground.", 0, low=0)
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """Imagery, labels and the ground they are split by."""
+
+    sources: tuple[SourceConfig, ...] = key("Images and their labels.")
+    classes: tuple[ClassConfig, ...] = key("The classes, in the order of the model's outputs.")
+    folder: str = key("Where file names begin, from the configuration's own folder on.", ".")
+    bands: tuple[str, ...] = key(
+        "What the model calls its bands, such as red, green, blue, nir; else taken from the first image.", ()
+    )
+    data_type: Literal["auto", "uint8", "uint16", "float32"] = key(
+        "The type of the pixel values; `auto` takes that of the images.", "auto"
+    )
+    resolution_m: float | None = key(
+        "Metres per pixel to train at; else that of the images. Images that differ by more than 10 % are resampled.",
+        None,
+        above=0,
+    )
+    nodata: float | None = key("The pixel value without data, instead of what the files say.", None)
+    ignore: tuple[int | str, ...] = key("Label values that mean: not labelled.", ())
+    unlisted: Literal["error", "ignore"] = key("What becomes of label values that no class lists.", "error")
+    on_read_error: Literal["fail", "nodata"] = key("What becomes of damaged blocks of an image.", "fail")
+    split: SplitConfig = key("The split.", SplitConfig())
+    same_ground: tuple[SameGround, ...] = key("Overlaps that files without georeferencing cannot tell.", ())
+
+    @property
+    def legend(self) -> Legend:
+        """The classes as the model's legend."""
+        return Legend(
+            tuple(
+                Class(c.id, c.name, c.color or PALETTE[i % len(PALETTE)], c.background)
+                for i, c in enumerate(self.classes)
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """The network, and where it starts."""
+
+    architecture: str = key("A class of segmentation_models_pytorch.", "Unet")
+    encoder: str = key("An encoder of segmentation_models_pytorch.", "resnet18")
+    parameters: Mapping[str, Any] = key("Further arguments of the architecture.", {})
+    start: str = key(
+        "Where the weights come from: scratch, imagenet, or a mapgen model by name or file.", "scratch", name="from"
+    )
+    freeze: float = key(
+        "The share of the run, from its beginning, in which the encoder stays as it is.", 0.0, low=0, high=1
+    )
+    freeze_epochs: float | None = key("The same in epochs.", None, low=0)
+    window: int = key("Side of the windows of `segment`, for the card.", 1024, low=32, high=8192)
+    halo: int = key("Their margin, for the card.", 64, low=0, high=2048)
+
+
+@dataclass(frozen=True, slots=True)
+class CardConfig:
+    """What the model says of itself besides what is known from the run."""
+
+    version: str = key("The version of the model.", "1")
+    domain: str = key("One line: what imagery the model knows.", "")
+    description: str = key("What it is for.", "")
+    data: str = key("Where imagery and labels come from.", "")
+    license: str = key("Of the weights.", "")
+    limits: str = key("What it cannot do.", "")
+
+
+@dataclass(frozen=True, slots=True)
+class StageConfig:
+    """Crops of a part of the run."""
+
+    start: float = key("Where it begins, as a share of the run.", low=0, high=1)
+    batch: int = key("Crops in a step.", low=1, high=4096)
+    crop: int = key("Side of a crop in pixels.", low=32, high=4096)
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """How long and how fast."""
+
+    steps: int | None = key(f"Steps of the optimizer; {STEPS} where neither steps nor epochs are given.", None, low=1)
+    epochs: float | None = key(
+        "The same in passes over the labelled ground: crops of as many pixels as it has.", None, above=0
+    )
+    batch: int = key("Crops in a step.", 16, low=1, high=4096)
+    crop: int = key("Side of a crop in pixels.", 256, low=32, high=4096)
+    stages: tuple[StageConfig, ...] = key("Other crops from a share of the run on; the first starts at 0.", ())
+    rate: float = key("The highest learning rate.", 1e-3, above=0, high=1)
+    warmup: float = key("The share of the run in which the rate rises.", 0.05, low=0, high=0.9)
+    weight_decay: float = key("Decay of the weights (AdamW).", 0.01, low=0, high=1)
+    ema_decay: float = key("Decay of the moving average that becomes the model.", 0.998, low=0, high=0.99999)
+    clip: float = key("Gradients are scaled down to this norm.", 1.0, above=0)
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = key(
+        "Numbers of the forward pass; `auto` takes bf16 where it pays.", "auto"
+    )
+    check_every: int = key("Steps from one look at the validation ground to the next.", 200, low=1)
+    save_every: int = key("Steps from one checkpoint to the next.", 50, low=1)
+    patience: int = key("Looks without a better mIoU after which the run ends; 0 never ends it early.", 0, low=0)
+    threads: int = key("Threads on the CPU; 0 lets torch choose.", 0, low=0, high=1024)
+    device: Literal["auto", "cpu", "cuda", "mps"] = key("Where to run.", "auto")
+
+
+@dataclass(frozen=True, slots=True)
+class LossConfig:
+    """What is made small."""
+
+    shares: Mapping[str, float] = key(
+        f"The share of each loss: {', '.join(LOSSES)}.", {"cross_entropy": 1.0, "dice": 0.7}, low=0, check=_losses
+    )
+    smoothing: float = key("Label smoothing of the cross entropy.", 0.1, low=0, high=0.9)
+    class_weights: str | Mapping[str, float] = key(
+        "`none`, `auto` (rarer classes weigh more), or class = weight.", "none", check=_weights
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingConfig:
+    """Where crops are taken."""
+
+    balance: float = key(
+        "The share of crops placed on a class picked evenly; the others fall evenly on the labelled ground.",
+        0.5,
+        low=0,
+        high=1,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentConfig:
+    """How crops differ from the ground: geometry, then light. Zero leaves out a change of light."""
+
+    flips: bool = key("Mirror crops and turn them by multiples of 90°.", True)
+    angle_deg: float = key("Free rotation of up to ± this.", 20.0, low=0, high=180)
+    zoom: tuple[float, float] = key("Range of ground pixels per crop pixel.", (0.7, 1.5), check=_zoom)
+    zoom_spread: float = key("Standard deviation of log zoom.", 0.22, low=0, high=2)
+    brightness: float = key("Shift of up to ± this share of the range.", 0.1, low=0, high=1)
+    contrast: float = key("Change of log contrast of up to ± this.", 0.3, low=0, high=2)
+    gamma: float = key("Change of log gamma of up to ± this.", 0.3, low=0, high=2)
+    balance: float = key("Gain of each band on its own, ± this.", 0.08, low=0, high=1)
+    saturation: float = key("Change of saturation of up to ± this.", 0.4, low=0, high=1)
+    haze: float = key("Veil of up to this share, on half of the crops.", 0.25, low=0, high=1)
+    noise: float = key("Grain of up to this standard deviation.", 0.03, low=0, high=1)
+    softness: float = key("Chance of blur; half of it for a coarser resolution.", 0.25, low=0, high=1)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """All that a training run is told."""
+
+    name: str = key(
+        "The name of the model.",
+        check=lambda v: None if re.fullmatch(r"[\w][\w.+-]{0,99}", v) else "letters, digits and . _ + -",
+    )
+    data: DataConfig = key("Imagery and labels.")
+    seed: int = key("The seed of weights and crops.", 0, low=0)
+    model: ModelConfig = key("The network.", ModelConfig())
+    run: RunConfig = key("The run.", RunConfig())
+    loss: LossConfig = key("The loss.", LossConfig())
+    sampling: SamplingConfig = key("The sampling.", SamplingConfig())
+    augment: AugmentConfig = key("The augmentation.", AugmentConfig())
+    card: CardConfig = key("The card.", CardConfig())
+
+
+def parse_config(text: str, source: str = "the configuration") -> TrainConfig:
+    """The configuration that a TOML text says; `source` is what errors call it.
+
+    Raises `UsageError` for what is no TOML, unknown keys (with the nearest known one), wrong types, values out of
+    range, and what does not go together.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        raise UsageError(source, f"is not TOML ({exc})", "correct that place") from exc
+    return config_of(table, source)
+
+
+def config_of(table: Mapping[str, Any], source: str = "the configuration") -> TrainConfig:
+    """The configuration of a table already parsed; see `parse_config`."""
+    config = read_table(TrainConfig, table, source)
+    _check_data(config.data, source)
+    _check_run(config, source)
+    if config.run.steps is None and config.run.epochs is None:
+        config = replace(config, run=replace(config.run, steps=STEPS))
+    return config
+
+
+def resolved(config: TrainConfig) -> str:
+    """The configuration as TOML with every default filled in: `parse_config(resolved(c)) == c`."""
+    return to_toml(config)
+
+
+def content_key(config: TrainConfig) -> str:
+    """A key of all that decides what a run becomes: two runs with one key may go on from one another's checkpoints.
+
+    Left out is what changes no weight, or only as rounding does: where the data folder is, checkpoints, threads.
+    """
+    table = table_of(config)
+    del table["data"]["folder"]
+    for name in ("save_every", "threads"):
+        del table["run"][name]
+    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
+
+
+def _check_data(data: DataConfig, source: str) -> None:
+    if not data.sources:
+        raise UsageError(source, "data.sources is empty", "add [[data.sources]] with images and labels")
+    if not data.classes:
+        raise UsageError(source, "data.classes is empty", "add [[data.classes]] with id and name")
+    if len(data.classes) > 250:
+        raise UsageError(source, f"data.classes has {len(data.classes)} classes, the limit is 250", "join some")
+    for what, values in (
+        ("id", [str(c.id) for c in data.classes]),
+        ("name", [c.name.casefold() for c in data.classes]),
+    ):
+        twice = [v for v in values if values.count(v) > 1]
+        if twice:
+            raise UsageError(source, f"data.classes has the {what} {twice[0]} twice", "give each class its own")
+    meanings: dict[str, str] = {str(v).casefold(): "ignore" for v in data.ignore}
+    for c in data.classes:
+        for value in c.values:
+            other = meanings.setdefault(str(value).casefold(), c.name)
+            if other != c.name:
+                raise UsageError(
+                    source, f"the label value {value!r} means {other} and {c.name}", "let it mean one thing"
+                )
+    for i, s in enumerate(data.sources, 1):
+        _check_source(s, data, source, f"data.sources[{i}]")
+
+
+def _check_source(s: SourceConfig, data: DataConfig, source: str, path: str) -> None:
+    if not s.images:
+        raise UsageError(source, f"{path}.images is empty", 'name files or patterns, such as "images/*.tif"')
+    if s.attribute is not None and s.feature_class is not None:
+        raise UsageError(source, f"{path} has an attribute and a class", "use one of the two")
+    named = [("class", s.feature_class), ("outside", s.outside), *(("priority", p) for p in s.priority)]
+    for what, name in named:
+        if name is not None and name.casefold() not in {n.casefold() for n in data.legend.names}:
+            raise UsageError(
+                source, f"{path}.{what} is {name!r}, which is no class", f"use one of {', '.join(data.legend.names)}"
+            )
+    if s.bands and data.bands and len(s.bands) != len(data.bands):
+        problem = f"{path}.bands names {len(s.bands)} bands, data.bands {len(data.bands)}"
+        raise UsageError(source, problem, "name one band for each")
+
+
+def _check_run(config: TrainConfig, source: str) -> None:
+    run, model = config.run, config.model
+    if run.steps is not None and run.epochs is not None:
+        raise UsageError(source, "run has steps and epochs", "use one of the two")
+    if model.freeze and model.freeze_epochs is not None:
+        raise UsageError(source, "model has freeze and freeze_epochs", "use one of the two")
+    starts = [s.start for s in run.stages]
+    if starts and (starts[0] != 0 or sorted(set(starts)) != starts):
+        raise UsageError(source, f"run.stages start at {starts}", "let them start at 0 and rise")
+    weights = config.loss.class_weights
+    unknown = [] if isinstance(weights, str) else [k for k in weights if k not in config.data.legend.names]
+    if unknown:
+        names = ", ".join(config.data.legend.names)
+        raise UsageError(source, f"loss.class_weights names {unknown[0]!r}, which is no class", f"use {names}")
