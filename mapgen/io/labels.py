@@ -59,9 +59,33 @@ class Labels:
         return Window(row, col, int(np.ceil(rows[1])) - row, int(np.ceil(cols[1])) - col) & self.grid.window
 
 
-def read_labels(
+@dataclass(slots=True)
+class Features:
+    """The polygons of a vector file in their own coordinates, each with its class, in the order of burning.
+
+    `crs` is what the file says and `assumed` what it was said to be.
+    """
+
+    name: str
+    shapes: Geometries
+    classes: list[Any]
+    crs: str | None
+    assumed: str | None
+    counts: dict[str, int]
+
+    def on(self, grid: Grid) -> Labels:
+        """The polygons on a grid, those far from it left out. A grid without a CRS takes coordinates as its own.
+
+        Raises `InputError` for coordinates that their CRS cannot have, or a CRS that is not known.
+        """
+        said = _count_warnings(self.counts)
+        source = _crs_of(self.name, self.shapes, self.crs, self.assumed, grid, said)
+        polygons, index = _on_grid(self.shapes.copy(), source, grid)
+        return Labels(self.name, grid, polygons, [self.classes[i] for i in index.tolist()], self.counts, said)
+
+
+def read_features(
     path: Path,
-    grid: Grid,
     class_of: Callable[[Any], Any],
     *,
     attribute: str | None = None,
@@ -69,15 +93,15 @@ def read_labels(
     priority: Iterable[Any] = (),
     layer: str | None = None,
     assume_crs: str | None = None,
-) -> Labels:
-    """The polygons of a vector file on a grid, with the classes that `class_of` makes of an attribute's values.
+) -> Features:
+    """The polygons of a vector file, with the classes that `class_of` makes of an attribute's values.
 
     All features are of one class where `feature_class` is given. Later features lie over earlier ones, those of a class
     in `priority` over all others, the first over the second. Invalid polygons are repaired; features without geometry
-    or class are left out; all is counted. A grid without a CRS takes coordinates as its own.
+    or class are left out; all is counted.
 
-    Raises `InputError` for files that cannot be read, hold no polygons or other things besides, or name coordinates
-    that their CRS cannot have; `UsageError` where the attribute or the layer must be named.
+    Raises `InputError` for files that cannot be read, hold no polygons or other things besides; `UsageError` where the
+    attribute or the layer must be named.
     """
     subject = one_line(path)
     facts = _facts(path, subject, layer)
@@ -94,14 +118,32 @@ def read_labels(
     shapes, keys = shapes[taken], [class_of(classes[i]) for i in taken.tolist()]
     _check_dimensions(subject, shapes)
     counts["repaired"] = _repair(shapes)
-    said = _count_warnings(counts)
-    source = _crs_of(subject, shapes, facts["crs"], assume_crs, grid, said)
     order = _burning_order(keys, list(priority))
-    polygons, index = _on_grid(shapes[order], source, grid)
-    labels = Labels(subject, grid, polygons, [keys[order[i]] for i in index.tolist()], counts, said)
+    return Features(subject, shapes[order], [keys[i] for i in order.tolist()], facts["crs"], assume_crs, counts)
+
+
+def read_labels(
+    path: Path,
+    grid: Grid,
+    class_of: Callable[[Any], Any],
+    *,
+    attribute: str | None = None,
+    feature_class: str | None = None,
+    priority: Iterable[Any] = (),
+    layer: str | None = None,
+    assume_crs: str | None = None,
+) -> Labels:
+    """The polygons of a vector file on a grid; see `read_features` and `Features.on`.
+
+    Raises `InputError` also where nothing of the file lies on the grid.
+    """
+    labels = read_features(
+        path, class_of, attribute=attribute, feature_class=feature_class, priority=priority, layer=layer,
+        assume_crs=assume_crs,
+    ).on(grid)  # fmt: skip
     if not labels.extent.area:
         bounds = ", ".join(f"{v:.10g}" for v in grid.bounds)
-        raise InputError(subject, f"nothing of it lies on the map ({bounds})", "check its coordinates and CRS")
+        raise InputError(labels.name, f"nothing of it lies on the map ({bounds})", "check its coordinates and CRS")
     return labels
 
 
