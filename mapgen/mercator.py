@@ -183,7 +183,7 @@ def flipped(z: int, y: int, rows: int = 1) -> int:
     return (rows << z) - 1 - y
 
 
-# --- PMTiles' order: zoom by zoom, along a Hilbert curve within each -----------------------------------------------------
+# --- the order of PMTiles: zoom by zoom, along a Hilbert curve within each ------------------------------------------
 
 
 def first_id(z: int) -> int:
