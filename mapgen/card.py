@@ -20,6 +20,25 @@ DATA_TYPES = ("uint8", "uint16", "float32")
 
 
 @dataclass(frozen=True, slots=True)
+class Compression:
+    """What a cheaper form of a model says of itself: from which file it was made, how, and what was lost.
+
+    The file holds a graph instead of the network's tensors; all else on its card is its parent's.
+    """
+
+    precision: str
+    """Of most of the arithmetic, such as int8."""
+    parent: str
+    """The name of the model it was made from."""
+    parent_sha256: str
+    """The hash of that model's file: the graph goes with no other."""
+    method: str = ""
+    """One line: how it was made."""
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    """Agreement with the parent in float32, mIoU before and after, sizes and speed, with the ground and machine."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """What a model says about itself. Field names follow the STAC Machine Learning Model extension where it has them.
 
@@ -56,6 +75,8 @@ class ModelCard:
     limits: str = ""
     scores: Mapping[str, Any] = field(default_factory=dict)
     """Measured quality, with the ground it was measured on."""
+    compression: Compression | None = None
+    """Of a cheaper form of another model; not written where None, so that mapgens before it read all other cards."""
 
     def __post_init__(self) -> None:
         count = len(self.bands)
@@ -86,6 +107,10 @@ class ModelCard:
         entries = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         entries["legend"] = self.legend.to_json()
         entries["parameters"], entries["scores"] = dict(self.parameters), dict(self.scores)
+        del entries["compression"]
+        if self.compression is not None:
+            compression = {f.name: getattr(self.compression, f.name) for f in dataclasses.fields(Compression)}
+            entries["compression"] = compression | {"measured": dict(self.compression.measured)}
         return json.dumps({"mapgen_card": VERSION, **entries}, ensure_ascii=False, allow_nan=False)
 
     @classmethod
@@ -99,21 +124,25 @@ class ModelCard:
         version = entries.pop("mapgen_card", None) if isinstance(entries, dict) else None
         if version != VERSION:
             raise ModelError(source, f"its card has version {version}, this mapgen reads {VERSION}", "update mapgen")
-        hints = typing.get_type_hints(cls)
-        values: dict[str, Any] = {}
-        for f in dataclasses.fields(cls):
-            if f.name in entries:
-                values[f.name] = _parsed(f.name, entries.pop(f.name), hints[f.name], source)
-            elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
-                raise ModelError(source, f"its card lacks {f.name!r}", "save the model again")
-        if entries:  # a field of a later mapgen may change the meaning of the others
-            raise ModelError(
-                source, f"its card has the unknown field {one_line(next(iter(entries)))!r}", "update mapgen"
-            )
+        values = _fields(cls, entries, source)
         try:
             return cls(**values)
         except ModelError as exc:  # names the model, which may be called anything
             raise ModelError(source, exc.problem, exc.remedy) from exc
+
+
+def _fields(kind: type[ModelCard] | type[Compression], entries: dict[str, Any], source: object) -> dict[str, Any]:
+    """The values of the fields of `kind` from `entries`, which are to hold nothing else."""
+    hints = typing.get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for f in dataclasses.fields(kind):
+        if f.name in entries:
+            values[f.name] = _parsed(f.name, entries.pop(f.name), hints[f.name], source)
+        elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            raise ModelError(source, f"its card lacks {f.name!r}", "save the model again")
+    if entries:  # a field of a later mapgen may change the meaning of the others
+        raise ModelError(source, f"its card has the unknown field {one_line(next(iter(entries)))!r}", "update mapgen")
+    return values
 
 
 def _finite(text: str) -> float:
@@ -132,6 +161,10 @@ def _parsed(name: str, value: Any, hint: Any, source: object) -> Any:
             return Legend.from_json(value)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as exc:
             raise ModelError(source, f"the legend of its card is broken ({exc})", "save the model again") from exc
+    if hint == Compression | None:
+        if not isinstance(value, dict):
+            raise wrong
+        return Compression(**_fields(Compression, value, source))
     origin = typing.get_origin(hint)
     if origin is tuple:
         if not isinstance(value, list):

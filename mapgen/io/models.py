@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,12 +17,20 @@ import numpy as np
 from mapgen.card import ModelCard
 from mapgen.errors import ModelError, one_line
 from mapgen.io.commit import staged
+from mapgen.ir import NotAGraph, canonical, constants
 
 CARD_KEY = "mapgen_card"
 """The key of the card in the safetensors header's `__metadata__`."""
 
 BUILTIN_FOLDER = Path(__file__).parent.parent / "models"
 
+INT8_SUFFIX = ".int8.safetensors"
+"""Of the file that holds a model's int8 graph, beside the model's own."""
+
+GRAPH_TEXT, GRAPH_NUMBERS = "graph.xml", "graph.bin"
+"""The tensors of such a file: the XML and the numbers of OpenVINO's intermediate representation, as bytes."""
+
+_FLOATS = {"f64": "<f8", "f32": "<f4", "f16": "<f2"}
 _HEADER_LIMIT = 100_000_000  # safetensors' own limit
 _WAY_IN = "load it with its own code and call mapgen.save_model(net, card, path); see examples/bring_your_own_smp.py"
 
@@ -46,13 +55,54 @@ class Model:
         """How many numbers the tensors hold."""
         return sum(int(np.prod(shape)) for shape in self.tensors.values())
 
+    @property
+    def int8(self) -> Path | None:
+        """The file of the int8 graph that goes with this very model (its own, where it is one); None without one."""
+        try:
+            return require_int8(self)
+        except ModelError:
+            return None
+
+    @property
+    def int8_problem(self) -> str:
+        """Why the int8 file that lies beside the model is not used; empty where it is, or where there is none."""
+        try:
+            require_int8(self)
+        except ModelError as exc:
+            return str(exc) if int8_path(self.path).exists() else ""
+        return ""
+
+
+def int8_path(path: Path) -> Path:
+    """Where the int8 graph of the model at `path` lies: `roofs.safetensors` → `roofs.int8.safetensors`."""
+    return path.with_name(path.name.removesuffix(".safetensors") + INT8_SUFFIX)
+
+
+def require_int8(model: Model) -> Path:
+    """The file of the int8 graph of a model. Raises `ModelError` where there is none, or one made from another file."""
+    if model.card.compression is not None:
+        if model.card.compression.precision == "int8":
+            return model.path
+        raise ModelError(one_line(model.path), "holds no int8 graph", "use the model it was made from")
+    path = int8_path(model.path)
+    make = f"make one with `mapgen compress {shlex.quote(str(model.path))} --to int8 --calibrate SCENE`"
+    if not path.exists():
+        raise ModelError(one_line(model.path), "has no int8 graph beside it", make)
+    compression = open_model(path).card.compression
+    if compression is None or compression.precision != "int8":
+        raise ModelError(one_line(path), "is not an int8 graph, as its name says", make)
+    if compression.parent_sha256 != model.sha256:
+        problem = f"was made from another {one_line(compression.parent)} than {one_line(model.path.name)} beside it"
+        raise ModelError(one_line(path), problem, make)
+    return path
+
 
 def find_model(name: str) -> Model:
     """The model called `name`: a built-in one, or the path of a file. Raises `ModelError` if there is none."""
     path = Path(name)
-    if path.suffix or os.sep in name or os.path.exists(path):
+    builtin = BUILTIN_FOLDER / f"{path.name}.safetensors"
+    if os.sep in name or os.path.exists(path) or (path.suffix and not builtin.is_file()):
         return open_model(path)
-    builtin = BUILTIN_FOLDER / f"{name}.safetensors"
     if not builtin.is_file():
         known = ", ".join(m.stem for m in builtin_models()) or "none"
         raise ModelError(
@@ -62,8 +112,8 @@ def find_model(name: str) -> Model:
 
 
 def builtin_models() -> list[Path]:
-    """The files of the models that come with mapgen."""
-    return sorted(BUILTIN_FOLDER.glob("*.safetensors"))
+    """The files of the models that come with mapgen, without their int8 graphs."""
+    return sorted(p for p in BUILTIN_FOLDER.glob("*.safetensors") if not p.name.endswith(INT8_SUFFIX))
 
 
 def open_model(path: Path) -> Model:
@@ -125,18 +175,75 @@ def _refuse_foreign(start: bytes, subject: str) -> None:
 
 
 def read_tensors(model: Model) -> dict[str, np.ndarray[Any, Any]]:
-    """All tensors by name, as stored. Raises `ModelError` where the file is damaged or a weight is not finite."""
+    """All tensors by name, as stored.
+
+    Raises `ModelError` where the file is damaged, a weight is not finite, or the file holds a graph instead.
+    """
+    compression = model.card.compression
+    if compression is not None:
+        problem = (
+            f"holds the {one_line(compression.precision)} graph of {one_line(compression.parent)}, not its tensors"
+        )
+        raise ModelError(one_line(model.path), problem, "use --precision int8, or the model it was made from")
+    tensors = _load(model.path)
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+            raise ModelError(one_line(model.path), f"the weights {one_line(name)} are not finite", "train it again")
+    return tensors
+
+
+def _load(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
-        tensors = load_file(model.path)
+        return dict(load_file(path))
     except (SafetensorError, OSError, KeyError) as exc:
-        raise ModelError(one_line(model.path), f"its tensors cannot be read ({exc})", "get the file again") from exc
-    for name, tensor in tensors.items():
-        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
-            raise ModelError(one_line(model.path), f"the weights {one_line(name)} are not finite", "train it again")
-    return dict(tensors)
+        raise ModelError(one_line(path), f"its tensors cannot be read ({exc})", "get the file again") from exc
+
+
+def read_graph(path: Path) -> tuple[bytes, bytes]:
+    """The graph in the file at `path`, as OpenVINO's `Core.read_model` takes it: XML, and the numbers it refers to.
+
+    The graph is the bare network: one input, float32 (N, C, H, W) of normalised pixels, bands in the card's order,
+    every side but C free; one output, float32 (N, K, H, W) of scores (not probabilities) of the legend's classes. H
+    and W are multiples of the card's stride. The XML is checked and written anew (`mapgen.ir.canonical`); what the
+    graph computes is not. Raises `ModelError`.
+    """
+    subject = one_line(path)
+    if open_model(path).card.compression is None:
+        raise ModelError(subject, "holds the tensors of a model, not a graph", "name its int8 file")
+    tensors = _load(path)
+    if set(tensors) != {GRAPH_TEXT, GRAPH_NUMBERS} or any(t.dtype != np.uint8 or t.ndim != 1 for t in tensors.values()):
+        raise ModelError(subject, f"its tensors are not {GRAPH_TEXT} and {GRAPH_NUMBERS} in bytes", "get it again")
+    numbers = tensors[GRAPH_NUMBERS].tobytes()
+    try:
+        text = canonical(tensors[GRAPH_TEXT].tobytes(), len(numbers))
+    except NotAGraph as exc:
+        raise ModelError(subject, f"its graph has {one_line(exc)}", "do not use this file; make it anew") from exc
+    for kind, start, size in constants(text):
+        if kind in _FLOATS and not np.isfinite(np.frombuffer(numbers[start : start + size], _FLOATS[kind])).all():
+            raise ModelError(subject, "constants of its graph are not finite", "make it anew")
+    return text, numbers
+
+
+def save_graph(text: bytes, numbers: bytes, card: ModelCard, path: Path, *, overwrite: bool = False) -> Path:
+    """Write a graph (XML and numbers of OpenVINO's representation) with its card as a model file; return its path.
+
+    Raises `ModelError` for a graph that `read_graph` would refuse, `OutputError` where the file cannot be written.
+    """
+    from safetensors.numpy import save_file
+
+    try:
+        text = canonical(text, len(numbers))
+    except NotAGraph as exc:
+        raise ModelError(one_line(card.name), f"its graph has {exc}", "mapgen cannot store it") from exc
+    tensors = {GRAPH_TEXT: np.frombuffer(text, np.uint8), GRAPH_NUMBERS: np.frombuffer(numbers, np.uint8)}
+    with staged(path, overwrite=overwrite) as temporary:
+        save_file(tensors, temporary, metadata={CARD_KEY: card.to_json()})
+        if open_model(temporary).card != card or read_graph(temporary) != (text, numbers):
+            raise ModelError(path, "did not read back as written", "check the disk and try again")
+    return path
 
 
 def save_model(net: Any, card: ModelCard, path: str | Path, *, half: bool = False, overwrite: bool = False) -> Path:
