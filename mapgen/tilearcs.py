@@ -29,6 +29,8 @@ from mapgen.simplify import keep_vertices
 CELLS = 64
 """Numbers of cells: eight times the band of the row and that of the column, of which there are seven."""
 
+NOWHERE = -(1 << 30)
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -77,16 +79,25 @@ class TilePolygons:
     places: Longs
 
 
-def tile_polygons(patch: NDArray[Any], frame: Frame, hidden: NDArray[np.int64], tolerance: float = 0.0) -> TilePolygons:
+def tile_polygons(
+    patch: NDArray[Any],
+    frame: Frame,
+    hidden: Longs,
+    tolerance: float = 0.0,
+    original: NDArray[np.bool_] | None = None,
+) -> TilePolygons:
     """The polygons of the tile in the middle of a patch of class ids (frame.patch, frame.patch).
 
     Classes in `hidden`, no data among them, get none. `tolerance` is that of Douglas and Peucker in pixels, 0 for none.
+    `original` are the pixels that may be the place of a polygon, all where None.
     Laws: without it, rasterizing the polygons gives the pixels back. Always, polygons are valid, none overlaps another,
     they share the vertices of their borders, and there is no gap between two.
     """
     assert patch.shape == (frame.patch, frame.patch)
     assert frame.guard > tolerance
     kinds, coded = _coded(patch)
+    if coded.min() == coded.max():
+        return _uniform(int(kinds[coded[0, 0]]), frame, hidden)
     regions = find_regions(row_strips(coded * CELLS + _cells(frame), frame.patch), frame.patch)
     kind, cell = np.divmod(regions.values, CELLS)
     drawn = ~np.isin(kinds, hidden)[kind] & (cell // 8 % 6 > 0) & (cell % 8 % 6 > 0)
@@ -94,8 +105,24 @@ def tile_polygons(patch: NDArray[Any], frame: Frame, hidden: NDArray[np.int64], 
     arcs = find_arcs(regions)
     final, first = _joined(arcs.left, arcs.right, kind, drawn)
     shapes = _shapes(arcs, final, len(first), tolerance, frame)
-    runs = (regions.offsets, regions.starts, regions.labels)
-    return TilePolygons(shapes, kinds[kind[first]], _first_places(runs, final, len(first), frame.margin, frame.side))
+    if original is None:
+        runs = (regions.offsets, regions.starts, regions.labels)
+        places = _first_places(runs, final, len(first), frame.margin, frame.side)
+    else:
+        places = _first_original(final[regions.raster()], original, len(first), frame.margin, frame.side)
+    return TilePolygons(shapes, kinds[kind[first]], places)
+
+
+def _uniform(kind: int, frame: Frame, hidden: Longs) -> TilePolygons:
+    """The polygons of a tile of one class: the square with its buffer, or none."""
+    count = 0 if kind in hidden else 1
+    low, high = -frame.buffer * frame.unit, (frame.side + frame.buffer) * frame.unit
+    x, y = (
+        np.array([low, high, high, low][: 4 * count], np.int32),
+        np.array([low, low, high, high][: 4 * count], np.int32),
+    )
+    once = np.arange(count + 1)
+    return TilePolygons(TileShapes(x, y, 4 * once, once, once), np.full(count, kind), np.zeros((count, 2), np.int64))
 
 
 def _shapes(arcs: Arcs, final: Ints, count: int, tolerance: float, frame: Frame) -> TileShapes:
@@ -286,7 +313,7 @@ def _without_straight(x, y, start, end):  # type: ignore[no-untyped-def]
 def _first_places(runs, final, count, margin, side):  # type: ignore[no-untyped-def]
     """The first pixel (row, column) of each final region: within the tile if it has one there."""
     offsets, starts, labels = runs
-    out = np.full((count, 2), -1 << 30, np.int64)
+    out = np.full((count, 2), NOWHERE, np.int64)
     height = len(offsets) - 1
     for inside in (True, False):
         for r in range(height):
@@ -294,10 +321,25 @@ def _first_places(runs, final, count, margin, side):  # type: ignore[no-untyped-
                 continue
             for run in range(offsets[r], offsets[r + 1]):
                 k = final[labels[run]] - 1
-                if k < 0 or out[k, 0] > -1 << 30:
+                if k < 0 or out[k, 0] != NOWHERE:
                     continue
                 end = starts[run + 1] if run + 1 < offsets[r + 1] else height
                 first = max(starts[run], margin) if inside else starts[run]
                 if not inside or first < min(end, margin + side):
                     out[k, 0], out[k, 1] = r - margin, first - margin
+    return out
+
+
+@kernel
+def _first_original(final, original, count, margin, side):  # type: ignore[no-untyped-def]
+    """`_first_places` among the pixels that are `original`."""
+    out = np.full((count, 2), NOWHERE, np.int64)
+    height, width = final.shape
+    for inside in (True, False):
+        low, cut = (margin, margin) if inside else (0, 0)
+        for r in range(low, height - cut):
+            for c in range(low, width - cut):
+                k = final[r, c] - 1
+                if k >= 0 and original[r, c] and out[k, 0] == NOWHERE:
+                    out[k, 0], out[k, 1] = r - margin, c - margin
     return out
