@@ -5,7 +5,8 @@ Every loss is a mean over the pixels that are drawn and depends on no other; wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -51,15 +52,33 @@ def dice(scores: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
     return (shown * (1 - coefficient)).sum() / shown.sum().clamp_min(1)
 
 
+def class_weights(pixels: Sequence[float]) -> tuple[float, ...]:
+    """A weight for each class by how many pixels it has: 1 / ln(1.02 + p), p its share, over that of a share of 1.
+
+    Rare classes weigh more, but none more than 36 times what the only class would (Paszke et al. 2016, ENet,
+    section 5.2). All weigh alike where there are no pixels.
+    """
+    total = sum(pixels)
+    shares = [n / total if total else 1.0 for n in pixels]
+    return tuple(math.log(2.02) / math.log(1.02 + p) for p in shares)
+
+
+Part = Callable[[Tensor, Tensor, float, Tensor | None], Tensor]
+
+LOSSES: Mapping[str, Part] = {
+    "cross_entropy": cross_entropy,
+    "dice": lambda scores, target, smoothing, weight: dice(scores, target),
+}
+"""Every loss by its name, from scores, target, label smoothing and class weights. Here is the place for further ones;
+`mapgen.config.LOSSES` names them too."""
+
+
 def combined(shares: Mapping[str, float], smoothing: float = 0.0, weight: Tensor | None = None) -> Loss:
-    """The loss Σ share·loss over the names in `shares`: `cross_entropy`, `dice`."""
-    parts: dict[str, Loss] = {
-        "cross_entropy": lambda scores, target: cross_entropy(scores, target, smoothing, weight),
-        "dice": dice,
-    }
-    unknown = set(shares) - set(parts)
+    """The loss Σ share·loss over the names in `shares`, which are of `LOSSES`."""
+    unknown = set(shares) - set(LOSSES)
     if unknown:
-        raise ValueError(f"unknown loss {sorted(unknown)[0]!r}, expected one of {', '.join(parts)}")
+        raise ValueError(f"unknown loss {sorted(unknown)[0]!r}, expected one of {', '.join(LOSSES)}")
+    parts = [(share, LOSSES[name]) for name, share in shares.items() if share]
     return lambda scores, target: sum(
-        (share * parts[name](scores, target) for name, share in shares.items()), start=scores.new_zeros(())
+        (share * part(scores, target, smoothing, weight) for share, part in parts), start=scores.new_zeros(())
     )

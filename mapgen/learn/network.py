@@ -1,34 +1,134 @@
-"""Networks by name: any architecture and encoder of segmentation_models_pytorch, without downloaded weights."""
+"""Networks by name: any architecture and encoder of segmentation_models_pytorch."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 import segmentation_models_pytorch as smp
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from mapgen.errors import ModelError
+from mapgen.errors import ModelError, NetworkError, UsageError
+
+_COARSEST = 256
+"""The largest stride that is looked for."""
+
+_REFUSED = ("activation", "aux_params", "encoder_weights")
+"""Arguments of the library that would make something else than scores, or fetch something."""
 
 
 def build(architecture: str, encoder: str, in_channels: int, classes: int, **parameters: Any) -> nn.Module:
     """The network that maps (N, in_channels, H, W) scaled pixels to (N, classes, H, W) scores, freshly initialised.
 
     `architecture` is the name of a model class of segmentation_models_pytorch (any case) and `parameters` are further
-    arguments of that class. Nothing is downloaded. Raises `ModelError` where the library knows no such network.
+    arguments of that class. Nothing is downloaded. Raises `ModelError` where the library knows no such network, with
+    the nearest name.
     """
+    return _build(architecture, encoder, {**parameters, "in_channels": in_channels, "classes": classes}, None)
+
+
+def imagenet(architecture: str, encoder: str, **parameters: Any) -> dict[str, Tensor]:
+    """The tensors of the encoder of such a network as trained on ImageNet, whose bands are red, green and blue.
+
+    They come from the library's cache, or through it from the network. Raises `NetworkError` where they cannot be had,
+    `UsageError` where nobody has made any for this encoder.
+    """
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.utils.logging import set_verbosity_error
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    disable_progress_bars()
+    set_verbosity_error()  # type: ignore[no-untyped-call]  # it would tell of each try
+    known = smp.encoders.encoders.get(encoder, {}).get("pretrained_settings", {})
+    if not encoder.startswith("tu-") and encoder in smp.encoders.encoders and "imagenet" not in known:
+        raise UsageError(encoder, "there are no imagenet weights of this encoder", "take another, or start from none")
+    try:
+        network = _build(architecture, encoder, {**parameters, "in_channels": 3, "classes": 1}, "imagenet")
+    except (LocalEntryNotFoundError, HfHubHTTPError, ConnectionError, TimeoutError) as exc:
+        raise NetworkError(
+            f"imagenet weights of {encoder}", "are not in the cache and cannot be downloaded",
+            "go online once (they are kept), or start from a mapgen model, or from none",
+        ) from exc  # fmt: skip
+    return {name: value for name, value in network.state_dict().items() if name.startswith("encoder.")}
+
+
+def stride_of(network: nn.Module, in_channels: int) -> int:
+    """The pixels of which the sides of windows and crops must be multiples: what the network scales down by.
+
+    It is at least what its encoder says, and so large that windows one by three such sides pass: pyramids of some
+    architectures need more than their encoder. Raises `ModelError` where no window passes.
+    """
+    device = next(network.parameters()).device
+    least = int(getattr(getattr(network, "encoder", None), "output_stride", 1))
+    training = network.training
+    network.eval()
+    try:
+        for stride in (s for s in _powers() if s >= least):
+            if _passes(network, torch.zeros(1, in_channels, stride, 3 * stride, device=device)):
+                return stride
+    finally:
+        network.train(training)
+    raise ModelError(
+        type(network).__name__, f"takes no windows of any stride up to {_COARSEST} (a network for images of one size?)",
+        "take another encoder or architecture",
+    )  # fmt: skip
+
+
+def _powers() -> Iterable[int]:
+    stride = 1
+    while stride <= _COARSEST:
+        yield stride
+        stride *= 2
+
+
+def _passes(network: nn.Module, x: Tensor) -> bool:
+    try:
+        with torch.inference_mode():
+            scores: Tensor = network(x)
+    except (RuntimeError, ValueError, AssertionError, TypeError):  # what layers raise for a size they cannot take
+        return False
+    return scores.shape[-2:] == x.shape[-2:]
+
+
+def _build(architecture: str, encoder: str, arguments: dict[str, Any], weights: str | None) -> nn.Module:
     kinds = {c.__name__.lower(): c for c in vars(smp).values() if isinstance(c, type) and issubclass(c, nn.Module)}
     kind = kinds.get(architecture.lower())
     if kind is None:
-        raise ModelError(architecture, "not an architecture of segmentation_models_pytorch", f"one of {_names(kinds)}")
-    if encoder not in smp.encoders.get_encoder_names() and not encoder.startswith("tu-"):
-        raise ModelError(encoder, "not an encoder of segmentation_models_pytorch", "name one such as resnet18")
-    arguments = {**parameters, "encoder_weights": None, "in_channels": in_channels, "classes": classes}
+        names = [c.__name__ for c in kinds.values()]
+        raise ModelError(
+            architecture, "not an architecture of segmentation_models_pytorch", _nearest(architecture, names)
+        )
+    known = smp.encoders.get_encoder_names()
+    if encoder not in known and not encoder.startswith("tu-"):
+        raise ModelError(encoder, "not an encoder of segmentation_models_pytorch", _nearest(encoder, known))
+    refused = [name for name in _REFUSED if name in arguments]
+    if refused:
+        raise ModelError(architecture, f"the argument {refused[0]} is not for maps", "leave it out")
     try:
-        network: nn.Module = kind(encoder, **arguments)
-    except (TypeError, ValueError, KeyError) as exc:  # what its constructors raise for an argument that does not fit
-        raise ModelError(f"{architecture} of {encoder}", f"cannot be built ({exc})", "correct its parameters") from exc
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the library's advice on the names of its encoders
+            network: nn.Module = kind(encoder, **arguments, encoder_weights=weights)
+    except _MISFITS as exc:
+        if isinstance(exc, OSError):
+            raise
+        raise ModelError(
+            f"{architecture} of {encoder}", f"cannot be built ({_reason(exc)})", "correct its parameters"
+        ) from exc
     return network
 
 
-def _names(kinds: dict[str, type]) -> str:
-    return ", ".join(sorted(c.__name__ for c in kinds.values()))
+_MISFITS = (TypeError, ValueError, KeyError, RuntimeError, AttributeError, IndexError, AssertionError)
+"""What constructors raise for an argument that does not fit."""
+
+
+def _reason(exc: BaseException) -> str:
+    return str(exc).split("\n")[0][:200] or type(exc).__name__
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    lower = {k.lower(): k for k in known}
+    near = get_close_matches(name.lower(), lower, 1, 0.5)
+    return f"did you mean {lower[near[0]]}?" if near else f"one of {', '.join(sorted(known))[:300]}"

@@ -15,7 +15,8 @@ import mapgen
 from mapgen.errors import InputError, ModelError, UsageError
 from mapgen.learn import fit as fitting
 from mapgen.learn.augment import Geometry
-from mapgen.learn.fit import Pace, Recipe, Stage, fit, rate_at, resume, start
+from mapgen.learn.device import device_of, precision_of
+from mapgen.learn.fit import Pace, Recipe, Stage, fit, hold, rate_at, resume, start
 from mapgen.learn.losses import IGNORE, combined
 from mapgen.learn.measure import measure, scores
 from mapgen.learn.network import build
@@ -42,6 +43,23 @@ def sampler(seed=3) -> Sampler:
     return Sampler([piece()], 3, Sampling(geometry=Geometry(True, 10, (0.8, 1.25))), seed)
 
 
+class Encoded(nn.Module):
+    """A network with an encoder, norms and dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout2d(0.3))
+        self.head = nn.Conv2d(6, 3, 1)
+
+    def forward(self, x):
+        return self.head(self.encoder(x))
+
+
+def encoded(seed=0) -> nn.Module:
+    torch.manual_seed(seed)
+    return Encoded()
+
+
 def run(state, recipe=RECIPE, **extra):
     return [p.loss for p in fit(state, recipe, sampler(), LOSS, scale=SCALE, **extra)]
 
@@ -57,19 +75,22 @@ def test_same_seed_same_weights():
     assert run(start(tiny(1), RECIPE))[0] != run(start(tiny(), RECIPE))[0]
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("network", [tiny, encoded])
 @pytest.mark.parametrize("killed_at", [5, 8, 11])
-def test_a_resumed_run_gives_the_same_curve(tmp_path, killed_at):
-    whole = start(tiny(), RECIPE)
-    curve = run(whole)
+def test_a_resumed_run_gives_the_same_curve(tmp_path, network, precision, killed_at):
+    recipe = replace(RECIPE, precision=precision, frozen=0.3)
+    whole = start(network(), recipe)
+    curve = run(whole, recipe)
     path = tmp_path / "checkpoint.pt"
-    broken = fit(start(tiny(), RECIPE), RECIPE, sampler(), LOSS, scale=SCALE, checkpoint=path)
+    broken = fit(start(network(), recipe), recipe, sampler(), LOSS, scale=SCALE, checkpoint=path)
     for _ in range(killed_at):
         next(broken)
-    again = start(tiny(9), RECIPE)
-    resume(again, RECIPE, path)
+    again = start(network(9), recipe)
+    resume(again, recipe, path)
     begun = again.step
     assert begun == (killed_at - 1) // 4 * 4
-    assert run(again, checkpoint=path) == curve[begun:]
+    assert run(again, recipe, checkpoint=path) == curve[begun:]
     assert torch.equal(weights(again), weights(whole))
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
 
@@ -137,6 +158,108 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(tmp_path):
     assert again.step == 4
 
 
+def test_a_gradient_that_is_not_finite_stops_the_run_before_it_spoils_the_weights():
+    state = start(tiny(), RECIPE)
+
+    def steep(scores, target):
+        extra = (scores.sum() * 0).sqrt() if state.step == 6 else 0  # 0, with an infinite slope
+        return LOSS(scores, target) + extra
+
+    with pytest.raises(ModelError, match=r"the gradient's norm is nan at step 6; lower run\.rate"):
+        list(fit(state, RECIPE, sampler(), steep, scale=SCALE))
+    assert all(v.isfinite().all() for v in state.network.state_dict().values())
+
+
+def test_fp16_leaves_out_a_step_whose_gradient_overflows():
+    recipe = replace(RECIPE, precision="fp16")
+    state = start(tiny(), recipe)
+    before = state.scaler.get_scale()
+
+    def steep(scores, target):
+        return LOSS(scores, target) + ((scores.sum() * 0).sqrt() if state.step == 6 else 0)
+
+    assert len(list(fit(state, recipe, sampler(), steep, scale=SCALE))) == 12
+    assert state.scaler.get_scale() == before / 2
+    assert weights(state).isfinite().all()
+
+
+def test_a_full_disk_is_the_systems_error_and_the_checkpoint_before_survives(tmp_path):
+    path = tmp_path / "c.pt"
+    state = start(tiny(), RECIPE)
+    fitting.save(state, RECIPE, path)
+    before = path.read_bytes()
+    (tmp_path / "c.pt.part").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        fitting.save(state, RECIPE, path)
+    assert path.read_bytes() == before
+
+
+def test_a_frozen_encoder_keeps_its_weights_and_statistics_until_it_is_let_go():
+    recipe = replace(RECIPE, frozen=0.5)
+    state = start(encoded(), recipe)
+    first = {k: v.clone() for k, v in state.network.state_dict().items()}
+    for p in fit(state, recipe, sampler(), LOSS, scale=SCALE):
+        same = {k: torch.equal(v, first[k]) for k, v in state.network.state_dict().items()}
+        assert all(v for k, v in same.items() if k.startswith("encoder.")) == (p.step < 6)
+        assert not any(v for k, v in same.items() if k.startswith("head.")) or p.step == 0  # whose rate is 0
+        averaged = state.average.state_dict()
+        assert all(torch.equal(averaged[k], first[k]) for k in first if k.startswith("encoder.")) == (p.step < 6)
+
+
+def test_a_network_without_an_encoder_has_nothing_to_hold():
+    network = tiny().eval()
+    hold(network, True)
+    assert network.training
+    assert all(p.requires_grad for p in network.parameters())
+
+
+def patient(figures, recipe, state=None, **extra):
+    """Steps taken and what was kept when checks find these figures one after the other."""
+    state = state or start(tiny(), recipe)
+    found, kept = iter(figures), []
+    extra |= {"check": lambda network: {"miou": next(found)}, "keep": lambda network, f: kept.append(f["miou"])}
+    return len(list(fit(state, recipe, sampler(), LOSS, scale=SCALE, **extra))), kept
+
+
+def test_the_best_average_is_kept():
+    recipe = replace(RECIPE, check_every=2)
+    assert patient([0.1, 0.3, 0.2, 0.3, 0.4, 0.1], recipe) == (12, [0.1, 0.3, 0.4])
+
+
+def test_patience_ends_a_run_that_no_longer_improves(tmp_path):
+    recipe = replace(RECIPE, check_every=2, patience=2)
+    path = tmp_path / "c.pt"
+    assert patient([0.1, 0.3, 0.2, 0.3], recipe, checkpoint=path) == (8, [0.1, 0.3])
+    state = start(tiny(), recipe)
+    resume(state, recipe, path)
+    assert (state.step, state.best, state.stale) == (8, 0.3, 2)
+    assert patient([], recipe, state) == (0, [])
+
+
+def test_without_a_figure_the_last_average_is_kept():
+    recipe = replace(RECIPE, check_every=5, patience=1)
+    assert patient([float("nan")] * 3, recipe)[0] == 12
+    kept = []
+    state = start(tiny(), RECIPE)
+    list(fit(state, RECIPE, sampler(), LOSS, scale=SCALE, keep=lambda network, f: kept.append(weights(state))))
+    assert torch.equal(kept[-1], weights(state))
+
+
+def test_devices_and_precisions_that_are_named_are_honoured(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    cpu = device_of("auto")
+    assert cpu.type == "cpu"
+    with pytest.raises(UsageError, match=r"run\.device: torch finds no cuda device here; use cpu"):
+        device_of("cuda")
+    assert [precision_of(p, cpu) for p in ("fp32", "bf16", "fp16")] == ["fp32", "bf16", "fp16"]
+    for native in (True, False):
+        monkeypatch.setattr("mapgen.learn.device.cpu_has_bf16", lambda native=native: native)
+        assert precision_of("auto", cpu) == ("bf16" if native else "fp32")
+        monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation, native=native: native)
+        assert precision_of("auto", torch.device("cuda")) == ("bf16" if native else "fp16")
+
+
 def test_checks_see_the_average_and_come_when_due():
     state = start(tiny(), RECIPE)
     checked = []
@@ -191,6 +314,8 @@ def test_a_pace_that_is_changed_keeps_its_past_and_ends_at_one():
     assert pace.end == 60
     with pytest.raises(UsageError, match="is not after step 50"):
         pace.until(50, 50)
+    with pytest.raises(UsageError, match="is finished after 60 steps"):
+        pace.until(60, 100)
 
 
 def test_a_changed_pace_is_resumed_as_it_was(tmp_path):

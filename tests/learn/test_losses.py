@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mapgen.learn.losses import IGNORE, combined, cross_entropy, dice
+from mapgen import config
+from mapgen.learn.losses import IGNORE, LOSSES, class_weights, combined, cross_entropy, dice
 
 
 def case(seed: int = 0, classes: int = 4, ignored: float = 0.3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -64,12 +65,34 @@ def test_combined_adds_shares():
     assert loss(scores, target).item() == pytest.approx(expected.item())
 
 
+def test_combined_passes_class_weights_on():
+    scores, target = case()
+    weight = torch.tensor([0.5, 1.0, 2.0, 7.0], dtype=torch.float64)
+    expected = cross_entropy(scores, target, 0.2, weight) + 0.5 * dice(scores, target)
+    assert combined({"cross_entropy": 1.0, "dice": 0.5}, 0.2, weight)(scores, target).item() == expected.item()
+    assert expected.item() != combined({"cross_entropy": 1.0, "dice": 0.5}, 0.2)(scores, target).item()
+
+
+def test_a_configuration_may_name_every_loss_and_no_other():
+    assert set(config.LOSSES) == set(LOSSES)
+
+
+def test_class_weights_are_the_inverse_of_the_logarithm_of_the_share():
+    weights = class_weights([900, 90, 10, 0])
+    for weight, share in zip(weights, (0.9, 0.09, 0.01, 0.0), strict=True):
+        assert weight == pytest.approx(math.log(1.02 + 1.0) / math.log(1.02 + share))
+    assert sorted(weights) == list(weights)
+    assert 1 <= min(weights) <= max(weights) < 36
+    assert class_weights([5, 0]) == (1.0, weights[3])
+    assert class_weights([0, 0, 0]) == (1.0, 1.0, 1.0)
+
+
 def test_combined_names_an_unknown_loss():
     with pytest.raises(ValueError, match="unknown loss 'focal'"):
         combined({"focal": 1.0})
 
 
-LOSSES = {
+CASES = {
     "cross entropy": lambda s, t: cross_entropy(s, t, 0.1),
     "weighted": lambda s, t: cross_entropy(s, t, 0.1, torch.arange(1.0, 5.0, dtype=s.dtype)),
     "dice": dice,
@@ -77,13 +100,13 @@ LOSSES = {
 }
 
 
-@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize("loss", CASES.values(), ids=CASES)
 def test_gradients_agree_with_differences(loss):
     scores, target = case(seed=1)
     assert torch.autograd.gradcheck(lambda s: loss(s, target), scores)
 
 
-@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize("loss", CASES.values(), ids=CASES)
 def test_ignored_pixels_have_no_say(loss):
     scores, target = case(seed=2, ignored=0.5)
     loss(scores, target).backward()
@@ -94,7 +117,7 @@ def test_ignored_pixels_have_no_say(loss):
     assert loss(other, target).item() == pytest.approx(loss(scores, target).item(), rel=1e-12)
 
 
-@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize("loss", CASES.values(), ids=CASES)
 def test_without_drawn_pixels_a_loss_is_zero_and_harmless(loss):
     scores, target = case(ignored=1.1)
     value = loss(scores, target)

@@ -1,0 +1,44 @@
+"""Where a network learns, and with which numbers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from mapgen.errors import UsageError
+from mapgen.learn.fit import Precision
+
+
+def device_of(wanted: str) -> torch.device:
+    """The device called `auto`, `cpu`, `cuda` or `mps`; `auto` is the GPU where there is one.
+
+    Raises `UsageError` for one that torch does not find.
+    """
+    found = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        wanted = "cuda" if found["cuda"] else "mps" if found["mps"] else "cpu"
+    if not found[wanted]:
+        raise UsageError("run.device", f"torch finds no {wanted} device here", "use cpu, or a torch that knows the GPU")
+    return torch.device(wanted)
+
+
+def precision_of(wanted: Literal["auto", "fp32", "bf16", "fp16"], device: torch.device) -> Precision:
+    """The numbers of the forward pass; `auto` takes half of them where the device computes with them by itself.
+
+    That is bf16 on CPUs and GPUs with instructions for it, fp16 on other CUDA devices. What is named is honoured.
+    """
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return "bf16" if device.type == "cpu" and cpu_has_bf16() else "fp32"
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the CPU multiplies bfloat16 by instructions of its own; emulated, it is slower than float32."""
+    capabilities = getattr(torch.cpu, "get_capabilities", None)  # which older torch does not have
+    if capabilities is None:
+        return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+    found = capabilities()
+    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
