@@ -1,0 +1,689 @@
+"""Datasets: imagery and labels read, brought to one grid and kind, split, and laid down as plain arrays.
+
+The arrays lie in files of a folder and are mapped into memory, so that ground of any size can be sampled: of the disk
+they take bands × bytes + 1 for each pixel, and as much again for validation blocks cut out of training images; of the
+memory one strip of an image. The folder is used again as long as configuration and files stay the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapgen.config import DataConfig
+from mapgen.errors import InputError, UsageError
+from mapgen.grid import Grid, Window
+from mapgen.io.bands import choose_bands, with_bands
+from mapgen.io.commit import translated
+from mapgen.io.gdal import MEBIBYTE, cache_bytes, environment
+from mapgen.io.opening import open_scene
+from mapgen.io.pairs import Pair, find_pairs
+from mapgen.io.scene import Scene
+from mapgen.io.targets import Target, Targets
+from mapgen.patch import filled
+from mapgen.piece import IGNORE, Dataset, Piece
+from mapgen.schema import table_of
+from mapgen.settings import parse_size
+from mapgen.split import GUARD, HELD, LEAST_GUARD, OUT, TRAIN, VALIDATE, Site, Split, blocks_of, choose, frames_of
+
+TOLERANCE = 0.1
+"""Images whose pixels are within this share of the training resolution are not resampled, as in `segment`."""
+
+MAX_REFINEMENT = 4.0
+"""An image may be refined by this factor, as in `segment`."""
+
+HALO = 64
+"""Pixels around a validation block that are seen but not judged."""
+
+MARGIN = 256
+"""Pixels around the labelled ground of an image that stay for context."""
+
+EMPTY = 254
+"""In labels on their way: the image has no data there."""
+
+_VERSION = 1  # of what lies in the folder
+_STRIP = 4 * MEBIBYTE  # pixels
+_INDEX = "index.json"
+_SHOWN = 20  # files, values or warnings that a message names
+
+
+@dataclass(slots=True)
+class _Image:
+    """One image on its way: where it lies, and what was found in it."""
+
+    pair: Pair
+    grid: Grid
+    native: bool
+    bands: tuple[int, ...]
+    dtype: np.dtype[Any]
+    first: int = 0
+    """Its first pixel among those of all images."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Labelled pixels of each class, before the split."""
+
+
+def read_dataset(data: DataConfig, folder: Path, *, lenient: bool = False) -> Dataset:
+    """The ground that a configuration names, laid down in `folder` (which is created), split and measured.
+
+    Laws: a training piece holds no pixel of validation ground, in image or label, from whatever file; what is labelled
+    in training keeps the guard to it; labels of invalid pixels are `IGNORE`. With `lenient`, label values that no class
+    lists are reported and not an error. Progress is kept nowhere: a folder that was not finished is begun anew.
+
+    Raises `UsageError` for what the configuration says wrongly, `InputError` for files that are missing, broken or do
+    not fit, `OutputError` where the folder cannot be written.
+    """
+    pairs = find_pairs(data)
+    key = _key(data, pairs)
+    with translated(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    record = _recorded(folder, key)
+    if record is None:
+        record = _Making(data, pairs, folder).record() | {"key": key}
+        with translated(folder), open(folder / (_INDEX + ".part"), "w", encoding="utf-8") as stream:
+            json.dump(record, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(folder / (_INDEX + ".part"), folder / _INDEX)
+    problem = _unlisted(record["report"]["unlisted"])
+    if problem and data.unlisted == "error" and not lenient:
+        raise InputError(*problem)
+    return _dataset(data, folder, record)
+
+
+def _key(data: DataConfig, pairs: list[Pair]) -> str:
+    """A key of all that the arrays depend on: the configuration and the files, by name, size and time of change."""
+    files = {path for pair in pairs for path in (pair.image, *(p for p, _ in pair.labels))}
+    facts = [(str(p), s.st_size, s.st_mtime_ns) for p in sorted(files) for s in (p.stat(),)]
+    text = json.dumps([_VERSION, table_of(data), facts, [p.name for p in pairs]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _recorded(folder: Path, key: str) -> dict[str, Any] | None:
+    try:
+        record: dict[str, Any] = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        whole = all((folder / name).stat().st_size == size for name, size in record["files"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return record if whole and record.get("key") == key else None
+
+
+def _unlisted(found: dict[str, dict[str, int]]) -> tuple[str, str, str] | None:
+    """What is wrong where files hold values that no class lists."""
+    if not found:
+        return None
+    name, counts = next(iter(found.items()))
+    values = ", ".join(f"{v} ({n})" for v, n in list(counts.items())[:_SHOWN])
+    more = f"; so do {len(found) - 1} more files" if len(found) > 1 else ""
+    remedy = 'list them as values of a class or in data.ignore, or set data.unlisted = "ignore"'
+    return name, f"holds labels that no class lists: {values}{more}", remedy
+
+
+# --- making ----------------------------------------------------------------------------------------------------------
+
+
+class _Making:
+    """The arrays of a dataset, from the headers of its files to the last pixel."""
+
+    def __init__(self, data: DataConfig, pairs: list[Pair], folder: Path) -> None:
+        self.data, self.folder = data, folder
+        self.targets = Targets(data)
+        self.warnings: dict[str, None] = {}
+        self.classes = len(data.classes)
+        self.files: dict[str, int] = {}
+        with environment():
+            self.bands = self._bands(pairs[0])
+            self.resolution_m = self._resolution(pairs)
+            self.images = [self._looked_at(pair) for pair in pairs]
+        self.dtype = self._dtype()
+        for before, image in zip(self.images, self.images[1:], strict=False):
+            image.first = before.first + before.grid.window.area
+        last = self.images[-1]
+        self.pixels = last.first + last.grid.window.area
+        self.store = self._file("images", self.dtype, len(self.bands) * self.pixels)
+        self.labels = self._file("labels", np.dtype(np.uint8), self.pixels)
+        self.split = self._frames()
+
+    # - before the first pixel
+
+    def _scene(self, pair: Pair) -> Scene:
+        scene = open_scene(pair.image)
+        try:
+            given = tuple(map(str, pair.source.bands)) or None
+            return with_bands(scene, choose_bands(scene, self.bands, given), self.data.nodata, self.data.on_read_error)
+        except InputError as exc:
+            scene.dataset.close()
+            remedy = exc.remedy.replace("--bands ", "bands = ").replace("--bands", "`bands`")
+            raise InputError(exc.subject, exc.problem.replace("--bands", "`bands`"), remedy) from exc
+
+    def _bands(self, pair: Pair) -> tuple[str, ...]:
+        """What the model calls its bands: as the configuration says, else as the first image does."""
+        if self.data.bands:
+            return self.data.bands
+        with open_scene(pair.image) as scene:
+            count = len(pair.source.bands) or len(scene.bands)
+            names = [scene.band_names[b - 1] for b in scene.bands]
+        if count == 3 and not (len(set(names)) == 3 and "undefined" not in names and "gray" not in names):
+            return ("red", "green", "blue")
+        if len(names) == count == len(set(names)) and not {"undefined", "gray", ""} & set(names):
+            usual = ["red", "green", "blue"]
+            return (*usual, "nir") if names == [*usual, "alpha"] else tuple(names)
+        return ("gray",) if count == 1 else tuple(f"band{i}" for i in range(1, count + 1))
+
+    def _resolution(self, pairs: list[Pair]) -> float:
+        if self.data.resolution_m is not None:
+            return self.data.resolution_m
+        for pair in pairs:
+            with open_scene(pair.image) as scene:
+                if scene.grid.crs is not None and all(map(math.isfinite, scene.grid.resolution_m)):
+                    return float(f"{math.sqrt(math.prod(scene.grid.resolution_m)):.4g}")
+        problem = "no image says how large its pixels are on the ground"
+        raise UsageError("data.resolution_m", problem, "say it, such as resolution_m = 0.5")
+
+    def _looked_at(self, pair: Pair) -> _Image:
+        with self._scene(pair) as scene:
+            grid = self._grid(scene)
+            native = (grid.height, grid.width) == (scene.grid.height, scene.grid.width)
+            for text in scene.warnings:
+                self._warn(text.replace("; the map stays in pixel space", ""), pair.name)
+            return _Image(pair, grid, native, scene.bands, scene.patch_dtype)
+
+    def _grid(self, scene: Scene) -> Grid:
+        """The grid of training over the ground of a scene."""
+        if scene.grid.crs is None:
+            return scene.grid
+        own = scene.grid.resolution_m
+        if not all(map(math.isfinite, own)):
+            problem = "its CRS and transform name no place on Earth, so its resolution is unknown"
+            raise InputError(scene.name, problem, "correct its CRS (gdal_edit.py -a_srs)")
+        wanted = self.resolution_m
+        if all(abs(r / wanted - 1) <= TOLERANCE for r in own):
+            return scene.grid
+        factor = max(own) / wanted
+        if factor > MAX_REFINEMENT:
+            problem = f"its pixels measure {max(own):.3g} m and would be refined {factor:.1f} times to {wanted:.3g} m"
+            raise InputError(
+                scene.name, f"{problem}, the limit is {MAX_REFINEMENT:g}", "leave it out or set resolution_m"
+            )
+        return scene.grid.at(wanted)
+
+    def _dtype(self) -> np.dtype[Any]:
+        kinds = {i.dtype.name: i for i in self.images}
+        wanted = self.data.data_type
+        if wanted == "float32":
+            return np.dtype(np.float32)
+        names = sorted(kinds)
+        if wanted == "auto":
+            if len(kinds) > 1:
+                problem = f"holds {names[1]}, {kinds[names[0]].pair.name} holds {names[0]}"
+                raise InputError(kinds[names[1]].pair.name, problem, "convert them to one type, or leave some out")
+            return np.dtype(names[0])
+        other = next((n for n in names if n != wanted), None)
+        if other is not None:
+            problem = f"holds {other}, data.data_type says {wanted}"
+            raise InputError(kinds[other].pair.name, problem, "convert it, or correct data_type")
+        return np.dtype(wanted)
+
+    def _file(self, name: str, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
+        """A new file of the folder as an array, its space on the disk taken at once: a full disk under a mapped file
+        would kill the process later."""
+        path = self.folder / f"{name}.bin"
+        size = max(1, count) * dtype.itemsize
+        with translated(path), open(path, "wb") as stream:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(stream.fileno(), 0, size)
+            else:
+                stream.truncate(size)
+        self.files[path.name] = size
+        return np.memmap(path, dtype, "r+", shape=(max(1, count),))
+
+    def _frames(self) -> Split:
+        sites = [Site(i.pair.name, i.grid, i.pair.source.use) for i in self.images]
+        number = {s.name: n for n, s in enumerate(sites)}
+        shifts = []
+        for same in self.data.same_ground:
+            for name in (same.a, same.b):
+                if name not in number:
+                    raise UsageError("data.same_ground", f"{name!r} is no image of the sources", "correct the name")
+                if sites[number[name]].kind != "pixels":
+                    raise UsageError("data.same_ground", f"{name} has georeferencing", "leave it out")
+            shifts.append((number[same.a], number[same.b], same.shift))
+        size, guard = (self._length(key) for key in ("block", "guard"))
+        guard = max(LEAST_GUARD, guard)
+        if 2 * guard > size:
+            problem = f"a guard of {guard} px leaves nothing of blocks of {size} px"
+            raise UsageError("data.split.guard", problem, f"use {size // 4}px or a larger block")
+        return Split(frames_of(sites, self.resolution_m, shifts), size, guard)
+
+    def _length(self, key: str) -> int:
+        size = parse_size(f"data.split.{key}", getattr(self.data.split, key))
+        assert size is not None
+        return round(size.value / (self.resolution_m if size.unit == "m" else 1))
+
+    def _warn(self, text: str, name: str = "") -> None:
+        self.warnings[f"{name}: {text}" if name else text] = None
+
+    # - from pixels to arrays
+
+    def record(self) -> dict[str, Any]:
+        """Everything about the arrays, once they are written."""
+        blocks = [self._laid_down(number) for number in range(len(self.images))]
+        self._decide(blocks)
+        self._check_labels()
+        training, validation = _Moments(self.classes), _Moments(self.classes)
+        cuts = [cut for number in range(len(self.images)) for cut in self._cuts(number)]
+        judged = self._cut_out(cuts, validation)
+        learnt: list[dict[str, Any]] = []
+        for number, image in enumerate(self.images):
+            whole = number in self.split.validating
+            window = self._finished(number, validation if whole else training)
+            if window.area:
+                piece = _piece(image.pair.name, "images", image.first, image.grid.window, window)
+                (judged if whole else learnt).append(piece | {"image": number, "weight": image.pair.source.weight})
+        for array in (self.store, self.labels):
+            array.flush()  # type: ignore[attr-defined]
+        if not training.count:
+            raise InputError(*self._nothing())
+        return {
+            "files": self.files, "dtype": self.dtype.name, "pixels": self.pixels, "bands": list(self.bands),
+            "resolution_m": self.resolution_m, "training": learnt, "validation": judged,
+            "measured": {"training": training.to_json(), "validation": validation.to_json()},
+            "report": self._report(cuts), "warnings": self._noted(training, validation),
+        }  # fmt: skip
+
+    def _pixels(self, number: int) -> NDArray[Any]:
+        image, bands = self.images[number], len(self.bands)
+        first, last = image.first * bands, (image.first + image.grid.window.area) * bands
+        return self.store[first:last].reshape(bands, image.grid.height, image.grid.width)
+
+    def _label(self, number: int) -> NDArray[np.uint8]:
+        image = self.images[number]
+        last = image.first + image.grid.window.area
+        return self.labels[image.first : last].reshape(image.grid.height, image.grid.width)
+
+    def _laid_down(self, number: int) -> dict[int, NDArray[np.int64]]:
+        """Write the pixels and labels of an image as they are; its labelled pixels by block, where blocks count."""
+        image = self.images[number]
+        pixels, labels = self._pixels(number), self._label(number)
+        blocks: dict[int, NDArray[np.int64]] = {}
+        by_block = image.pair.source.use == "split" and self.data.split.method == "blocks"
+        seen = np.zeros(256, np.int64)
+        with self._scene(image.pair) as scene:
+            rows = _rows(image.grid, scene.dataset.block_shapes[0][0] if image.native else 1)
+            with environment(cache_bytes(scene.grid.width, rows, len(scene.bands) * scene.dtype.itemsize + 2)):
+                targets = [self.targets.open(p, s, image.grid, image.pair.name) for p, s in image.pair.labels]
+                try:
+                    for window in _strips(image.grid.window, rows):
+                        values, valid = scene.read(window) if image.native else scene.read_on(image.grid, window)
+                        part = window.slices(image.grid.window)
+                        pixels[:, *part] = self._as_stored(values)
+                        labels[part] = np.where(valid, _labelled(targets, window), EMPTY)
+                        seen += np.bincount(labels[part].ravel(), minlength=256)
+                        if by_block:
+                            for code, found in blocks_of(
+                                self.split.codes(number, window), labels[part], self.classes
+                            ).items():
+                                blocks[code] = blocks.get(code, 0) + found
+                finally:
+                    for target in targets:
+                        target.close()
+            if scene.damaged:
+                self._warn(f"{len(scene.damaged)} damaged blocks were taken as nodata", image.pair.name)
+        image.counts = seen[: self.classes]
+        image.facts = {
+            "name": image.pair.name, "group": image.pair.group, "height": image.grid.height, "width": image.grid.width,
+            "resampled": not image.native, "georeferenced": image.grid.crs is not None,
+            "labelled": image.counts.tolist(), "unlabelled": int(seen[IGNORE]), "nodata": int(seen[EMPTY]),
+        }  # fmt: skip
+        return blocks
+
+    def _as_stored(self, values: NDArray[Any]) -> NDArray[Any]:
+        if self.dtype.kind == "f" or values.dtype == self.dtype:
+            return values
+        return np.rint(values).clip(0, np.iinfo(self.dtype).max)
+
+    def _decide(self, blocks: list[dict[int, NDArray[np.int64]]]) -> None:
+        """Which ground validates."""
+        split = self.data.split
+        uses = [i.pair.source.use for i in self.images]
+        validating = {n for n, use in enumerate(uses) if use == "validation"}
+        parted = [n for n, use in enumerate(uses) if use == "split"]
+        if split.method == "groups":
+            validating |= self._grouped(parted)
+        elif parted and split.validation > 0:
+            self.blocks: dict[int, NDArray[np.int64]] = {}
+            for number in parted:
+                for code, found in blocks[number].items():
+                    self.blocks[code] = self.blocks.get(code, 0) + found
+            self._check_blocks(parted)
+            self.split.held = choose(self.blocks, split.validation, split.seed)
+        self.split.validating = frozenset(validating)
+
+    def _grouped(self, parted: list[int]) -> set[int]:
+        counts: dict[str, NDArray[np.int64]] = {}
+        for n in parted:
+            counts[self.images[n].pair.group] = counts.get(self.images[n].pair.group, 0) + self.images[n].counts
+        split = self.data.split
+        for name in split.groups:
+            if name not in counts:
+                near = ", ".join(repr(g) for g in list(counts)[:_SHOWN])
+                raise UsageError("data.split.groups", f"there is no group {name!r}", f"the groups are {near}")
+        taken = frozenset(split.groups) or choose(counts, split.validation, split.seed)
+        if parted and split.validation > 0 and len(taken) in (0, len(counts)):
+            problem = f"{len(counts)} groups, of which {len(taken)} validate, cannot be split"
+            raise UsageError("data.split.groups", problem, "see data.split.group for what a group is")
+        return {n for n in parted if self.images[n].pair.group in taken}
+
+    def _check_blocks(self, parted: list[int]) -> None:
+        size = self.split.size
+        sites = self.split.frames.sites
+        bare = [sites[n].grid for n in parted if sites[n].kind == "pixels"]
+        chips = [grid for grid in bare if max(grid.height, grid.width) <= size]
+        if len(chips) > 1 and len(chips) > len(parted) // 2:
+            problem = (
+                f"{len(chips)} images are no larger than a block of {size} px and name no place on the ground, so "
+            )
+            problem += "that nothing keeps neighbours apart"
+            raise UsageError("data.split", problem, 'use method = "groups", or say what validates with use')
+        if len(self.blocks) == 1:
+            problem = f"all that is labelled lies in one block of {size} px"
+            raise UsageError("data.split.block", problem, f"use smaller blocks, such as {max(64, size // 4)}px")
+
+    def _check_labels(self) -> None:
+        if not sum(int(i.counts.sum()) for i in self.images):
+            problem = _unlisted(self._found_unlisted())
+            raise InputError(*(problem or self._nothing()))
+
+    def _nothing(self) -> tuple[str, str, str]:
+        empty = sum(i.facts["nodata"] for i in self.images) / self.pixels
+        what = f"no pixel that may train has a label ({len(self.images)} images, {empty:.0%} nodata)"
+        return "training ground", what, "check labels, data.ignore and data.split"
+
+    def _cuts(self, number: int) -> list[_Cut]:
+        """The validation blocks in an image that is not all of one side."""
+        image = self.images[number]
+        if not self.split.held or image.pair.source.use != "split":
+            return []
+        labels = self._label(number)
+        boxes: dict[int, list[int]] = {}
+        for window in _strips(image.grid.window, _rows(image.grid)):
+            judged = labels[window.slices(image.grid.window)] < self.classes
+            judged &= self.split.roles(number, window) == VALIDATE
+            if not judged.any():
+                continue
+            codes = np.where(judged, self.split.codes(number, window), -1)
+            for code in np.unique(codes[judged]).tolist():
+                own = codes == code
+                rows, cols = np.flatnonzero(own.any(1)), np.flatnonzero(own.any(0))
+                found = [window.row + rows[0], window.row + rows[-1] + 1, cols[0], cols[-1] + 1]
+                box = boxes.setdefault(code, found)
+                boxes[code] = [
+                    min(box[0], found[0]),
+                    max(box[1], found[1]),
+                    min(box[2], found[2]),
+                    max(box[3], found[3]),
+                ]
+        return [
+            _Cut(number, code, Window(int(r0), int(c0), int(r1 - r0), int(c1 - c0)).grown(HALO) & image.grid.window)
+            for code, (r0, r1, c0, c1) in sorted(boxes.items())
+        ]  # fmt: skip
+
+    def _cut_out(self, cuts: list[_Cut], moments: _Moments) -> list[dict[str, Any]]:
+        """Copy the validation blocks to arrays of their own, with HALO pixels around that do not count."""
+        total, bands = sum(c.window.area for c in cuts), len(self.bands)
+        if not total:
+            return []
+        pixels = self._file("blocks", self.dtype, bands * total)
+        labels = self._file("block_labels", np.dtype(np.uint8), total)
+        pieces, first = [], 0
+        for cut in cuts:
+            image, window = self.images[cut.image], cut.window
+            part = window.slices(image.grid.window)
+            raw = self._label(cut.image)[part]
+            own = (self.split.codes(cut.image, window) == cut.code) & (raw < self.classes)
+            values = self._pixels(cut.image)[:, *part]
+            values = values if (raw != EMPTY).all() else filled(values, raw != EMPTY)
+            label = np.where(own, raw, IGNORE).astype(np.uint8)
+            pixels[first * bands : (first + window.area) * bands] = values.ravel()
+            labels[first : first + window.area] = label.ravel()
+            moments.add(values, label)
+            name = f"{image.pair.name} row {window.row} col {window.col}"
+            piece = _piece(name, "blocks", first, window, Window(0, 0, window.height, window.width))
+            pieces.append(piece | {"image": cut.image, "place": [window.row, window.col]})
+            first += window.area
+        return pieces
+
+    def _finished(self, number: int, moments: _Moments) -> Window:
+        """Take from an image what is not its own to show, and from its labels what it is not to teach; the window that
+        is left of it, empty where nothing is."""
+        image = self.images[number]
+        pixels, labels = self._pixels(number), self._label(number)
+        role = VALIDATE if number in self.split.validating else TRAIN
+        tally: Counter[int] = Counter()
+        rows, cols = _Extent(), _Extent()
+        for window in _strips(image.grid.window, _rows(image.grid)):
+            part = window.slices(image.grid.window)
+            raw, roles = labels[part], self.split.roles(number, window)
+            shown = (raw != EMPTY) & ((roles == role) | (roles == GUARD))
+            own = (roles == role) & (raw < self.classes)
+            tally.update(dict(enumerate(np.bincount(roles[raw < self.classes], minlength=5).tolist())))
+            if not shown.all():
+                pixels[:, *part] = filled(pixels[:, *part], shown) if shown.any() else 0
+            labels[part] = np.where(own, raw, IGNORE)
+            if own.any():
+                moments.add(pixels[:, *part], labels[part])
+                rows.add(own.any(1), window.row)
+                cols.add(own.any(0), window.col)
+        image.facts |= {
+            "training": tally[TRAIN], "validation": tally[VALIDATE], "guard": tally[GUARD],
+            "left_out": tally[HELD] + tally[OUT],
+        }  # fmt: skip
+        if rows.last <= rows.first:
+            return Window(0, 0, 0, 0)
+        found = Window(rows.first, cols.first, rows.last - rows.first, cols.last - cols.first)
+        return found.grown(MARGIN) & image.grid.window
+
+    # - what to say of it
+
+    def _found_unlisted(self) -> dict[str, dict[str, int]]:
+        return {name: dict(counts.most_common()) for name, counts in self.targets.meaning.unlisted.items()}
+
+    def _report(self, cuts: list[_Cut]) -> dict[str, Any]:
+        split = self.data.split
+        blocks = {"blocks": len(getattr(self, "blocks", {})), "validation_blocks": len(self.split.held)}
+        return {
+            "images": [i.facts | {"crs": i.grid.crs, "transform": list(i.grid.transform)[:6]} for i in self.images],
+            "split": {"method": split.method, "block_px": self.split.size, "guard_px": self.split.guard} | blocks,
+            "unlisted": self._found_unlisted(),
+            "features": self.targets.counts,
+            "overlaps": self._overlaps(),
+        }  # fmt: skip
+
+    def _overlaps(self) -> list[dict[str, Any]]:
+        """Pairs of images that show the same ground, and how much of it, the largest first."""
+        found = []
+        for one in range(len(self.images)):
+            for other in self.split.frames.around(one):
+                if other > one and (pixels := self.split.frames.shared(one, other)):
+                    names = {"a": self.images[one].pair.name, "b": self.images[other].pair.name}
+                    found.append(names | {"pixels": pixels, "area_m2": round(pixels * self.resolution_m**2, 1)})
+        return sorted(found, key=lambda o: -o["pixels"])
+
+    def _noted(self, training: _Moments, validation: _Moments) -> list[str]:
+        """All warnings, those that many images share once."""
+        names = self.data.legend.names
+        notes = list(self.targets.warnings)
+        for what, moments in (("training", training), ("validation", validation)):
+            lacking = [n for n, c in zip(names, moments.classes.tolist(), strict=True) if not c]
+            if moments.count and lacking:
+                notes.append(f"no {what} pixel is {' or '.join(lacking)}")
+        if not validation.count:
+            notes.append("no ground validates: nothing says how good the model becomes")
+        if int((training.classes > 0).sum()) == 1:
+            notes.append("all training pixels are of one class: there is nothing to tell apart")
+        if self.dtype.kind == "f" and training.high > 1.001:
+            notes.append(f"values reach {training.high:g}; `segment` expects 0 … 1 of float32 and will say so")
+        bare = sum(i.grid.crs is None for i in self.images)
+        if 0 < bare < len(self.images):
+            notes.append(
+                f"{bare} of {len(self.images)} images have no CRS: their ground is not compared with that of others"
+            )
+        return _joined(list(self.warnings)) + notes
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A validation block in an image: its code, and the window to be cut out."""
+
+    image: int
+    code: int
+    window: Window
+
+
+@dataclass(slots=True)
+class _Extent:
+    """The first and last + 1 of the lines that count."""
+
+    first: int = 1 << 62
+    last: int = 0
+
+    def add(self, lines: NDArray[np.bool_], start: int) -> None:
+        found = np.flatnonzero(lines)
+        self.first, self.last = min(self.first, start + int(found[0])), max(self.last, start + int(found[-1]) + 1)
+
+
+class _Moments:
+    """Labelled pixels: how many of each class, and the sums of their values by band."""
+
+    def __init__(self, classes: int) -> None:
+        self.classes = np.zeros(classes, np.int64)
+        self.total = self.square = np.zeros(())
+        self.low = np.array(math.inf)
+        self.high_ = np.array(-math.inf)
+
+    @property
+    def count(self) -> int:
+        return int(self.classes.sum())
+
+    @property
+    def high(self) -> float:
+        return float(np.max(self.high_))
+
+    def add(self, pixels: NDArray[Any], labels: NDArray[np.uint8]) -> None:
+        drawn = labels != IGNORE
+        values = pixels[:, drawn].astype(np.float64)
+        if not values.size:
+            return
+        self.classes += np.bincount(labels[drawn], minlength=len(self.classes))
+        self.total, self.square = self.total + values.sum(1), self.square + (values**2).sum(1)
+        self.low, self.high_ = np.minimum(self.low, values.min(1)), np.maximum(self.high_, values.max(1))
+
+    def to_json(self) -> dict[str, Any]:
+        """Counts by class, and mean, deviation, least and highest value of each band."""
+        if not self.count:
+            return {"classes": self.classes.tolist()}
+        mean = self.total / self.count
+        std = np.sqrt(np.maximum(self.square / self.count - mean**2, 1e-6))
+        lists = {"mean": mean, "std": std, "low": self.low, "high": self.high_}
+        return {"classes": self.classes.tolist()} | {k: v.tolist() for k, v in lists.items()}
+
+
+def _piece(name: str, file: str, first: int, whole: Window, window: Window) -> dict[str, Any]:
+    """Where a piece lies: the window of an array of `shape` that begins at the pixel `first` of a file."""
+    place = [window.row, window.col]
+    return {
+        "name": name, "file": file, "first": first, "shape": [whole.height, whole.width],
+        "window": [window.row, window.col, window.height, window.width], "place": place, "weight": 1.0,
+    }  # fmt: skip
+
+
+def _labelled(targets: list[Target], window: Window) -> NDArray[np.uint8]:
+    """The labels of all targets, later ones over earlier ones."""
+    result = targets[0].read(window)
+    for target in targets[1:]:
+        over = target.read(window)
+        result = np.where(over != IGNORE, over, result)
+    return result
+
+
+def _rows(grid: Grid, block: int = 1) -> int:
+    rows = max(1, min(1024, _STRIP // max(1, grid.width)))
+    return max(block, rows // block * block) if block * grid.width <= _STRIP else rows
+
+
+def _strips(window: Window, rows: int) -> Iterator[Window]:
+    for row in range(window.row, window.bottom, rows):
+        yield Window(row, window.col, min(rows, window.bottom - row), window.width)
+
+
+def _joined(texts: list[str]) -> list[str]:
+    """Texts of the form `file: what`, those of several files as one."""
+    whats: dict[str, list[str]] = {}
+    for text in texts:
+        name, _, what = text.partition(": ")
+        whats.setdefault(what, []).append(name)
+    return [
+        f"{names[0]}: {what}" if len(names) == 1 else f"{len(names)} images ({names[0]} …): {what}"
+        for what, names in whats.items()
+    ]
+
+
+def _dataset(data: DataConfig, folder: Path, record: dict[str, Any]) -> Dataset:
+    """The dataset of arrays that lie in the folder."""
+    dtype, bands = np.dtype(record["dtype"]), len(record["bands"])
+    stores = {
+        "images": (_mapped(folder / "images.bin", dtype), _mapped(folder / "labels.bin", np.dtype(np.uint8))),
+    }
+    if "blocks.bin" in record["files"]:
+        stores["blocks"] = (
+            _mapped(folder / "blocks.bin", dtype),
+            _mapped(folder / "block_labels.bin", np.dtype(np.uint8)),
+        )
+
+    def piece(entry: dict[str, Any]) -> Piece:
+        pixels, labels = stores[entry["file"]]
+        (height, width), first = entry["shape"], entry["first"]
+        last = first + height * width
+        window = Window(*entry["window"])
+        part = window.slices(Window(0, 0, height, width))
+        image = pixels[first * bands : last * bands].reshape(bands, height, width)[:, *part]
+        return Piece(entry["name"], image, labels[first:last].reshape(height, width)[part], entry["weight"])
+
+    measured = record["measured"]
+    training = measured["training"]
+    whole = dtype == np.uint8
+    return Dataset(
+        training=tuple(piece(e) for e in record["training"]),
+        validation=tuple(piece(e) for e in record["validation"]),
+        legend=data.legend,
+        bands=tuple(record["bands"]),
+        data_type=dtype.name,
+        resolution_m=record["resolution_m"],
+        mean=tuple(training["mean"]),
+        std=tuple(training["std"]),
+        low=0.0 if whole else min(training["low"]),
+        high=255.0 if whole else max(training["high"]),
+        pixels={side: tuple(measured[side]["classes"]) for side in ("training", "validation")},
+        report=record["report"]
+        | {
+            "measured": measured,
+            "pieces": {
+                side: [{k: e[k] for k in ("name", "image", "place")} for e in record[side]] for side in measured
+            },
+        },
+        warnings=tuple(record["warnings"]),
+    )
+
+
+def _mapped(path: Path, dtype: np.dtype[Any]) -> NDArray[Any]:
+    return np.memmap(path, dtype, "r")
