@@ -240,3 +240,61 @@ def check_evaluate(options: EvaluateOptions) -> None:
     for floor in options.fail_under:
         if floor.figure == "boundary" and options.boundary is None:
             raise UsageError("--fail-under", f"{floor} needs a tolerance", "add --boundary METRES")
+
+
+# Tiling -------------------------------------------------------------------------------------------------------------
+
+TileKind = Literal["auto", "classes", "imagery"]
+TileImage = Literal["auto", "png", "webp", "jpeg"]
+TileResampling = Literal["auto", "mode", "nearest", "bilinear", "cubic"]
+TileScheme = Literal["xyz", "tms"]
+TileContainer = Literal["pmtiles", "mbtiles", "folder"]
+
+TILE_KINDS: tuple[str, ...] = get_args(TileKind)
+TILE_IMAGES: tuple[str, ...] = get_args(TileImage)
+TILE_RESAMPLINGS: tuple[str, ...] = get_args(TileResampling)
+TILE_SCHEMES: tuple[str, ...] = get_args(TileScheme)
+TILE_CONTAINERS: tuple[str, ...] = get_args(TileContainer)
+
+LAST_ZOOM = 26
+
+ZoomRange = tuple[int | None, int | None]
+"""(lowest, highest) zoom, None where it follows from the source."""
+
+
+def parse_zoom(text: str) -> ZoomRange:
+    """`auto`, `14`, `10-14`, `10-auto` or `auto-14`. Raises `UsageError`."""
+    if text.strip() == "auto":
+        return None, None
+    low, dash, high = (part.strip() for part in text.partition("-"))
+    ends = [low, high] if dash else [low, low]
+    if all(end == "auto" or (end.isdecimal() and int(end) <= LAST_ZOOM) for end in ends):
+        first, last = (None if end == "auto" else int(end) for end in ends)
+        if first is None or last is None or first <= last:
+            return first, last
+    raise UsageError("--zoom", f"{text!r} is not MIN-MAX of 0 to {LAST_ZOOM}", "such as --zoom 10-16, or auto")
+
+
+@dataclass(frozen=True, slots=True)
+class TilesOptions:
+    """What `tiles` may be told."""
+
+    zoom: ZoomRange = (None, None)
+    tile_size: int = 256
+    format: TileImage = "auto"
+    quality: int | None = None
+    """Of JPEG and WebP, 1 to 100."""
+    kind: TileKind = "auto"
+    """What the source is, where it does not say so itself."""
+    resampling: TileResampling = "auto"
+    """How pixels are taken; those of lower zooms are modes (classes) or means, with `nearest` one of their four."""
+    bands: tuple[str, ...] | None = None
+    nodata: float | None = None
+    scale: Scale | None = None
+    scheme: TileScheme | None = None
+    tms: str = "WebMercatorQuad"
+    container: TileContainer | None = None
+    """Of outputs that are not named."""
+    assume_crs: str | None = None
+    threads: int | None = None
+    overwrite: bool = False

@@ -75,7 +75,7 @@ class Mask:
         place = ((window.row, window.bottom), (0, window.width))
         try:
             strip = self.dataset.read(1, window=place)
-            empty = self.dataset.read_masks(1, window=place) == 0 if self._has_mask else None
+            empty = self.dataset.read_masks(1, window=place) == 0 if self.has_mask else None
         except gdal_errors() as exc:
             where = f"is damaged in the rows {window.row}…{window.bottom - 1} ({gdal_reason(exc)})"
             raise InputError(self.name, where, "get the file again") from exc
@@ -89,7 +89,7 @@ class Mask:
         return strip
 
     @property
-    def _has_mask(self) -> bool:
+    def has_mask(self) -> bool:
         from rasterio.enums import MaskFlags
 
         return MaskFlags.per_dataset in self.dataset.mask_flag_enums[0]
