@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from mapgen.config import DataConfig
 from mapgen.errors import InputError, UsageError
+from mapgen.frames import Site, frames_of
 from mapgen.grid import Grid, Window
 from mapgen.io.bands import choose_bands, with_bands
 from mapgen.io.commit import translated
@@ -34,7 +35,7 @@ from mapgen.patch import filled
 from mapgen.piece import IGNORE, Dataset, Piece
 from mapgen.schema import table_of
 from mapgen.settings import parse_size
-from mapgen.split import GUARD, HELD, LEAST_GUARD, OUT, TRAIN, VALIDATE, Site, Split, blocks_of, choose, frames_of
+from mapgen.split import GUARD, HELD, LEAST_GUARD, OUT, TRAIN, VALIDATE, Box, Split, choose
 
 TOLERANCE = 0.1
 """Images whose pixels are within this share of the training resolution are not resampled, as in `segment`."""
@@ -52,7 +53,7 @@ EMPTY = 254
 """In labels on their way: the image has no data there."""
 
 _VERSION = 1  # of what lies in the folder
-_STRIP = 4 * MEBIBYTE  # pixels
+_STRIP = MEBIBYTE  # pixels
 _INDEX = "index.json"
 _SHOWN = 20  # files, values or warnings that a message names
 
@@ -330,9 +331,7 @@ class _Making:
                         labels[part] = np.where(valid, _labelled(targets, window), EMPTY)
                         seen += np.bincount(labels[part].ravel(), minlength=256)
                         if by_block:
-                            for code, found in blocks_of(
-                                self.split.codes(number, window), labels[part], self.classes
-                            ).items():
+                            for code, found in self.split.tally(number, window, labels[part], self.classes).items():
                                 blocks[code] = blocks.get(code, 0) + found
                 finally:
                     for target in targets:
@@ -415,26 +414,14 @@ class _Making:
         if not self.split.held or image.pair.source.use != "split":
             return []
         labels = self._label(number)
-        boxes: dict[int, list[int]] = {}
+        boxes: dict[int, Box] = {}
         for window in _strips(image.grid.window, _rows(image.grid)):
-            judged = labels[window.slices(image.grid.window)] < self.classes
-            judged &= self.split.roles(number, window) == VALIDATE
-            if not judged.any():
-                continue
-            codes = np.where(judged, self.split.codes(number, window), -1)
-            for code in np.unique(codes[judged]).tolist():
-                own = codes == code
-                rows, cols = np.flatnonzero(own.any(1)), np.flatnonzero(own.any(0))
-                found = [window.row + rows[0], window.row + rows[-1] + 1, cols[0], cols[-1] + 1]
-                box = boxes.setdefault(code, found)
-                boxes[code] = [
-                    min(box[0], found[0]),
-                    max(box[1], found[1]),
-                    min(box[2], found[2]),
-                    max(box[3], found[3]),
-                ]
+            part = labels[window.slices(image.grid.window)]
+            for code, found in self.split.boxes(number, window, part, self.classes).items():
+                r0, r1, c0, c1 = boxes.get(code, found)
+                boxes[code] = min(r0, found[0]), max(r1, found[1]), min(c0, found[2]), max(c1, found[3])
         return [
-            _Cut(number, code, Window(int(r0), int(c0), int(r1 - r0), int(c1 - c0)).grown(HALO) & image.grid.window)
+            _Cut(number, code, Window(r0, c0, r1 - r0, c1 - c0).grown(HALO) & image.grid.window)
             for code, (r0, r1, c0, c1) in sorted(boxes.items())
         ]  # fmt: skip
 
@@ -531,8 +518,9 @@ class _Making:
             notes.append("no ground validates: nothing says how good the model becomes")
         if int((training.classes > 0).sum()) == 1:
             notes.append("all training pixels are of one class: there is nothing to tell apart")
-        if self.dtype.kind == "f" and training.high > 1.001:
-            notes.append(f"values reach {training.high:g}; `segment` expects 0 … 1 of float32 and will say so")
+        top = max(training.to_json().get("high", [0.0]))
+        if self.dtype.kind == "f" and top > 1.001:
+            notes.append(f"values reach {top:g}; `segment` expects 0 … 1 of float32 and will say so")
         bare = sum(i.grid.crs is None for i in self.images)
         if 0 < bare < len(self.images):
             notes.append(
@@ -563,39 +551,51 @@ class _Extent:
 
 
 class _Moments:
-    """Labelled pixels: how many of each class, and the sums of their values by band."""
+    """Labelled pixels: how many of each class, and mean, deviation and range of their values by band.
+
+    Integers are counted by value, which is exact and takes no copy in floats.
+    """
 
     def __init__(self, classes: int) -> None:
         self.classes = np.zeros(classes, np.int64)
-        self.total = self.square = np.zeros(())
-        self.low = np.array(math.inf)
-        self.high_ = np.array(-math.inf)
+        self._sums: list[NDArray[np.float64]] = []
+        self._values: NDArray[np.int64] | None = None
 
     @property
     def count(self) -> int:
         return int(self.classes.sum())
 
-    @property
-    def high(self) -> float:
-        return float(np.max(self.high_))
-
     def add(self, pixels: NDArray[Any], labels: NDArray[np.uint8]) -> None:
         drawn = labels != IGNORE
-        values = pixels[:, drawn].astype(np.float64)
+        self.classes += np.bincount(labels[drawn], minlength=len(self.classes))
+        values = pixels[:, drawn]
         if not values.size:
             return
-        self.classes += np.bincount(labels[drawn], minlength=len(self.classes))
-        self.total, self.square = self.total + values.sum(1), self.square + (values**2).sum(1)
-        self.low, self.high_ = np.minimum(self.low, values.min(1)), np.maximum(self.high_, values.max(1))
+        if values.dtype.kind == "u":
+            top = int(np.iinfo(values.dtype).max) + 1
+            found = np.stack([np.bincount(band, minlength=top) for band in values])
+            self._values = found if self._values is None else self._values + found
+        else:
+            v = values.astype(np.float64)
+            self._sums.append(np.stack((v.sum(1), (v**2).sum(1), v.min(1), v.max(1))))
 
     def to_json(self) -> dict[str, Any]:
         """Counts by class, and mean, deviation, least and highest value of each band."""
         if not self.count:
             return {"classes": self.classes.tolist()}
-        mean = self.total / self.count
-        std = np.sqrt(np.maximum(self.square / self.count - mean**2, 1e-6))
-        lists = {"mean": mean, "std": std, "low": self.low, "high": self.high_}
-        return {"classes": self.classes.tolist()} | {k: v.tolist() for k, v in lists.items()}
+        if self._values is not None:
+            grades = np.arange(self._values.shape[1])
+            total, square = (self._values @ grades.astype(np.float64) ** n for n in (1, 2))
+            low = (self._values > 0).argmax(1)
+            high = len(grades) - 1 - (self._values[:, ::-1] > 0).argmax(1)
+        else:
+            table = np.stack(self._sums)
+            total, square = table[:, 0].sum(0), table[:, 1].sum(0)
+            low, high = table[:, 2].min(0), table[:, 3].max(0)
+        mean = total / self.count
+        std = np.sqrt(np.maximum(square / self.count - mean**2, 1e-6))
+        lists = {"mean": mean, "std": std, "low": low, "high": high}
+        return {"classes": self.classes.tolist()} | {k: [float(x) for x in v] for k, v in lists.items()}
 
 
 def _piece(name: str, file: str, first: int, whole: Window, window: Window) -> dict[str, Any]:
