@@ -280,7 +280,16 @@ class TilesOptions:
     """What `tiles` may be told."""
 
     zoom: ZoomRange = (None, None)
-    tile_size: int = 256
+    tile_size: int | None = None
+    """Pixels of the side of a tile: 256, or 512 for vector tiles, where None."""
+    vector: bool = False
+    """Polygons instead of pictures."""
+    simplify: float = 1.0
+    """Tolerance of vector tiles, in pixels of each zoom."""
+    layer: str | None = None
+    """What the layer of vector tiles is called."""
+    confidence: Path | None = None
+    """The mean of this raster becomes an attribute of vector tiles."""
     format: TileImage = "auto"
     quality: int | None = None
     """Of JPEG and WebP, 1 to 100."""

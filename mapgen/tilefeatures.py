@@ -55,6 +55,7 @@ class EncodedTile:
     size: int
     """Bytes before compression."""
     features: int
+    classes: tuple[int, ...] = ()
     sieve: int = 0
 
 
@@ -82,7 +83,8 @@ def encoded_tile(patch: NDArray[Any], how: ClassTiles, marks: Any = None) -> Enc
         if not len(polygons.classes):
             return found
         layer = class_layer(polygons, how, None if marks is None else marks(polygons))
-        found = EncodedTile(gzip.compress(layer[0], LEVEL, mtime=0), len(layer[0]), layer[1], sieve)
+        kinds = tuple(np.unique(polygons.classes).tolist())
+        found = EncodedTile(gzip.compress(layer[0], LEVEL, mtime=0), len(layer[0]), layer[1], kinds, sieve)
         if sieve > patch.size:
             break
         excess = len(found.data) / how.limit

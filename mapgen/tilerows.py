@@ -31,6 +31,11 @@ class TileRow:
     margin: int
     pixels: Pixels
 
+    @property
+    def inside(self) -> Pixels:
+        """The pixels without the margin: a view."""
+        return self.pixels[self.margin : -self.margin, self.margin : -self.margin]
+
     def __iter__(self) -> Iterator[tuple[int, Pixels]]:
         """Each tile's column, and its pixels with the margin: a view."""
         for i in range((self.pixels.shape[1] - 2 * self.margin) // self.side):
@@ -43,15 +48,17 @@ def tile_rows(
     min_zoom: int,
     side: int,
     margin: int,
-    empty: int,
+    empty: float,
     halve: Halve,
+    columns: int = 1,
 ) -> Iterator[TileRow]:
     """The rows of tiles of all zooms from that of `tiles` down to `min_zoom`, each as soon as its pixels are known.
 
     `strips` are the rows of tiles of `tiles` from the north, each (side, columns · side), or None where all is `empty`;
-    so is what lies around the tiles. Rows without data do not come. `margin` is at most `side`.
+    so is what lies around the tiles. Rows without data do not come. `margin` is at most `side`. The world is `columns`
+    tiles wide at zoom 0; tiles with negative columns lie west of the antimeridian.
     """
-    level = _Level(tiles, min_zoom, side, margin, empty, halve)
+    level = _Level(tiles, min_zoom, side, margin, empty, halve, columns)
     for y, strip in zip(range(tiles.top, tiles.bottom), strips, strict=True):
         yield from level.push(y, strip)
     yield from level.close()
@@ -60,9 +67,17 @@ def tile_rows(
 class _Level:
     """One zoom: the row of tiles that waits for the one below it, and half a row of the next zoom."""
 
-    def __init__(self, tiles: TileRange, min_zoom: int, side: int, margin: int, empty: int, halve: Halve) -> None:
+    def __init__(
+        self, tiles: TileRange, min_zoom: int, side: int, margin: int, empty: float, halve: Halve, columns: int
+    ) -> None:
         self.tiles, self.side, self.margin, self.empty, self.halve = tiles, side, margin, empty, halve
-        self.next = _Level(tiles.at(tiles.z - 1), min_zoom, side, margin, empty, halve) if tiles.z > min_zoom else None
+        self.world = columns << tiles.z
+        self.next: _Level | None = None
+        if tiles.z > min_zoom:
+            below = tiles.at(tiles.z - 1)
+            if below.right - below.left > self.world // 2:  # both edges of the antimeridian are of one tile
+                below = TileRange(below.z, 0, below.top, self.world // 2, below.bottom)
+            self.next = _Level(below, min_zoom, side, margin, empty, halve, columns)
         self.above: Pixels | None = None
         self.waiting: Pixels | None = None
         self.upper: Pixels | None = None
@@ -94,6 +109,8 @@ class _Level:
         out[margin : margin + height, inner] = self.waiting
         if below is not None:
             out[margin + height :, inner] = below[:margin]
+        if width == self.world * self.side:  # all around the earth
+            out[:, :margin], out[:, margin + width :] = out[:, width : width + margin], out[:, margin : 2 * margin]
         yield TileRow(self.tiles.z, y, self.tiles.left, self.side, margin, out)
 
     def _halved(self, y: int, strip: Pixels | None) -> Iterator[TileRow]:
@@ -114,7 +131,19 @@ class _Level:
 
     def _half(self, strip: Pixels) -> Pixels:
         """The strip at half its size, with the tiles beside it that the zoom below has in its first and last one."""
+        assert self.next is not None
         west, east = self.tiles.left & 1, self.tiles.right & 1
         if west or east:
             strip = np.pad(strip, ((0, 0), (west * self.side, east * self.side)), constant_values=self.empty)
-        return self.halve(strip)
+        half = self.halve(strip)
+        width = (self.next.tiles.right - self.next.tiles.left) * self.side
+        return half if half.shape[1] == width else self._folded(half, (self.tiles.left >> 1) * self.side, width)
+
+    def _folded(self, strip: Pixels, left: int, width: int) -> Pixels:
+        """A strip that is wider than the world, laid around it; `left` is its first column."""
+        out = np.full((len(strip), width), self.empty, strip.dtype)
+        for start in range(0, strip.shape[1], self.side):
+            part, place = strip[:, start : start + self.side], (left + start) % width
+            target = out[:, place : place + self.side]
+            target[part != self.empty] = part[part != self.empty]
+        return out

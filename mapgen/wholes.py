@@ -27,11 +27,15 @@ class Wholes:
         self._bases = [0]
         self._starts = [0]
         self._parent = np.empty(0, np.int32)
-        self._sums, self._counts = np.empty(0), np.empty(0)
+        self._sums: Floats = np.empty(0)
+        self._counts: Floats = np.empty(0)
         self._last: Regions | None = None
 
-    def add(self, regions: Regions, values: Floats | None = None) -> None:
-        """The regions of the next strip, and perhaps a value for each pixel (H, W), NaN where unknown."""
+    def add(self, regions: Regions, values: Floats | None = None, *, joined: bool = True) -> None:
+        """The regions of the next strip, and perhaps a value for each pixel (H, W), NaN where unknown.
+
+        `joined`: whether it lies against the one before.
+        """
         touching = np.unique(np.concatenate((_row(regions, 0), _row(regions, regions.height - 1)))).astype(np.int32)
         self._touching = np.concatenate((self._touching, touching))
         self._bases.append(self._bases[-1] + len(regions))
@@ -42,7 +46,7 @@ class Wholes:
             sums, counts = _summed(regions, values)
             self._sums = np.concatenate((self._sums, sums[touching]))
             self._counts = np.concatenate((self._counts, counts[touching]))
-        if self._last is not None:
+        if self._last is not None and joined:
             _meet(_edge(self._last, -1), _edge(regions, 0), self._places(-2, self._last), self._places(-1, regions),
                   self._parent, regions.width)  # fmt: skip
         self._last = regions
@@ -53,8 +57,8 @@ class Wholes:
         _flatten(self._parent)
         if len(self._sums):
             size = len(self._parent)
-            self._sums = np.bincount(self._parent, self._sums, size)[self._parent]
-            self._counts = np.bincount(self._parent, self._counts, size)[self._parent]
+            self._sums = np.bincount(self._parent, self._sums, size)[self._parent].astype(np.float64)
+            self._counts = np.bincount(self._parent, self._counts, size)[self._parent].astype(np.float64)
 
     def ids(self, strip: int, regions: Regions) -> Longs:
         """The id of each region of a strip, the outside (0) first."""
@@ -107,7 +111,8 @@ def _summed(regions: Regions, values: NDArray[Any]) -> tuple[Floats, Floats]:
     which = labels[known]
     size = len(regions) + 1
     # Without any value known, bincount would count in integers.
-    return np.bincount(which, values[known], size).astype(np.float64), np.bincount(which, minlength=size) * 1.0
+    sums, counts = np.bincount(which, values[known], size), np.bincount(which, minlength=size)
+    return sums.astype(np.float64), counts.astype(np.float64)
 
 
 @kernel

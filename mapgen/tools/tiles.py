@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,9 @@ from mapgen.pyramid import (
 from mapgen.settings import TilesOptions
 from mapgen.tileset import Container, TileFormat, TileSetInfo
 from mapgen.warp import Block, blended, blocks, nearest, reach
+
+if TYPE_CHECKING:
+    from mapgen.tools.vector_tiles import VectorJob
 
 Progress = Callable[[int, int], None]
 """Told how many parts of how many are done."""
@@ -125,7 +128,7 @@ class Tiler:
                 scale=options.scale,
             )  # fmt: skip
             stack.callback(raster.close)
-            job = _Job(raster, public_name(source), options, self.tiling)
+            job = _job(raster, public_name(source), options, self.tiling)
             stack.enter_context(environment(cache_bytes(raster.grid.width, job.rows_at_once, raster.itemsize)))
             info = job.info(output.stem)
             with writing_tiles(
@@ -140,7 +143,7 @@ class Tiler:
 
 def check_options(options: TilesOptions) -> None:
     """Raise `UsageError` for options that no raster can make sense of."""
-    if options.tile_size not in (256, 512):
+    if options.tile_size not in (None, 256, 512):
         raise UsageError("--tile-size", f"{options.tile_size} pixels", "use 256 or 512")
     if options.quality is not None and not 1 <= options.quality <= 100:
         raise UsageError("--quality", f"{options.quality} is not between 1 and 100", f"such as --quality {QUALITY}")
@@ -150,18 +153,25 @@ def check_options(options: TilesOptions) -> None:
         raise UsageError("--threads", f"{options.threads} threads", "use 1 or more")
 
 
-class _Job:
+def _job(raster: ClassSource | ColorSource, name: str, options: TilesOptions, tiling: Tiling) -> Job | VectorJob:
+    from mapgen.tools.vector_tiles import VectorJob
+
+    job = Job(raster, name, options, tiling)
+    return VectorJob(job, options) if options.vector else job
+
+
+class Job:
     """One raster on its way to tiles."""
 
     def __init__(self, raster: ClassSource | ColorSource, name: str, options: TilesOptions, tiling: Tiling) -> None:
         self.raster, self.name, self.options, self.tiling = raster, name, options, tiling
         self.warnings, self.notes = list(raster.warnings), list(raster.notes)
         self.grid = _placed(raster, name, options.assume_crs)
-        self.size = options.tile_size
+        self.size = options.tile_size or (512 if options.vector else 256)
         self.ground = self._ground()
         self.zooms = choose_zooms(tiling, self.ground.parts, self.ground.resolution, self.size, options.zoom)
         self.painter = (
-            _ClassPainter(raster, options) if isinstance(raster, ClassSource) else _ColorPainter(raster, options)
+            _ClassPainter(raster, options) if isinstance(raster, ClassSource) else ColorPainter(raster, options)
         )
         self.plan = plan_pyramid(self.ground.ranges(tiling, self.zooms.base), self.zooms, self.size)
         self.exact = mapping(self.grid, tiling, self.zooms.base, self.size)
@@ -347,7 +357,7 @@ class _ClassPainter:
         return [f"background, transparent: {', '.join(c.name for c in self.raster.names.of(hidden))}"] if hidden else []
 
 
-class _ColorPainter:
+class ColorPainter:
     """Tiles of colours; lower zooms are means of those that are valid."""
 
     def __init__(self, raster: ColorSource, options: TilesOptions) -> None:
