@@ -489,12 +489,18 @@ class _Making:
         split = self.data.split
         blocks = {"blocks": len(getattr(self, "blocks", {})), "validation_blocks": len(self.split.held)}
         return {
-            "images": [i.facts | {"crs": i.grid.crs, "transform": list(i.grid.transform)[:6]} for i in self.images],
+            "images": [self._placed(n) for n in range(len(self.images))],
             "split": {"method": split.method, "block_px": self.split.size, "guard_px": self.split.guard} | blocks,
             "unlisted": self._found_unlisted(),
             "features": self.targets.counts,
             "overlaps": self._overlaps(),
         }  # fmt: skip
+
+    def _placed(self, number: int) -> dict[str, Any]:
+        """The facts of an image, with where it lies: by its grid, or by its frame and place in it."""
+        image, seat = self.images[number], self.split.frames.seats[number]
+        own = None if seat.placement is not None else [seat.frame, *seat.offset]
+        return image.facts | {"crs": image.grid.crs, "transform": list(image.grid.transform)[:6], "seat": own}
 
     def _overlaps(self) -> list[dict[str, Any]]:
         """Pairs of images that show the same ground, and how much of it, the largest first."""
