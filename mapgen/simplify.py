@@ -50,11 +50,13 @@ def keep_vertices(arcs: Arcs, tolerance: float, method: str, aspect: float = 1.0
 
 def in_parallel(work: Callable[[int, int], None], arcs: Arcs, threads: int) -> None:
     """Run `work(first, last)` over all arcs, in ranges of about equally many vertices."""
-    shares = max(1, 4 * threads) if threads > 1 else 1
-    marks = np.linspace(0, len(arcs.nodes), shares + 1)
+    if threads <= 1:
+        work(0, len(arcs))
+        return
+    marks = np.linspace(0, len(arcs.nodes), 4 * threads + 1)
     cuts = np.searchsorted(arcs.offsets, marks)
     cuts[0], cuts[-1] = 0, len(arcs)
-    with ThreadPoolExecutor(max(1, threads)) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, cuts[:-1].tolist(), cuts[1:].tolist()))
 
 
