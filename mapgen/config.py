@@ -174,6 +174,9 @@ class ModelConfig:
     start: str = key(
         "Where the weights come from: scratch, imagenet, or a mapgen model by name or file.", "scratch", name="from"
     )
+    take: Literal["all", "encoder"] = key(
+        "What of that model is taken: all that fits its bands and classes, or the encoder alone.", "all"
+    )
     freeze: float = key(
         "The share of the run, from its beginning, in which the encoder stays as it is.", 0.0, low=0, high=1
     )

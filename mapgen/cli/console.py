@@ -83,14 +83,17 @@ class ProgressBar:
         self.start = self.last = time.monotonic()
         self.tenth = 0
 
-    def __call__(self, done: int, total: int) -> None:
-        """Say that `done` of `total` rows are written, where it is time to."""
+    def __call__(self, done: int, total: int, text: str = "", begun: int = 0) -> None:
+        """Say that `done` of `total` rows are written, where it is time to; `text` goes between share and time.
+
+        `begun` rows had been done before the bar was made, and say nothing about the time that is left.
+        """
         if not self.shown or not total:
             return
         now = time.monotonic()
         share = done / total
-        left = (now - self.start) * (1 - share) / max(share, 1e-9)
-        text = f"{self.name}: {share:4.0%}, {_duration(left)} left"
+        left = (now - self.start) * (total - done) / max(done - begun, 1e-9)
+        text = f"{self.name}: {share:4.0%}, {text}{_duration(left)} left"
         if self.moving:
             if now - self.last > 0.1 or done == total:
                 self.stream.write(f"\r\x1b[K{text if done < total else ''}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
 
-from mapgen.errors import UsageError
+from mapgen.errors import ResourceError, UsageError
 from mapgen.learn.fit import Precision
 
 
@@ -42,3 +44,27 @@ def cpu_has_bf16() -> bool:
         return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
     found = capabilities()
     return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def use_threads(count: int) -> None:
+    """Let torch compute with this many threads; 0 leaves it to torch."""
+    if count:
+        torch.set_num_threads(count)
+
+
+def seeded(seed: int) -> None:
+    """Let what torch draws next follow from the seed alone."""
+    torch.manual_seed(seed)
+
+
+@contextmanager
+def memory_errors(subject: str, remedy: str) -> Iterator[None]:
+    """Turn torch's ways of saying that memory is out into `ResourceError`."""
+    try:
+        yield
+    except torch.OutOfMemoryError as exc:
+        raise ResourceError(subject, "does not fit into the memory of the GPU", remedy) from exc
+    except RuntimeError as exc:
+        if "can't allocate memory" not in str(exc):  # of the CPU, for which torch has no error of its own
+            raise
+        raise ResourceError(subject, "does not fit into memory", remedy) from exc

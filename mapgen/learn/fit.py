@@ -7,7 +7,7 @@ import math
 import os
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -163,12 +163,12 @@ def fit(
     batches: Batches,
     loss_of: Loss,
     *,
-    scale: tuple[Tensor, Tensor],
+    scale: tuple[Sequence[float] | Tensor, Sequence[float] | Tensor],
     checkpoint: Path | None = None,
     check: Check = lambda average: {},
     keep: Keep = lambda average, found: None,
     ahead: Callable[[Iterator[Any]], Iterator[Any]] = lambda items: items,
-) -> Iterator[Progress]:
+) -> Generator[Progress]:
     """Run the state to its end, one `Progress` a step.
 
     `scale` is (mean, std), each (C,), of the pixel values. Every `check_every` steps and at the end `check` looks at
@@ -177,7 +177,7 @@ def fit(
     gradient that is not finite, so that the last good checkpoint stays.
     """
     device = _device(state.network)
-    mean, std = (s.to(device).view(1, -1, 1, 1) for s in scale)
+    mean, std = (torch.as_tensor(s, dtype=torch.float32, device=device).view(1, -1, 1, 1) for s in scale)
     plan = (_stage(recipe, state.pace, step) for step in range(state.step, state.pace.end))
     made = ahead(batches.batch(step, stage.count, stage.size) for step, stage in plan)
     for images, target in () if state.ended(recipe) else made:

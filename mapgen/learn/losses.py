@@ -31,7 +31,7 @@ def cross_entropy(scores: Tensor, target: Tensor, smoothing: float = 0.0, weight
     log_p = F.log_softmax(scores, dim=1)
     picked = log_p.gather(1, index[:, None])[:, 0]
     per_pixel = -(1 - smoothing) * picked - smoothing * log_p.mean(1)
-    share = drawn.to(scores.dtype) if weight is None else drawn * weight[index]
+    share = drawn.to(scores.dtype) if weight is None else drawn * weight.to(scores)[index]
     return (per_pixel * share).sum() / share.sum().clamp_min(1e-6)
 
 
@@ -73,12 +73,15 @@ LOSSES: Mapping[str, Part] = {
 `mapgen.config.LOSSES` names them too."""
 
 
-def combined(shares: Mapping[str, float], smoothing: float = 0.0, weight: Tensor | None = None) -> Loss:
+def combined(
+    shares: Mapping[str, float], smoothing: float = 0.0, weight: Sequence[float] | Tensor | None = None
+) -> Loss:
     """The loss Σ share·loss over the names in `shares`, which are of `LOSSES`."""
     unknown = set(shares) - set(LOSSES)
     if unknown:
         raise ValueError(f"unknown loss {sorted(unknown)[0]!r}, expected one of {', '.join(LOSSES)}")
+    weights = None if weight is None else torch.as_tensor(weight)
     parts = [(share, LOSSES[name]) for name, share in shares.items() if share]
     return lambda scores, target: sum(
-        (share * part(scores, target, smoothing, weight) for share, part in parts), start=scores.new_zeros(())
+        (share * part(scores, target, smoothing, weights) for share, part in parts), start=scores.new_zeros(())
     )

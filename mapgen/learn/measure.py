@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mapgen import metrics
+from mapgen.card import ModelCard
 from mapgen.grid import Window
 from mapgen.learn.losses import IGNORE
-from mapgen.learn.samples import Piece
 from mapgen.patch import padded
+from mapgen.piece import Dataset, Piece
 from mapgen.plan import plan_windows
 
 Counts = NDArray[np.int64]
@@ -86,3 +87,15 @@ def measure(
     return {
         p.name: confusion(p.label, predict(network, p.image, mean, std, half=half), classes) for p in pieces
     }  # fmt: skip
+
+
+def blocks_of(network: nn.Module, dataset: Dataset, card: ModelCard, size: int) -> Counts:
+    """Confusion counts (B, K, K) of the network on the validation ground, block by block, seen as `segment` would."""
+    mean, std = torch.tensor(card.mean), torch.tensor(card.std)
+    found = [np.zeros((0, len(card.legend), len(card.legend)), np.int64)]
+    for piece in dataset.validation:
+        predicted = predict(
+            network, piece.image, mean, std, window=card.window, halo=card.halo, stride=card.stride
+        )  # fmt: skip
+        found.append(block_counts(piece.label, predicted, len(card.legend), size))
+    return np.concatenate(found)

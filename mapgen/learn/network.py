@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -75,6 +76,36 @@ def stride_of(network: nn.Module, in_channels: int) -> int:
         type(network).__name__, f"takes no windows of any stride up to {_COARSEST} (a network for images of one size?)",
         "take another encoder or architecture",
     )  # fmt: skip
+
+
+def check_crops(network: nn.Module, in_channels: int, stride: int, crops: Sequence[tuple[int, int]]) -> None:
+    """Raise `UsageError` unless the network can learn from batches of `crops`, each (count, side)."""
+    for count, size in crops:
+        if size % stride:
+            near = max(stride, round(size / stride) * stride)
+            raise UsageError("run.crop", f"{size} is not a multiple of the network's stride {stride}", f"use {near}")
+        if count == 1:  # norms over a batch need two values
+            try:
+                with torch.no_grad():
+                    copy.deepcopy(network).train()(torch.zeros(1, in_channels, size, size))
+            except ValueError as exc:
+                problem = f"1 crop at a time is too little for the norms of {type(network).__name__} ({_reason(exc)})"
+                raise UsageError("run.batch", problem, "use 2 or more, or larger crops") from exc
+
+
+def channels_last(network: nn.Module) -> nn.Module:
+    """The network with its weights in the order of memory that convolutions are fastest in."""
+    return network.to(memory_format=torch.channels_last)
+
+
+def rounded(network: nn.Module) -> tuple[nn.Module, bool]:
+    """A copy of the network whose weights are rounded to float16, and True; itself and False where they overflow."""
+    values = {k: v.half().to(v) if v.is_floating_point() else v for k, v in network.state_dict().items()}
+    if not all(v.isfinite().all() for v in values.values()):
+        return network, False
+    other = copy.deepcopy(network)
+    other.load_state_dict(values)
+    return other, True
 
 
 def _powers() -> Iterable[int]:

@@ -1,0 +1,73 @@
+"""`mapgen train`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mapgen.cli.console import ProgressBar, console
+from mapgen.cli.options import Json, Overwrite, Quiet, Verbose, set_verbosity
+from mapgen.errors import UsageError
+
+if TYPE_CHECKING:
+    from mapgen.tools.train import Report
+
+
+def train(
+    config: Annotated[str, typer.Argument(metavar="CONFIG", help="The TOML file of the run: see docs/training.md.")],
+    output: Annotated[
+        str | None,
+        typer.Option("-o", "--output", metavar="FOLDER", help="The folder of the run.  [default: runs/NAME]"),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Look at imagery, labels and split, draw them, and train nothing."),
+    ] = False,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", min=1, metavar="N", help="End at this step instead of where the configuration says."),
+    ] = None,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Train a model from imagery and labels.
+
+    The folder of the run receives the model, its log and curves. A run that was stopped, in whatever way, goes on from
+    its checkpoint when the same command is given again. The path of the model is printed on stdout.
+    """
+    set_verbosity(quiet, verbose)
+    if check and steps is not None:
+        raise UsageError("--steps", "--check trains nothing", "use one of the two")
+    from mapgen.io.config import read_config
+
+    found = read_config(Path(config))
+    folder = None if output is None else Path(output)
+    from mapgen.tools.train import run
+
+    bar = ProgressBar(found.name, shown=console.verbosity >= 0)
+    done = run(
+        found, folder, steps=steps, overwrite=overwrite, progress=lambda report: _show(bar, report), say=console.note,
+        warn=lambda text: console.warning(config, text),
+    )  # fmt: skip
+    if done.begun == done.steps:
+        console.note(f"the run was done before, after {done.steps} steps; --overwrite begins it anew")
+    else:
+        console.note(_ending(done.steps, done.end, done.card.scores.get("miou"), done.seconds))
+    console.result(done.model, done.to_json())
+
+
+def _show(bar: ProgressBar, report: Report) -> None:
+    miou = "" if math.isnan(report.miou) else f"mIoU {report.miou:.3f}, "
+    text = f"loss {report.loss:.3f}, {miou}rate {report.rate:.1e}, "
+    bar(report.step, report.end, text, report.begun)
+
+
+def _ending(steps: int, end: int, miou: object, seconds: float) -> str:
+    early = f" of {end}, for validation no longer improved" if steps < end else ""
+    score = f"best mIoU {miou:.3f} on validation ground, " if isinstance(miou, float) else ""
+    return f"{steps} steps{early}, {score}{seconds:.0f} s"
