@@ -1,4 +1,5 @@
-"""Write the pages that follow from the code: docs/cli.md from the command line, docs/benchmarks.md from its figures.
+"""Write the pages that follow from the code: docs/cli.md from the command line, docs/training_keys.md from the
+configuration of a training run, docs/benchmarks.md from its figures.
 
     python docs/generate.py            write them
     python docs/generate.py --check    exit 1 where one is stale
@@ -19,7 +20,11 @@ NOTICE = "<!-- Written by docs/generate.py; edit that, the commands, or the figu
 
 def pages() -> dict[Path, str]:
     """The generated pages by their path."""
-    return {DOCS / "cli.md": cli_page(), DOCS / "benchmarks.md": benchmarks_page()}
+    return {
+        DOCS / "cli.md": cli_page(),
+        DOCS / "benchmarks.md": benchmarks_page(),
+        DOCS / "training_keys.md": training_page(),
+    }
 
 
 # --- the command line ------------------------------------------------------------------------------------------------
@@ -94,6 +99,32 @@ def _paragraphs(text: str) -> str:
 
 def _anchor(heading: str) -> str:
     return heading.lower().replace(" ", "-")
+
+
+# --- the configuration of a training run ----------------------------------------------------------------------------
+
+TRAINING_HEAD = """# Keys of a training configuration
+
+What the TOML file of a [training run](training.md) may say: every key, its default, and what it means. A key of any
+other name or type, or a value out of range, is refused with the nearest that fits. `[[x]]` may be given several times.
+"""
+
+
+def training_page() -> str:
+    """The reference of all keys, read from the schema itself."""
+    from mapgen.config import TrainConfig
+    from mapgen.schema import entries
+
+    lines, table = [NOTICE, "", TRAINING_HEAD], None
+    for entry in entries(TrainConfig):
+        if entry.table != table:
+            table = entry.table
+            head = f"## `[{table}]`" if table else "## At the top"
+            lines += ["", head, "", "| key | takes | default | meaning |", "|---|---|---|---|"]
+        default = f"`{entry.default}`" if entry.default not in ("", "required") else entry.default or "–"
+        cells = (f"`{entry.name}`", entry.kind, default, entry.about)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines).rstrip() + "\n"
 
 
 # --- the figures -----------------------------------------------------------------------------------------------------
