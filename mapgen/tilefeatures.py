@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +13,10 @@ from mapgen.lines import Floats
 from mapgen.mvt import TileShapes, Value, encode_layer
 from mapgen.regions import Longs
 from mapgen.tilearcs import Frame, TilePolygons, sieved_patch, tile_polygons
+from mapgen.tileset import packed
 
 LIMIT = 500_000
 """Bytes of a tile, compressed, that browsers draw without a halt; the limit that tile makers agree on."""
-
-LEVEL = 6
-"""Of compression; 9 takes twice the time for 1 % less."""
 
 COARSEST = 2.0
 """Pixels of tolerance for tiles that are too large otherwise."""
@@ -84,7 +81,7 @@ def encoded_tile(patch: NDArray[Any], how: ClassTiles, marks: Any = None) -> Enc
             return found
         layer = class_layer(polygons, how, None if marks is None else marks(polygons))
         kinds = tuple(np.unique(polygons.classes).tolist())
-        found = EncodedTile(gzip.compress(layer[0], LEVEL, mtime=0), len(layer[0]), layer[1], kinds, sieve)
+        found = EncodedTile(packed(layer[0]), len(layer[0]), layer[1], kinds, sieve)
         if sieve > patch.size:
             break
         excess = len(found.data) / how.limit

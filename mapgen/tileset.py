@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -84,6 +85,11 @@ class TileSource(Protocol):
 
     def tiles(self) -> Iterator[tuple[int, int, int, bytes]]:
         """All tiles as (z, x, y, data), in the order of the container."""
+
+
+def packed(tile: bytes) -> bytes:
+    """A vector tile compressed, always to the same bytes. Level 9 would take twice the time for 1 % less."""
+    return gzip.compress(tile, 6, mtime=0)
 
 
 def class_list(classes: tuple[LayerClass, ...]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from mapgen.errors import InputError, OutputError
 from mapgen.io.commit import check_output, translated
 from mapgen.io.pmtiles import with_metadata
 from mapgen.mercator import flipped
-from mapgen.tileset import SUFFIX, TileFormat, TileSetInfo
+from mapgen.tileset import SUFFIX, TileFormat, TileSetInfo, packed
 
 TILEJSON, STYLE = "tilejson.json", "style.json"
 Scheme = Literal["xyz", "tms"]
@@ -86,7 +86,7 @@ class FolderReader:
         return flipped(z, row, self.rows) if self.scheme == "tms" else row
 
     def _packed(self, data: bytes) -> bytes:
-        return gzip.compress(data, mtime=0) if self.info.format == "mvt" else data
+        return packed(data) if self.info.format == "mvt" else data
 
 
 def _tile_files(path: Path) -> Iterator[tuple[int, int, int, Path]]:
