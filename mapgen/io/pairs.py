@@ -64,6 +64,8 @@ def _matched(folder: Path, source: SourceConfig) -> list[tuple[Path, Path]]:
         pairs = [(image, label) for image in images]
     labels = {label for _, label in pairs}
     pairs = [(image, label) for image, label in pairs if image not in labels]  # one pattern may find both
+    if not pairs:
+        raise InputError(one_line(folder / source.images[0]), "matches labels alone", "name the images")
     missing = [(image, label) for image, label in pairs if not label.exists()]
     if missing:
         image, label = missing[0]
