@@ -22,6 +22,7 @@ from mapgen.footprint import Footprint, footprint, mapping
 from mapgen.grid import Grid, Window
 from mapgen.io.gdal import cache_bytes, environment
 from mapgen.io.images import QUALITY, encoded, lossless_webp
+from mapgen.io.labels import VECTOR_SUFFIXES
 from mapgen.io.tilefolder import TILEJSON
 from mapgen.io.tilesets import TileSet, check_tiles, container_of, writing_tiles
 from mapgen.io.tilesource import ClassSource, ColorSource, open_source
@@ -50,6 +51,7 @@ from mapgen.tileset import Container, TileFormat, TileSetInfo
 from mapgen.warp import Block, blended, blocks, nearest, reach
 
 if TYPE_CHECKING:
+    from mapgen.tools.layer_tiles import LayerJob
     from mapgen.tools.vector_tiles import VectorJob
 
 Progress = Callable[[int, int], None]
@@ -119,17 +121,11 @@ class Tiler:
         """Write the tiles of the raster `source` to `output`."""
         start = time.perf_counter()
         options = self.options
-        inputs = [] if is_url(source) else [Path(source)]
+        inputs = [p for p in (None if is_url(source) else Path(source), options.confidence) if p is not None]
         check_tiles(output, overwrite=options.overwrite, inputs=inputs, scheme=options.scheme, tiling=self.tiling)
         listening = announced(self.announce) if self.announce else contextlib.nullcontext()
         with listening, environment(), contextlib.ExitStack() as stack:
-            raster = open_source(
-                source, kind=options.kind, threads=self.threads, bands=options.bands, nodata=options.nodata,
-                scale=options.scale,
-            )  # fmt: skip
-            stack.callback(raster.close)
-            job = _job(raster, public_name(source), options, self.tiling)
-            stack.enter_context(environment(cache_bytes(raster.grid.width, job.rows_at_once, raster.itemsize)))
+            job = self._job(source, stack)
             info = job.info(output.stem)
             with writing_tiles(
                 output, info, overwrite=options.overwrite, inputs=inputs, scheme=options.scheme, tiling=self.tiling
@@ -140,6 +136,24 @@ class Tiler:
         result.seconds = round(time.perf_counter() - start, 3)
         return result
 
+    def _job(self, source: str, stack: contextlib.ExitStack) -> Job | VectorJob | LayerJob:
+        from mapgen.tools.layer_tiles import LayerJob
+        from mapgen.tools.vector_tiles import VectorJob
+
+        options = self.options
+        if Path(source).suffix.lower() in VECTOR_SUFFIXES:
+            if not options.vector:
+                raise UsageError("--vector", f"{public_name(source)} is a layer of polygons", "add --vector")
+            return LayerJob(source, options, self.tiling)
+        raster = open_source(
+            source, kind=options.kind, threads=self.threads, bands=options.bands, nodata=options.nodata,
+            scale=options.scale,
+        )  # fmt: skip
+        stack.callback(raster.close)
+        job = Job(raster, public_name(source), options, self.tiling)
+        stack.enter_context(environment(cache_bytes(raster.grid.width, job.rows_at_once, raster.itemsize)))
+        return VectorJob(job, options, stack) if options.vector else job
+
 
 def check_options(options: TilesOptions) -> None:
     """Raise `UsageError` for options that no raster can make sense of."""
@@ -149,15 +163,20 @@ def check_options(options: TilesOptions) -> None:
         raise UsageError("--quality", f"{options.quality} is not between 1 and 100", f"such as --quality {QUALITY}")
     if options.quality is not None and options.format == "png":
         raise UsageError("--quality", "PNG loses nothing", "leave it out, or use --format webp or jpeg")
+    if options.vector:
+        for flag, given in (("--format", options.format != "auto"), ("--quality", options.quality is not None)):
+            if given:
+                raise UsageError(flag, "vector tiles are no pictures", "leave it out, or --vector")
+        if not 0 <= options.simplify <= 64:
+            raise UsageError(
+                "--simplify", f"{options.simplify:g} is not between 0 and 64 pixels", "such as --simplify 1"
+            )
+    else:
+        for flag, given in (("--confidence", options.confidence is not None), ("--layer", options.layer is not None)):
+            if given:
+                raise UsageError(flag, "pictures have no attributes and no layers", "add --vector")
     if options.threads is not None and options.threads < 1:
         raise UsageError("--threads", f"{options.threads} threads", "use 1 or more")
-
-
-def _job(raster: ClassSource | ColorSource, name: str, options: TilesOptions, tiling: Tiling) -> Job | VectorJob:
-    from mapgen.tools.vector_tiles import VectorJob
-
-    job = Job(raster, name, options, tiling)
-    return VectorJob(job, options) if options.vector else job
 
 
 class Job:

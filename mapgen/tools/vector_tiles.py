@@ -6,6 +6,7 @@ import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,7 @@ _Tiles = list[tuple[Tile, "Future[EncodedTile | None]"]]
 class VectorJob:
     """One class map on its way to vector tiles; `raster` knows its place, its zooms and how to take its pixels."""
 
-    def __init__(self, raster: Job, options: TilesOptions) -> None:
+    def __init__(self, raster: Job, options: TilesOptions, stack: ExitStack) -> None:
         source = raster.raster
         if not isinstance(source, ClassSource):
             problem = f"{raster.name} is {source.kind}, and has no classes to draw"
@@ -60,13 +61,14 @@ class VectorJob:
             {k: c.name for k, c in source.names.classes.items()}, options.simplify,
         )  # fmt: skip
         self.taken = Taken(source, raster.grid, raster.exact, raster.painter.take, raster.painter.assemble.reduce)
-        self.confidence = None if options.confidence is None else self._confidence(str(options.confidence))
+        self.confidence = None if options.confidence is None else self._confidence(str(options.confidence), stack)
         self.tally = _Tally()
 
-    def _confidence(self, name: str) -> Taken:
+    def _confidence(self, name: str, stack: ExitStack) -> Taken:
         from mapgen.tools.tiles import ColorPainter
 
         source = open_source(name, kind="imagery", scale=Scale("range", 0, 1))
+        stack.callback(source.close)
         assert isinstance(source, ColorSource)
         if len(source.scene.bands) != 1:
             raise InputError(name, "has several bands, a confidence raster has one", "name the one of the same run")
