@@ -90,6 +90,8 @@ def read_dataset(data: DataConfig, folder: Path, *, lenient: bool = False) -> Da
         folder.mkdir(parents=True, exist_ok=True)
     record = _recorded(folder, key)
     if record is None:
+        with translated(folder):
+            (folder / _INDEX).unlink(missing_ok=True)  # first of all: it must not vouch for what is half overwritten
         record = _Making(data, pairs, folder).record() | {"key": key}
         with translated(folder), open(folder / (_INDEX + ".part"), "w", encoding="utf-8") as stream:
             json.dump(record, stream)
@@ -240,6 +242,7 @@ class _Making:
         would kill the process later."""
         path = self.folder / f"{name}.bin"
         size = max(1, count) * dtype.itemsize
+        path.unlink(missing_ok=True)  # whoever has mapped the old file keeps it
         with translated(path), open(path, "wb") as stream:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(stream.fileno(), 0, size)

@@ -337,6 +337,19 @@ def test_what_was_laid_down_is_used_again_until_a_file_or_the_configuration_chan
     expect(drawn(read(tmp_path).training), kinds(64, 72))
 
 
+def test_a_run_that_was_stopped_leaves_nothing_to_be_trusted(tmp_path, monkeypatch):
+    make_pair(tmp_path, "a", 64, 64)
+    before = read(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("mapgen.io.dataset.choose", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            read(tmp_path, ignore=[1, 2], split={"block": "32px", "guard": "2px"})
+    expect(drawn(before.training), kinds(64, 64))  # mapped before, and as it was
+    found = drawn(read(tmp_path).training)
+    assert len(found) == 64 * 64
+    expect(found, kinds(64, 64))
+
+
 def test_weights_go_with_the_images_of_their_source(tmp_path):
     make_pair(tmp_path, "a", 40, 40)
     make_pair(tmp_path, "b", 40, 40, row=100)
