@@ -307,3 +307,26 @@ class TilesOptions:
     assume_crs: str | None = None
     threads: int | None = None
     overwrite: bool = False
+
+
+# Compressing --------------------------------------------------------------------------------------------------------
+
+Compressed = Literal["int8"]
+COMPRESSED: tuple[str, ...] = get_args(Compressed)
+
+
+@dataclass(frozen=True, slots=True)
+class CompressOptions:
+    """What `compress` may be told. Bands, nodata and scale are those of all scenes, as `segment` takes them."""
+
+    to: Compressed = "int8"
+    windows: int = 64
+    """How many windows of imagery the ranges are taken from."""
+    evaluate: tuple[tuple[str, str], ...] = ()
+    """Scenes and their truth, on which mIoU is measured before and after."""
+    ignore: tuple[str, ...] = ()
+    """Classes of the truth that do not count."""
+    bands: tuple[str, ...] | None = None
+    nodata: float | None = None
+    scale: Scale = Scale()
+    overwrite: bool = False

@@ -13,6 +13,7 @@ from mapgen.cli.app import app
 ROOT = Path(__file__).parents[1]
 SEGMENT, VECTORIZE, REPORTS = "tests/test_segment_options.py", "tests/vector/test_vectorize.py", "tests/test_reports.py"
 EVALUATE = "tests/evaluate/test_evaluate.py"
+COMPRESS = "tests/test_compress.py"
 
 OPTION_TESTS = {
     ("", "--version"): f"{REPORTS}::test_version_prints_the_version",
@@ -85,6 +86,20 @@ OPTION_TESTS = {
     ("evaluate", "--verbose"): f"{EVALUATE}::test_verbose_twice_shows_the_traceback",
     ("info", "--model"): f"{REPORTS}::test_info_model_is_the_one_that_the_scene_is_compared_with",
     ("info", "--json"): f"{REPORTS}::test_info_json_holds_the_same_as_values",
+    ("compress", "--to"): f"{COMPRESS}::test_what_makes_no_sense_is_refused_and_nothing_written",
+    ("compress", "--calibrate"): f"{COMPRESS}::test_calibrate_takes_several_scenes_and_sees_all_of_them",
+    ("compress", "--windows"): f"{COMPRESS}::test_windows_is_how_many_it_calibrates_on_and_the_check_sees_others",
+    ("compress", "--evaluate"): f"{COMPRESS}::test_evaluate_and_truth_measure_miou_before_and_after",
+    ("compress", "--truth"): f"{COMPRESS}::test_evaluate_and_truth_measure_miou_before_and_after",
+    ("compress", "--ignore"): f"{COMPRESS}::test_ignored_classes_of_the_truth_do_not_count",
+    ("compress", "--bands"): f"{COMPRESS}::test_bands_nodata_and_scale_are_those_of_segment",
+    ("compress", "--nodata"): f"{COMPRESS}::test_bands_nodata_and_scale_are_those_of_segment",
+    ("compress", "--scale"): f"{COMPRESS}::test_bands_nodata_and_scale_are_those_of_segment",
+    ("compress", "--output"): f"{COMPRESS}::test_output_names_the_file_or_its_folder",
+    ("compress", "--overwrite"): f"{COMPRESS}::test_an_output_that_exists_is_replaced_only_when_asked",
+    ("compress", "--json"): f"{COMPRESS}::test_json_holds_what_was_measured",
+    ("compress", "--quiet"): f"{COMPRESS}::test_quiet_says_nothing_but_the_path_and_what_may_spoil_the_result",
+    ("compress", "--verbose"): f"{COMPRESS}::test_verbose_twice_shows_the_traceback",
     ("models list", "--json"): f"{REPORTS}::test_models_list_json_holds_one_object_a_line",
     ("models show", "--json"): f"{REPORTS}::test_models_show_json_holds_the_card",
 }  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mapgen.cli.compress import compress
 from mapgen.cli.evaluate import evaluate
 from mapgen.cli.info import info
 from mapgen.cli.models import models
@@ -44,3 +45,4 @@ app.command()(vectorize)
 app.command()(evaluate)
 app.command()(info)
 app.add_typer(models, name="models")
+app.command()(compress)

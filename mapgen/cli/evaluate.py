@@ -105,9 +105,9 @@ def evaluate(
     set_verbosity(quiet, verbose)
     options = EvaluateOptions(
         attribute=attribute, feature_class=feature_class, outside=outside,
-        priority=_classes("--priority", [priority] if priority is not None else []), layer=layer,
-        match=choice("--match", match, MATCHES), ignore=_classes("--ignore", ignore or []), assume_crs=assume_crs,
-        boundary=boundary, objects=_classes("--objects", objects or []), block=block, seed=seed, worst=worst,
+        priority=parse_classes("--priority", [priority] if priority is not None else []), layer=layer,
+        match=choice("--match", match, MATCHES), ignore=parse_classes("--ignore", ignore or []), assume_crs=assume_crs,
+        boundary=boundary, objects=parse_classes("--objects", objects or []), block=block, seed=seed, worst=worst,
         worst_count=worst_count, fail_under=tuple(parse_floor(text) for text in fail_under or []),
         overwrite=overwrite,
     )  # fmt: skip
@@ -130,7 +130,7 @@ def evaluate(
         raise CheckError(source, "; ".join(found.failed), "see the report for where it fails")
 
 
-def _classes(flag: str, entries: list[str]) -> tuple[str, ...]:
+def parse_classes(flag: str, entries: list[str]) -> tuple[str, ...]:
     """Comma-separated names or numbers, of one or several options."""
     parts = tuple(part.strip() for entry in entries for part in entry.split(","))
     if not all(parts):

@@ -34,6 +34,9 @@ def described(name: str) -> dict[str, Any]:
 def describe(model: Model) -> dict[str, Any]:
     """The whole card of an open model, with its file, hash and size."""
     builtin = model.path in builtin_models()
+    compression = model.card.compression
+    int8 = None if compression or model.int8 is None else open_model(model.int8)
+    option = "" if builtin else f" --model {shlex.quote(str(model.path))}"
     return {
         "kind": "model",
         "file": str(model.path),
@@ -42,8 +45,16 @@ def describe(model: Model) -> dict[str, Any]:
         "bytes": model.path.stat().st_size,
         "parameters_count": model.parameters,
         "card": json.loads(model.card.to_json()),
-        "next": f"mapgen segment SCENE{'' if builtin else f' --model {shlex.quote(str(model.path))}'}",
+        "int8": None if int8 is None else _int8(int8),
+        "int8_problem": model.int8_problem,
+        "next": f"mapgen segment SCENE{option}{' --precision int8' if compression else ''}",
     }
+
+
+def _int8(model: Model) -> dict[str, Any]:
+    """The int8 graph of a model: its file and what was measured."""
+    compression = json.loads(model.card.to_json())["compression"]
+    return {"file": str(model.path), "bytes": model.path.stat().st_size, **compression}
 
 
 def card_lines(record: Mapping[str, Any]) -> Iterator[str]:
@@ -64,7 +75,34 @@ def card_lines(record: Mapping[str, Any]) -> Iterator[str]:
         if value:
             yield f"  {name + ':':<13}{one_line(value)}"
     yield from _score_lines(card["scores"])
+    int8, own = record["int8"], card.get("compression")
+    if int8 is not None:
+        yield f"  int8:        {one_line(int8['file'])}, {int8['bytes'] / 1e6:.1f} MB"
+        yield from compression_lines(int8["measured"])
+    if own is not None:
+        yield f"  graph:       {one_line(own['precision'])} of {one_line(own['parent'])}"
+        yield f"    method:    {one_line(own['method'])}"
+        yield from compression_lines(own.get("measured", {}))
+    if record["int8_problem"]:
+        yield f"  int8:        not used: {one_line(record['int8_problem'])}"
     yield f"  next:        {one_line(record['next'])}"
+
+
+def compression_lines(measured: Mapping[str, Any]) -> Iterator[str]:
+    """What was measured of a compressed model: a line for each precision, then on what.
+
+    The text of a card may be anything, so what is not as `compress` writes it is left out.
+    """
+    for precision, found in measured.items():
+        if isinstance(found, Mapping) and isinstance(found.get("agreement"), float | int):
+            parts = [f"{found['agreement']:.2%} of the classes of fp32"] if precision != "fp32" else []
+            parts += [f"mIoU {found['miou']:.4f}"] if isinstance(found.get("miou"), float) else []
+            if precision != "fp32" and isinstance(found.get("times_fp32"), float):
+                parts.append(f"{found['times_fp32']:.1f} times as fast")
+            yield f"    {one_line(precision) + ':':<11}{', '.join(parts)}"
+    for name in ("ground", "machine"):
+        if measured.get(name):
+            yield f"    {name + ':':<11}{one_line(measured[name])}"
 
 
 def _score_lines(scores: Mapping[str, Any], depth: int = 2) -> Iterator[str]:

@@ -1,0 +1,79 @@
+"""Quantising: a network's graph with its convolutions in 8-bit integers, by NNCF, from windows of real imagery."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mapgen.errors import UsageError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+METHOD = "NNCF {version} post-training quantisation, mixed preset, fast bias correction, {count} windows of {side} px"
+
+
+def require_nncf() -> None:
+    """Raise `UsageError` unless NNCF is installed; nothing is imported."""
+    if find_spec("nncf") is None:
+        raise UsageError(
+            "--to", "int8 graphs are made by NNCF, which is not installed", "pip install 'mapgen[compress]'"
+        )
+
+
+def quantized(graph: Path, samples: Sequence[Array]) -> tuple[bytes, bytes, str]:
+    """The int8 form of the graph in a file of OpenVINO's: its XML, its numbers, and one line on how it was made.
+
+    `samples` are normalised pixels, float32 (1, C, H, W); each layer's range is taken from what they make of it.
+    Weights are symmetric with a scale for each output channel; activations behind a ReLU are unsigned, others
+    asymmetric; biases make up for the mean error of their layer.
+    """
+    nncf = _nncf()
+    import openvino as ov
+
+    with _silence():
+        model = nncf.quantize(
+            ov.Core().read_model(graph),
+            nncf.Dataset(samples),
+            subset_size=len(samples),
+            preset=nncf.QuantizationPreset.MIXED,
+        )
+    side = max(max(sample.shape[2:]) for sample in samples)
+    with tempfile.TemporaryDirectory(prefix="mapgen-") as folder:
+        path = Path(folder) / "graph.xml"
+        ov.save_model(model, path, compress_to_fp16=False)
+        method = METHOD.format(version=nncf.__version__, count=len(samples), side=side)
+        return path.read_bytes(), path.with_suffix(".bin").read_bytes(), method
+
+
+def _nncf() -> Any:
+    """The package, imported without a word to its makers or to the terminal."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] # else it reports each use to Intel
+    os.environ.setdefault("NNCF_CI", "1")  # the same, should it be loaded already
+    with _silence():
+        import nncf
+    return nncf
+
+
+@contextlib.contextmanager
+def _silence() -> Any:
+    """Keep progress bars and hints of the libraries off the terminal: stdout is for results."""
+    import logging
+
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
