@@ -113,11 +113,14 @@ def _cut(
 def on_tile(parts: Geometries, tile: Tile) -> tuple[Geometries, NDArray[np.bool_]]:
     """Polygons in units of the tile, rounded and valid; and which of them are still there."""
     corner = np.array([tile.x, tile.y], float) * EXTENT
-    local = shapely.transform(parts, lambda xy: xy - corner)
-    # Cutting by a rectangle is fast and not always right.
-    wrong = ~shapely.is_valid(local)
-    local[wrong] = shapely.make_valid(local[wrong])
-    rounded = shapely.set_precision(local, 1.0)
+    rounded = shapely.transform(parts, lambda xy: np.rint(xy - corner))
+    # Rounding makes few polygons invalid, and neighbours keep their vertices in common where it does not.
+    wrong = np.flatnonzero(~shapely.is_valid(rounded))
+    local = shapely.transform(parts[wrong], lambda xy: xy - corner)
+    bad = ~shapely.is_valid(local)  # cutting by a rectangle is fast and not always right
+    local[bad] = shapely.make_valid(local[bad])
+    rounded[wrong] = shapely.set_precision(local, 1.0)
+    rounded = shapely.remove_repeated_points(rounded)
     kept = shapely.area(rounded) > 0
     return rounded, kept
 
