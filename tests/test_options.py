@@ -12,7 +12,7 @@ from mapgen.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 SEGMENT, VECTORIZE, REPORTS = "tests/test_segment_options.py", "tests/vector/test_vectorize.py", "tests/test_reports.py"
-EVALUATE = "tests/evaluate/test_evaluate.py"
+EVALUATE, BENCH = "tests/evaluate/test_evaluate.py", "tests/test_bench.py"
 COMPRESS = "tests/test_compress.py"
 
 OPTION_TESTS = {
@@ -84,6 +84,16 @@ OPTION_TESTS = {
     ("evaluate", "--json"): f"{EVALUATE}::test_json_is_one_object",
     ("evaluate", "--quiet"): f"{EVALUATE}::test_quiet_says_nothing_but_the_report",
     ("evaluate", "--verbose"): f"{EVALUATE}::test_verbose_twice_shows_the_traceback",
+    ("bench", "--model"): f"{BENCH}::test_model_is_the_one_that_was_asked_for",
+    ("bench", "--engine"): f"{BENCH}::test_engine_device_and_precision_are_those_that_were_asked_for",
+    ("bench", "--device"): f"{BENCH}::test_engine_device_and_precision_are_those_that_were_asked_for",
+    ("bench", "--precision"): f"{BENCH}::test_engine_device_and_precision_are_those_that_were_asked_for",
+    ("bench", "--window"): f"{BENCH}::test_window_is_the_side_of_the_windows",
+    ("bench", "--stitch"): f"{BENCH}::test_stitch_is_the_one_that_was_asked_for",
+    ("bench", "--size"): f"{BENCH}::test_size_is_the_side_of_the_noise",
+    ("bench", "--json"): f"{BENCH}::test_json_holds_the_figures_and_they_fit_together",
+    ("bench", "--quiet"): f"{BENCH}::test_quiet_says_nothing_but_the_table",
+    ("bench", "--verbose"): f"{BENCH}::test_verbose_twice_shows_the_traceback",
     ("info", "--model"): f"{REPORTS}::test_info_model_is_the_one_that_the_scene_is_compared_with",
     ("info", "--json"): f"{REPORTS}::test_info_json_holds_the_same_as_values",
     ("compress", "--to"): f"{COMPRESS}::test_what_makes_no_sense_is_refused_and_nothing_written",
