@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mapgen.cli.bench import bench
 from mapgen.cli.compress import compress
 from mapgen.cli.evaluate import evaluate
 from mapgen.cli.info import info
@@ -44,5 +45,6 @@ app.command()(segment)
 app.command()(vectorize)
 app.command()(evaluate)
 app.command()(info)
+app.command()(bench)
 app.add_typer(models, name="models")
 app.command()(compress)
