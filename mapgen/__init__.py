@@ -1,7 +1,7 @@
 """mapgen: aerial and satellite imagery in, maps out.
 
 The public Python interface is small and imported late: `mapgen.save_model`, `mapgen.ModelCard`, `mapgen.Legend`,
-`mapgen.Class`, `mapgen.segment`, `mapgen.vectorize`, `mapgen.evaluate`.
+`mapgen.Class`, `mapgen.segment`, `mapgen.vectorize`, `mapgen.train`, `mapgen.evaluate`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ _PUBLIC = {
     "save_model": "mapgen.io.models",
     "evaluate": "mapgen.tools.evaluate",
     "segment": "mapgen.tools.segment",
+    "train": "mapgen.tools.train",
     "vectorize": "mapgen.tools.vectorize",
 }
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from mapgen.settings import VectorizeOptions as VectorizeOptions
     from mapgen.tools.evaluate import evaluate as evaluate
     from mapgen.tools.segment import segment as segment
+    from mapgen.tools.train import train as train
     from mapgen.tools.vectorize import vectorize as vectorize
 
 

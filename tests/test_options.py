@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 SEGMENT, VECTORIZE, REPORTS = "tests/test_segment_options.py", "tests/vector/test_vectorize.py", "tests/test_reports.py"
 EVALUATE, BENCH = "tests/evaluate/test_evaluate.py", "tests/test_bench.py"
 COMPRESS = "tests/test_compress.py"
+TRAIN = "tests/learn/test_train.py"
 
 OPTION_TESTS = {
     ("", "--version"): f"{REPORTS}::test_version_prints_the_version",
@@ -65,6 +66,13 @@ OPTION_TESTS = {
     ("vectorize", "--json"): f"{VECTORIZE}::test_json_reports_each_class_with_its_drift",
     ("vectorize", "--quiet"): f"{VECTORIZE}::test_quiet_says_nothing",
     ("vectorize", "--verbose"): f"{REPORTS}::test_vectorize_verbose_twice_shows_the_traceback",
+    ("train", "--output"): f"{TRAIN}::test_output_is_by_default_named_after_the_model",
+    ("train", "--check"): f"{TRAIN}::test_check_surveys_the_ground_and_trains_nothing",
+    ("train", "--steps"): f"{TRAIN}::test_steps_end_a_run_sooner_or_later",
+    ("train", "--overwrite"): f"{TRAIN}::test_overwrite_begins_a_run_anew",
+    ("train", "--json"): f"{TRAIN}::test_json_is_one_object",
+    ("train", "--quiet"): f"{TRAIN}::test_quiet_says_nothing_but_the_model",
+    ("train", "--verbose"): f"{TRAIN}::test_verbose_twice_shows_the_traceback",
     ("evaluate", "--attribute"): f"{EVALUATE}::test_attribute_may_hold_names_or_ids",
     ("evaluate", "--class"): f"{EVALUATE}::test_class_makes_all_features_one_class_and_outside_names_the_rest",
     ("evaluate", "--outside"): f"{EVALUATE}::test_class_makes_all_features_one_class_and_outside_names_the_rest",

@@ -10,9 +10,10 @@ import typer
 
 from mapgen.cli.console import ProgressBar, console
 from mapgen.cli.options import Json, Overwrite, Quiet, Verbose, set_verbosity
-from mapgen.errors import UsageError
+from mapgen.errors import CheckError, UsageError
 
 if TYPE_CHECKING:
+    from mapgen.config import TrainConfig
     from mapgen.tools.train import Report
 
 
@@ -47,6 +48,9 @@ def train(
 
     found = read_config(Path(config))
     folder = None if output is None else Path(output)
+    if check:
+        _check(config, found, folder, overwrite)
+        return
     from mapgen.tools.train import run
 
     bar = ProgressBar(found.name, shown=console.verbosity >= 0)
@@ -59,6 +63,19 @@ def train(
     else:
         console.note(_ending(done.steps, done.end, done.card.scores.get("miou"), done.seconds))
     console.result(done.model, done.to_json())
+
+
+def _check(name: str, config: TrainConfig, folder: Path | None, overwrite: bool) -> None:
+    from mapgen.tools.train import check
+
+    found = check(config, folder, overwrite=overwrite)
+    if console.as_json:
+        console.result(name, found.to_json())
+    else:
+        console.text(found.survey.text().rstrip("\n"))
+    console.note(f"wrote {found.picture}")
+    if found.survey.failed:
+        raise CheckError(name, "; ".join(found.survey.failed), "correct the configuration or the labels")
 
 
 def _show(bar: ProgressBar, report: Report) -> None:

@@ -21,7 +21,7 @@ from mapgen.schema import table_of
 FOLDER = "runs"
 """The folder, in the current one, of runs that are not given their own."""
 
-_KEPT = ("config.toml", "log.csv", "curves.png", "checkpoint.pt", "checkpoint.pt.part")
+_KEPT = ("config.toml", "log.csv", "curves.png", "contact.png", "checkpoint.pt", "checkpoint.pt.part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,11 @@ class Run:
         return self.path / f"{self.name}.safetensors"
 
     @property
+    def contact(self) -> Path:
+        """The contact sheet of `--check`, PNG."""
+        return self.path / "contact.png"
+
+    @property
     def ground(self) -> Path:
         """The folder of pixels and labels laid down for training."""
         return self.path / "ground"
@@ -66,7 +71,8 @@ class Run:
 def open_run(folder: Path | None, config: TrainConfig, *, overwrite: bool = False) -> Iterator[Run]:
     """The folder of this run, by default `runs/NAME`: made, locked, with the configuration in it.
 
-    A folder that holds a run of the same configuration is gone on with; with `overwrite` any run in it is begun anew.
+    A folder that holds a run of the same configuration, or of none that was trained for a step, is gone on with; with
+    `overwrite` any run in it is begun anew.
     Raises `OutputError` for a folder of something else, of another run, in use, or not writable. When the block raises
     before there is a checkpoint, what was made here is removed.
     """
@@ -138,7 +144,7 @@ def _check_config(run: Run, config: TrainConfig, overwrite: bool) -> None:
     strange = [p.name for p in run.path.iterdir() if p.name != "lock"]
     if strange and not run.config.is_file():
         raise OutputError(run.path, f"is a folder with other files ({sorted(strange)[0]})", "choose another with -o")
-    if overwrite or not run.config.is_file():
+    if overwrite or not run.checkpoint.exists():
         return
     try:
         theirs = parse_config(run.config.read_text(encoding="utf-8"), str(run.config))

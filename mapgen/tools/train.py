@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mapgen import __version__
 from mapgen.card import ModelCard
 from mapgen.config import TrainConfig
+from mapgen.contact import draw_contact
 from mapgen.curves import Curves, draw_curves
 from mapgen.errors import Interrupted, ModelError, UsageError
 from mapgen.io.config import read_config
@@ -20,6 +21,7 @@ from mapgen.io.models import find_model, open_model, read_tensors, save_model
 from mapgen.io.picture import write_picture
 from mapgen.io.runs import Log, Run, open_run
 from mapgen.piece import Dataset
+from mapgen.survey import Survey, check_dataset
 
 if TYPE_CHECKING:
     from mapgen.learn.fit import Progress, Recipe, State
@@ -66,6 +68,18 @@ class Trained:
         }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `check` found, and the picture that it drew."""
+
+    survey: Survey
+    picture: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of plain values."""
+        return self.survey.to_json() | {"picture": str(self.picture), "exit_code": 9 if self.survey.failed else 0}
+
+
 def train(
     config: str | Path, output: str | Path | None = None, *, steps: int | None = None, overwrite: bool = False
 ) -> Trained:
@@ -98,6 +112,21 @@ def run(
         for warning in dataset.warnings:
             warn(warning)
         return _Training(config, dataset, place, progress, say).trained(steps)
+
+
+def check(config: TrainConfig, folder: Path | None = None, *, overwrite: bool = False) -> Checked:
+    """What a survey says of the ground that a configuration names; its contact sheet is put into the folder of the run.
+
+    Pixels and labels stay laid down there for the training that follows. Raises as `run` does.
+    """
+    from mapgen.io.dataset import read_dataset
+
+    check_network(config)
+    with open_run(folder, config, overwrite=overwrite) as place:
+        dataset = read_dataset(config.data, place.ground, lenient=True)
+        survey = check_dataset(dataset, unlisted=config.data.unlisted)
+        write_picture(place.contact, draw_contact(dataset), overwrite=True)
+        return Checked(survey, place.contact)
 
 
 def check_network(config: TrainConfig) -> None:
@@ -356,7 +385,7 @@ def _scores(found: dict[str, Any], data: Dataset) -> dict[str, Any]:
     blocks = found["blocks"]
     spread = intervals(blocks) if len(blocks) >= FEWEST else {}
     pixels = int(blocks.sum())
-    ground = f"{pixels / 1e6:.3g} Mpx of validation ground in {len(blocks)} blocks of {BLOCK} px"
+    ground = f"{pixels / 1e6:.3g} Mpx of validation ground in {len(blocks)} blocks of at most {BLOCK} px"
     result: dict[str, Any] = {"ground": ground + ("; intervals of 95 % by their bootstrap" if spread else "")}
     for name in ("miou", "accuracy"):
         result[name] = round(found[name], 4)
