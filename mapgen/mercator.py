@@ -155,7 +155,7 @@ class Tiling:
     def zoom_within(self, bounds: Bounds) -> int:
         """The last zoom at which a tile is as large as `bounds`: the whole then lies on four tiles at most."""
         extent = max(bounds[2] - bounds[0], bounds[3] - bounds[1])
-        return MAX_ZOOM if extent <= 0 else min(MAX_ZOOM, max(0, math.floor(math.log2(self.span / extent))))
+        return MAX_ZOOM if extent <= 0 else min(MAX_ZOOM, max(0, math.floor(math.log2(self.span / extent) + 1e-9)))
 
 
 WEB_MERCATOR = Tiling("WebMercatorQuad", "EPSG:3857", -HALF, HALF, 2 * HALF)

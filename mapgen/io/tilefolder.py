@@ -141,9 +141,10 @@ def _foreign(path: Path) -> Path | None:
     for column in (c for name in names if _is_number(name) for c in (path / name).iterdir()):
         if column.is_symlink() or not (_is_number(column.name) and column.is_dir()):
             return column
-        for file in os.scandir(column):
-            if not re.fullmatch(r"\d+\.(png|webp|jpg|pbf)", file.name) or not file.is_file(follow_symlinks=False):
-                return Path(file.path)
+        with os.scandir(column) as files:
+            for file in files:
+                if not re.fullmatch(r"\d+\.(png|webp|jpg|pbf)", file.name) or not file.is_file(follow_symlinks=False):
+                    return Path(file.path)
     return None
 
 
