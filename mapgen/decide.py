@@ -9,35 +9,94 @@ import numpy as np
 from mapgen.legend import NODATA
 from mapgen.patch import Array, Patch
 
+SCORE_STEPS = 250
+"""What a probability of 1 is in a byte; 255 is left for nodata."""
+
+_ROWS_BYTES = 1 << 19
+"""Rows are decided some at a time, so that their probabilities stay in the processor's cache for all passes."""
+
 
 def argmax(scores: Array) -> Array:
-    """The channel with the highest score, (K, …) → uint8 (…); ties go to the lower channel.
+    """The channel with the highest score, (K, H, W) → uint8 (H, W); ties go to the lower channel.
 
-    A running maximum: K passes over one plane each, several times faster than `numpy.argmax` along the first axis.
+    A running maximum: K passes over one plane each, many times faster than `numpy.argmax` along the first axis.
+    Channels only rise, so the later of two winners is the greater number, and no pass has to branch.
     """
-    best = scores[0].copy()
-    winner = np.zeros(best.shape, np.uint8)
-    for channel in range(1, len(scores)):
-        higher = scores[channel] > best
-        np.maximum(best, scores[channel], out=best)
-        winner[higher] = channel
+    winner = np.zeros(scores.shape[1:], np.uint8)
+    for part, rows in _in_rows(scores):
+        best = part[0].copy()
+        for channel in range(1, len(part)):
+            higher = (part[channel] > best).view(np.uint8)
+            higher *= np.uint8(channel)
+            np.maximum(winner[rows], higher, out=winner[rows])
+            np.maximum(best, part[channel], out=best)
     return winner
 
 
+def _in_rows(scores: Array) -> Iterator[tuple[Array, slice]]:
+    """Runs of rows of (K, H, W), and where they are."""
+    height = scores.shape[1]
+    step = max(1, _ROWS_BYTES // max(1, scores.shape[0] * scores.shape[2] * scores.itemsize))
+    for top in range(0, height, step):
+        rows = slice(top, min(top + step, height))
+        yield scores[:, rows], rows
+
+
 def decide(patches: Iterable[Patch], ids: Sequence[int]) -> Iterator[Patch]:
-    """Class ids (H, W) uint8 from probabilities (K, H, W); `ids[k]` is the class of channel `k`.
+    """Class ids (H, W) uint8 from probabilities (K, H, W) or from channels (H, W); `ids[k]` is the class of channel k.
 
     Pixels without data become `NODATA`, and so does a pixel whose probabilities are not numbers.
     """
-    table = np.asarray(ids, np.uint8)
+    table = _table(ids)
     for patch in patches:
         values = None
         if patch.values is not None:
-            known = patch.valid & np.isfinite(patch.values).all(axis=0) if _dirty(patch.values) else patch.valid
-            values = np.where(known, table[argmax(patch.values)], np.uint8(NODATA))
+            values = table.take(patch.values if patch.values.ndim == 2 else _channels(patch.values))
+            if not patch.valid.all():
+                values[~patch.valid] = NODATA
         yield Patch(patch.step, values, patch.valid)
 
 
-def _dirty(values: Array) -> bool:
-    """Whether any value is not a number: the sum of a plane shows it at the cost of one pass."""
-    return not bool(np.isfinite(values.sum(dtype=np.float64)))
+def decide_with_scores(
+    patches: Iterable[Patch], ids: Sequence[int], *, confidence: bool, probabilities: bool
+) -> Iterator[Patch]:
+    """Class ids as from `decide`, and what speaks for them: uint8 (1 + B, H, W) from probabilities (K, H, W).
+
+    Behind the ids lie the confidence, which is the probability of the class chosen, and the probabilities of all
+    classes, each where it is asked for: 0 … 250 for 0 … 1, nodata wherever the class is.
+    """
+    table = _table(ids)
+    for patch in patches:
+        values = None
+        if patch.values is not None:
+            channels = _channels(patch.values)
+            values = np.empty((1 + confidence + len(patch.values) * probabilities, *channels.shape), np.uint8)
+            values[0] = table.take(channels)
+            # Beside ground without data interpolation leaves them below a sum of one.
+            share = patch.values * (SCORE_STEPS / np.maximum(patch.values.sum(axis=0), 1e-6))
+            if confidence:
+                values[1] = _rounded(share.max(axis=0))
+            if probabilities:
+                values[1 + confidence :] = _rounded(share)
+            values[:, ~patch.valid | (channels == NODATA)] = NODATA
+        yield Patch(patch.step, values, patch.valid)
+
+
+def _table(ids: Sequence[int]) -> Array:
+    table = np.full(256, NODATA, np.uint8)
+    table[: len(ids)] = ids
+    return table
+
+
+def _rounded(shares: Array) -> Array:
+    with np.errstate(invalid="ignore"):  # what is not a number becomes nodata next
+        return np.rint(shares).clip(0, SCORE_STEPS).astype(np.uint8)
+
+
+def _channels(scores: Array) -> Array:
+    """The best channel of each pixel, 255 where any probability is not a number."""
+    channels = argmax(scores)
+    # The sum shows at the cost of one pass whether any value is not a number.
+    if not np.isfinite(scores.sum()):
+        channels[~np.isfinite(scores).all(axis=0)] = NODATA
+    return channels

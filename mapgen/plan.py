@@ -70,28 +70,33 @@ class Plan:
                     yield step
 
 
-def plan_windows(height: int, width: int, window: int, halo: int, stride: int) -> Plan:
-    """The plan over a grid of `height` × `width` pixels.
+def plan_windows(height: int, width: int, window: int | tuple[int, int], halo: int, stride: int) -> Plan:
+    """The plan over a grid of `height` × `width` pixels; `window` is the side of a square or (height, width).
 
     Further laws: every read starts at a multiple of `stride`; a border between two keeps is at least `halo` pixels away
     from both reads' borders; all reads but the last of an axis are `window` long. Raises `UsageError` for a window or
     halo off the network's lattice.
     """
-    check_window(window, halo, stride)
-    return Plan(*(tuple(_spans(size, window, halo)) for size in (height, width)))
+    sides = (window, window) if isinstance(window, int) else window
+    for side in sides:
+        check_window(side, halo, stride)
+    return Plan(*(tuple(_spans(size, side, halo, stride)) for size, side in zip((height, width), sides, strict=True)))
 
 
-def _spans(size: int, window: int, halo: int) -> Iterator[Span]:
+def _spans(size: int, window: int, halo: int, stride: int) -> Iterator[Span]:
     """The spans that cover `size` pixels of one axis.
 
     The ends of the axis need no halo. The last span ends with the axis, so a small scene costs a small window; whoever
-    runs the network pads it to the next multiple of the stride.
+    runs the network pads it to the next multiple of the stride. Where it is hardly smaller than the others, it begins
+    earlier, still on the lattice: then all have one shape, and an engine need not prepare for two.
     """
     start = first = 0
     while start + window < size:
         last = start + window - halo
         yield Span(start, start + window, first, last)
         start, first = start + window - 2 * halo, last
+    if start and start + window - size < window // 8:
+        start = -(-(size - window) // stride) * stride
     yield Span(start, size, first, size)
 
 

@@ -12,10 +12,14 @@ from mapgen.errors import UsageError
 Stitch = Literal["crop", "blend"]
 EngineName = Literal["auto", "torch", "openvino"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+Tta = Literal["none", "flip", "d4"]
 
 STITCHES: tuple[str, ...] = get_args(Stitch)
 ENGINES: tuple[str, ...] = get_args(EngineName)
 DEVICES: tuple[str, ...] = get_args(Device)
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+TTAS: tuple[str, ...] = get_args(Tta)
 
 DEFAULT_MODEL = "drycity-rgb-1m"
 """The built-in model of `mapgen segment` without `--model`."""
@@ -73,15 +77,43 @@ class SegmentOptions:
     window: int | None = None
     halo: int | None = None
     stitch: Stitch = "crop"
-    batch: int = 1
+    tta: Tta = "none"
+    """Test-time augmentation: the probabilities of mirrored and turned copies of each window are averaged."""
+    batch: int | None = None
+    """Windows that run together; what suits the device where None."""
     engine: EngineName = "auto"
     device: Device = "auto"
+    precision: Precision = "auto"
+    threads: int | None = None
+    """Threads of the engine on a CPU; as many as it has cores where None."""
+    max_memory: int | None = None
+    """Bytes that the run should stay under; it chooses the window where none is given."""
+    probabilities: bool = False
+    """Write the probability of each class beside the map."""
+    confidence: bool = False
+    """Write the probability of the chosen class beside the map."""
     aoi: Path | None = None
     bbox: tuple[float, float, float, float] | None = None
     on_read_error: Literal["fail", "nodata"] = "fail"
     """What becomes of a damaged block: the run fails, or the block is nodata and listed."""
     overwrite: bool = False
     creation_options: tuple[tuple[str, str], ...] = ()
+
+
+def parse_bytes(flag: str, text: str | None) -> int | None:
+    """`800MB`, `1.5GB` or `2GiB` as bytes. Raises `UsageError`."""
+    if text is None:
+        return None
+    units = {"kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+    number = text.strip().lower()
+    unit = next((u for u in units if number.endswith(u)), None)
+    try:
+        size = float(number.removesuffix(unit or "")) * (units[unit] if unit else 1)
+    except ValueError:
+        size = 0.0
+    if not 1 <= size < inf or unit is None:
+        raise UsageError(flag, f"{text!r} is not an amount of memory", f"such as {flag} 800MB or {flag} 2GB")
+    return int(size)
 
 
 # Vectorizing --------------------------------------------------------------------------------------------------------

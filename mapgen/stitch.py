@@ -118,14 +118,16 @@ def _ramp(length: int) -> Array:
     return ((np.arange(length) + 0.5) / length).astype(np.float32)
 
 
-def strips(patches: Iterable[Patch], height: int, width: int, block: int, fill: int) -> Iterator[tuple[int, Array]]:
-    """Full-width strips (row, uint8 (h, width)) of a class map from the kept parts of its patches, top to bottom.
+def strips(
+    patches: Iterable[Patch], height: int, width: int, block: int, fill: int, bands: tuple[int, ...] = ()
+) -> Iterator[tuple[int, Array]]:
+    """Full-width strips (row, uint8 (*bands, h, width)) of a map from the kept parts of its patches, top to bottom.
 
     Every strip starts at a multiple of `block` and, but for the last, is a multiple of `block` high, so that each block
     of the file is written once. Pixels that no patch covers are `fill`. Patches come in reading order and hold class
-    ids (H, W) over exactly their keep, in the coordinates of the output.
+    ids (H, W), or `bands` such planes, over exactly their keep, in the coordinates of the output.
     """
-    buffer = np.full((0, width), fill, np.uint8)
+    buffer = np.full((*bands, 0, width), fill, np.uint8)
     start = 0
     for patch in patches:
         keep = patch.step.keep & Window(0, 0, height, width)
@@ -135,17 +137,17 @@ def strips(patches: Iterable[Patch], height: int, width: int, block: int, fill: 
         if done > 0:
             for chunk in _released(buffer, done, block, fill):
                 yield start, chunk
-                start += len(chunk)
-            buffer = buffer[done:]
-        missing = keep.bottom - start - len(buffer)
+                start += chunk.shape[-2]
+            buffer = buffer[..., done:, :]
+        missing = keep.bottom - start - buffer.shape[-2]
         if missing > 0:
-            buffer = np.concatenate([buffer, np.full((missing, width), fill, np.uint8)])
-        rows, cols = keep.slices(Window(start, 0, len(buffer), width))
+            buffer = np.concatenate([buffer, np.full((*bands, missing, width), fill, np.uint8)], axis=-2)
+        rows, cols = keep.slices(Window(start, 0, buffer.shape[-2], width))
         own_rows, own_cols = keep.slices(patch.step.keep)
-        buffer[rows, cols] = patch.values[own_rows, own_cols]
+        buffer[..., rows, cols] = patch.values[..., own_rows, own_cols]
     for chunk in _released(buffer, height - start, block, fill):
         yield start, chunk
-        start += len(chunk)
+        start += chunk.shape[-2]
 
 
 def _released(buffer: Array, rows: int, block: int, fill: int) -> Iterator[Array]:
@@ -155,7 +157,9 @@ def _released(buffer: Array, rows: int, block: int, fill: int) -> Iterator[Array
     """
     for top in range(0, rows, block):
         bottom = min(top + block, rows)
-        chunk = buffer[top:bottom]
-        if len(chunk) < bottom - top:
-            chunk = np.concatenate([chunk, np.full((bottom - top - len(chunk), buffer.shape[1]), fill, np.uint8)])
+        chunk = buffer[..., top:bottom, :]
+        missing = bottom - top - chunk.shape[-2]
+        if missing:
+            more = np.full((*buffer.shape[:-2], missing, buffer.shape[-1]), fill, np.uint8)
+            chunk = np.concatenate([chunk, more], axis=-2)
         yield chunk

@@ -129,11 +129,17 @@ class FakeEngine:
     rule: Rule = brightness
     name: str = "fake"
     device: str = "cpu"
+    batch: int = 1
     seen: list[tuple[int, ...]] = field(default_factory=list)
     """The shape of each batch of pixels."""
 
+    @property
+    def precision(self) -> str:
+        """What it was asked for; it computes in nothing."""
+        return "fp32" if self.setup.precision == "auto" else self.setup.precision
+
     def stream(self, batches: Iterable[tuple[Any, Array | None]]) -> Iterator[tuple[Any, Array | None]]:
-        """Probabilities of each batch, in order: 0.9 for the rule's channel."""
+        """The rule's channel as the class of each pixel of each batch, in order, or 0.9 as its probability."""
         for tag, pixels in batches:
             yield tag, None if pixels is None else self._run(pixels)
 
@@ -141,6 +147,8 @@ class FakeEngine:
         assert pixels.dtype == self.setup.dtype
         self.seen.append(pixels.shape)
         channels = self.rule(self._in_card_units(pixels))
+        if self.setup.output == "classes":
+            return channels.astype(np.uint8)
         count = len(self.network.card.legend)
         sure = np.arange(count)[:, None, None] == channels[:, None]
         return np.where(sure, 0.9, 0.1 / (count - 1)).astype(np.float32)

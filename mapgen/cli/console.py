@@ -93,7 +93,7 @@ class ProgressBar:
         now = time.monotonic()
         share = done / total
         left = (now - self.start) * (total - done) / max(done - begun, 1e-9)
-        text = f"{self.name}: {share:4.0%}, {text}{_duration(left)} left"
+        text = f"{self.name}: {share:4.0%}, {text}{duration(left)} left"
         if self.moving:
             if now - self.last > 0.1 or done == total:
                 self.stream.write(f"\r\x1b[K{text if done < total else ''}")
@@ -104,7 +104,8 @@ class ProgressBar:
             console.note(text)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -8,11 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mapgen.cli.batch import expand, place, run_batch
-from mapgen.cli.console import ProgressBar, console
+from mapgen.cli.console import ProgressBar, console, duration
 from mapgen.cli.options import Json, Output, Overwrite, Quiet, Verbose, choice, set_verbosity
 from mapgen.errors import UsageError
 from mapgen.io.vet import public_name
-from mapgen.settings import DEFAULT_MODEL, DEVICES, ENGINES, STITCHES, SegmentOptions, parse_scale
+from mapgen.settings import (
+    DEFAULT_MODEL,
+    DEVICES,
+    ENGINES,
+    PRECISIONS,
+    STITCHES,
+    TTAS,
+    SegmentOptions,
+    parse_bytes,
+    parse_scale,
+)
 
 if TYPE_CHECKING:
     from mapgen.tools.segment import Segmenter
@@ -55,7 +65,9 @@ def segment(
     window: Annotated[
         int | None,
         typer.Option(
-            "--window", metavar="PIXELS", help="Side of the windows the network sees.  [default: the model's]"
+            "--window",
+            metavar="PIXELS",
+            help="Side of the windows the network sees.  [default: what suits the model, the scene and --max-memory]",
         ),
     ] = None,
     halo: Annotated[
@@ -72,11 +84,50 @@ def segment(
             help="Take each pixel from the window that sees it best, or average the windows that see it.",
         ),
     ] = "crop",
-    batch: Annotated[int, typer.Option("--batch", min=1, max=256, metavar="N", help="Windows that run together.")] = 1,
+    tta: Annotated[
+        str,
+        typer.Option(
+            "--tta",
+            metavar="none|flip|d4",
+            help="Average over mirrored copies of each window, or all eight symmetries: better, 2 or 8 times the work.",
+        ),
+    ] = "none",
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            "--batch", min=1, max=256, metavar="N", help="Windows that run together.  [default: what suits the device]"
+        ),
+    ] = None,
     engine: Annotated[
         str, typer.Option("--engine", metavar="auto|torch|openvino", help="What runs the network.")
     ] = "auto",
     device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where it runs.")] = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            "--precision",
+            metavar="auto|fp32|bf16|fp16|int8",
+            help="What it computes in; auto is the fastest that the model and the machine have.",
+        ),
+    ] = "auto",
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", min=1, max=1024, metavar="N", help="Threads on a CPU.  [default: all cores]"),
+    ] = None,
+    max_memory: Annotated[
+        str | None,
+        typer.Option(
+            "--max-memory",
+            metavar="SIZE",
+            help="Memory to stay under, such as 800MB; it decides the window.  [default: 1GB]",
+        ),
+    ] = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Also write NAME.probabilities.tif, a band for each class.")
+    ] = False,
+    confidence: Annotated[
+        bool, typer.Option("--confidence", help="Also write NAME.confidence.tif, the probability of the chosen class.")
+    ] = False,
     aoi: Annotated[
         Path | None,
         typer.Option("--aoi", metavar="FILE", help="Only inside the polygons of this vector file (any CRS)."),
@@ -96,7 +147,7 @@ def segment(
         list[str] | None, typer.Option("--co", metavar="KEY=VALUE", help="A creation option of GDAL's COG driver.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what it would take (windows, memory, disk) and write nothing.")
+        bool, typer.Option("--dry-run", help="Say what it would take (windows, time, memory, disk) and write nothing.")
     ] = False,
     overwrite: Overwrite = False,
     json: Json = False,
@@ -111,8 +162,10 @@ def segment(
     options = SegmentOptions(
         model=model, bands=parse_bands(bands), nodata=nodata,
         scale=parse_scale(scale), resolution=parse_resolution(resolution),
-        window=window, halo=halo, stitch=choice("--stitch", stitch, STITCHES), batch=batch,
-        engine=choice("--engine", engine, ENGINES), device=choice("--device", device, DEVICES),
+        window=window, halo=halo, stitch=choice("--stitch", stitch, STITCHES), tta=choice("--tta", tta, TTAS),
+        batch=batch, engine=choice("--engine", engine, ENGINES), device=choice("--device", device, DEVICES),
+        precision=choice("--precision", precision, PRECISIONS), threads=threads,
+        max_memory=parse_bytes("--max-memory", max_memory), probabilities=probabilities, confidence=confidence,
         aoi=aoi, bbox=parse_bbox(bbox), on_read_error=choice("--on-read-error", on_read_error, ("fail", "nodata")),
         overwrite=overwrite, creation_options=parse_creation_options(creation_options or []),
     )  # fmt: skip
@@ -131,7 +184,10 @@ def segment(
         for warning in result.warnings:
             console.warning(source, warning)
         windows = f"{result.windows} windows ({result.skipped} empty)"
-        console.note(f"{public_name(source)}: {windows} by {result.engine} on {result.device}, {result.seconds:.1f} s")
+        engine = f"{result.engine} on {result.device} in {result.precision}"
+        console.note(f"{public_name(source)}: {windows} by {engine}, {result.seconds:.1f} s")
+        for path in result.scores:  # not on stdout, which the next command of a pipe takes for class maps
+            console.note(f"{public_name(source)}: wrote {path}")
         return result.to_json()
 
     raise typer.Exit(run_batch(pairs, work))
@@ -150,10 +206,12 @@ def _foretell(run: Segmenter, names: list[str]) -> int:
         if not console.as_json:
             grid, out = plan["grid"], plan["output"]
             how = "of another resolution" if grid["resampled"] else "of its own"
-            windows = f"{plan['windows']} window{'s' if plan['windows'] != 1 else ''}"
+            height, width = plan["window"]
+            windows = f"{plan['windows']} window{'s' if plan['windows'] != 1 else ''} of {height} × {width}"
             console.text(
                 f"{public_name(source)}: {windows} on {grid['width']} × {grid['height']} pixels {how}, "
-                f"map {out['width']} × {out['height']}, memory about {plan['memory_bytes'] / 1e9:.1f} GB, "
+                f"map {out['width']} × {out['height']}, time about {duration(plan['seconds'])}, "
+                f"memory about {plan['memory_bytes'] / 1e9:.1f} GB, "
                 f"disk at most about {plan['disk_bytes'] / 1e6:.1f} MB"
             )
         for warning in plan["warnings"]:

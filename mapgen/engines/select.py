@@ -1,19 +1,20 @@
-"""Choosing an engine: what was asked for, or what suits the machine."""
+"""Choosing an engine and its precision: what was asked for, or what suits the machine."""
 
 from __future__ import annotations
 
+import dataclasses
 from importlib.util import find_spec
 
 from mapgen.engines.protocol import Engine, Network, Setup
 from mapgen.errors import UsageError
-from mapgen.settings import Device, EngineName
+from mapgen.settings import Device, EngineName, Precision
 
 
 def open_engine(network: Network, setup: Setup, name: EngineName, device: Device) -> Engine:
     """The engine `name` on `device`; `auto` takes OpenVINO on the CPU, torch on a GPU where there is one.
 
     Whether there is a GPU is asked of the driver first, because importing torch takes seconds. An explicit choice is
-    honoured or raises `UsageError`.
+    honoured or raises `UsageError`; so is an explicit precision.
     """
     if name == "openvino" and device not in ("auto", "cpu"):
         raise UsageError("--device", f"OpenVINO runs on the CPU here, not on {device}", "use --engine torch")
@@ -26,10 +27,57 @@ def open_engine(network: Network, setup: Setup, name: EngineName, device: Device
             raise UsageError("--engine", "OpenVINO is not installed", "pip install openvino, or use --engine torch")
         from mapgen.engines.openvino import OpenVINOEngine
 
-        return OpenVINOEngine(network, setup)
+        return OpenVINOEngine(network, _with_precision(setup, _openvino_precision(network, setup.precision)))
+    if setup.precision == "int8":
+        raise UsageError("--precision", "int8 graphs are OpenVINO's, torch cannot run them", "use --engine openvino")
     from mapgen.engines.torch import TorchEngine
 
     return TorchEngine(network, setup, device)
+
+
+def likely_precision(wanted: Precision, name: EngineName, device: Device, *, int8: bool) -> Precision:
+    """What an engine will compute in, as far as can be told without one; for estimates."""
+    if wanted != "auto":
+        return wanted
+    if name == "torch" or device in ("cuda", "mps") or find_spec("openvino") is None:
+        return "fp32"
+    from mapgen.engines.cpu import multiplies_bytes
+
+    if int8 and multiplies_bytes():
+        return "int8"
+    from mapgen.engines.openvino import native_precisions
+
+    return "bf16" if "bf16" in native_precisions() else "fp32"
+
+
+def _with_precision(setup: Setup, precision: Precision) -> Setup:
+    return dataclasses.replace(setup, precision=precision)
+
+
+def _openvino_precision(network: Network, wanted: Precision) -> Precision:
+    """int8 where the model brings a quantised graph and the CPU multiplies bytes fast, else bf16 where it is native."""
+    from mapgen.engines.cpu import multiplies_bytes
+
+    if wanted == "int8" and network.int8 is None:
+        raise UsageError(
+            "--precision",
+            f"{network.subject} brings no int8 graph",
+            "make one with mapgen compress, or use --precision auto",
+        )
+    if wanted == "int8" or wanted == "fp32":
+        return wanted
+    if wanted == "auto" and network.int8 is not None and multiplies_bytes():
+        return "int8"
+    from mapgen.engines.openvino import native_precisions
+
+    native = native_precisions()
+    if wanted == "auto":
+        return "bf16" if "bf16" in native else "fp32"
+    if wanted not in native:
+        raise UsageError(
+            "--precision", f"this CPU does not compute in {wanted}", f"use --precision auto or {' or '.join(native)}"
+        )
+    return wanted
 
 
 def _nvidia_driver() -> bool:

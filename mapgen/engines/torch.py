@@ -2,48 +2,84 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
-from mapgen.engines.protocol import Array, Network, Setup, Tag
+from mapgen.engines.protocol import UNDECIDED, Array, Network, Setup, Tag
 from mapgen.errors import ModelError, ResourceError, UsageError, one_line
 from mapgen.learn.network import build
-from mapgen.settings import Device
+from mapgen.settings import Device, Precision
+
+_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchEngine:
-    """`Engine` by torch in float32, the reference that the others are compared with."""
+    """`Engine` by torch; in float32 the reference that the others are compared with."""
 
     name = "torch"
 
     def __init__(self, network: Network, setup: Setup, device: Device = "auto") -> None:
         self.device = _device(device)
-        self._net = Normalized(load_network(network), setup).to(self.device).eval()
+        self.precision = _precision(setup.precision, self.device)
+        self.batch = 8 if self.device == "cuda" else 1
+        if setup.threads is not None:
+            torch.set_num_threads(setup.threads)
+        self._net = Raw(load_network(network), setup, _TYPES.get(self.precision)).to(self.device).eval()
+        if self.device == "cuda":  # the layout that its tensor cores want
+            self._net = self._net.to(memory_format=torch.channels_last)
+        self._room: int | None = None
 
     def stream(self, batches: Iterable[tuple[Tag, Array | None]]) -> Iterator[tuple[Tag, Array | None]]:
-        """Probabilities of each batch, in order."""
+        """Probabilities or classes of each batch, in order; a GPU works on the next while one is brought back."""
+        flying: deque[tuple[Any, list[torch.Tensor] | None]] = deque()
         for tag, pixels in batches:
-            if pixels is None:
-                yield tag, None
-                continue
+            flying.append((tag, None if pixels is None else self._started(pixels)))
+            while flying and (flying[0][1] is None or len(flying) > self._ahead):
+                yield self._landed(*flying.popleft())
+        while flying:
+            yield self._landed(*flying.popleft())
+
+    @property
+    def _ahead(self) -> int:
+        return 1 if self.device == "cuda" else 0
+
+    def _started(self, pixels: Array) -> list[torch.Tensor]:
+        """Results of the batch on the device, in as many parts as its memory asks for."""
+        count, _, height, width = pixels.shape
+        source = torch.from_numpy(pixels)
+        if self.device == "cuda":
+            source = source.pin_memory()
+        while True:
+            room = min(count, self._room or count)
             try:
                 with torch.inference_mode():
-                    result = self._net(torch.from_numpy(pixels).to(self.device)).cpu().numpy()
+                    parts = torch.split(source, room)
+                    return [self._net(part.to(self.device, non_blocking=True)) for part in parts]
             except torch.OutOfMemoryError as exc:
-                count, _, height, width = pixels.shape
-                problem = f"{count} windows of {width} × {height} pixels do not fit into the memory of {self.device}"
-                raise ResourceError("torch", problem, "use a smaller --batch or --window") from exc
-            yield tag, result
+                if room == 1:
+                    problem = f"a window of {width} × {height} pixels does not fit into the memory of {self.device}"
+                    raise ResourceError("torch", problem, "use a smaller --window") from exc
+                self._room = room // 2
+            if self.device == "cuda":
+                torch.cuda.empty_cache()
+
+    def _landed(self, tag: Any, parts: list[torch.Tensor] | None) -> tuple[Any, Array | None]:
+        return tag, None if parts is None else np.concatenate([part.cpu().numpy() for part in parts])
 
 
-class Normalized(torch.nn.Module):
-    """A network with its normalization before it and a softmax behind it: raw pixels in, probabilities out."""
+class Raw(torch.nn.Module):
+    """A network that takes raw pixels: its normalization before it, and what the set-up asks for behind it."""
 
-    def __init__(self, net: torch.nn.Module, setup: Setup) -> None:
+    def __init__(self, net: torch.nn.Module, setup: Setup, dtype: torch.dtype | None = None) -> None:
         super().__init__()
         self.net = net
+        self.dtype = dtype
+        """What autocast computes in; None leaves all in float32."""
+        self.classes = setup.output == "classes"
         self.mean: torch.Tensor
         self.std: torch.Tensor
         norm = setup.normalization
@@ -52,12 +88,20 @@ class Normalized(torch.nn.Module):
         self.register_buffer("std", torch.tensor(norm.std)[None, :, None, None])
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Probabilities float32 (N, K, H, W) of raw pixels (N, C, H, W)."""
+        """Probabilities float32 (N, K, H, W), or classes uint8 (N, H, W), of raw pixels (N, C, H, W)."""
         x = pixels.float()
         if self.low is not None:
             x = x.clamp(self.low, self.high)
-        scores: torch.Tensor = self.net((x - self.mean) / self.std)
-        return scores.softmax(1)
+        x = (x - self.mean) / self.std
+        if x.device.type == "cuda":
+            x = x.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(x.device.type, self.dtype, enabled=self.dtype is not None):
+            scores: torch.Tensor = self.net(x)
+        scores = scores.float()  # half of the numbers is not enough for probabilities that sum to one
+        if not self.classes:
+            return scores.softmax(1)
+        best = scores.argmax(1).to(torch.uint8)
+        return best.masked_fill_(~scores.sum(1).isfinite(), UNDECIDED)
 
 
 def load_network(network: Network) -> torch.nn.Module:
@@ -104,6 +148,17 @@ def cuda_available() -> bool:
     return torch.cuda.is_available()
 
 
+def _precision(wanted: Precision, device: str) -> Precision:
+    """`auto`: half precision on CUDA, bf16 where the card has it; elsewhere float32, the reference."""
+    if wanted != "auto":
+        if wanted == "fp16" and device == "cpu":
+            raise UsageError("--precision", "torch does not compute in fp16 on a CPU", "use --precision bf16 or fp32")
+        return wanted
+    if device != "cuda":
+        return "fp32"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+
+
 def _device(wanted: Device) -> str:
     if wanted == "cuda" and not torch.cuda.is_available():
         raise UsageError(
@@ -116,18 +171,3 @@ def _device(wanted: Device) -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def probabilities_module(network: Network) -> Any:
-    """The bare network with a softmax behind it, for engines that convert graphs."""
-
-    class WithSoftmax(torch.nn.Module):
-        def __init__(self, net: torch.nn.Module) -> None:
-            super().__init__()
-            self.net = net
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            scores: torch.Tensor = self.net(x)
-            return scores.softmax(1)
-
-    return WithSoftmax(load_network(network)).eval()

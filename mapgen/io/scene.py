@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -45,12 +46,15 @@ class Scene:
     alpha: int | None = None
     warnings: list[str] = field(default_factory=list)
     damaged: list[tuple[int, int]] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held while GDAL works on the file: one thread may read ahead of another that looks at validity."""
 
     def __enter__(self) -> Scene:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.dataset.close()
+        with self.lock:
+            self.dataset.close()
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -96,7 +100,10 @@ class Scene:
         A pixel is valid unless every band holds the nodata value, the mask or alpha band is 0 there, or any band is
         not finite. Raises `InputError` with row and column where the file is damaged.
         """
-        raw, mask = self._raw(window)
+        with self.lock:
+            if self.dataset.closed:  # a thread that still reads ahead of a run that failed
+                raise RuntimeError("the scene is closed")
+            raw, mask = self._raw(window)
         valid = np.ones(raw.shape[1:], bool) if mask is None else mask > 0
         empty = self._is_nodata(raw)
         if empty is not None:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from mapgen.budget import DEFAULT_LIMIT, PROCESS, Budget, choose
 from mapgen.card import ModelCard
-from mapgen.errors import InputError
+from mapgen.engines.protocol import Output
+from mapgen.engines.select import likely_precision
+from mapgen.errors import InputError, ResourceError
 from mapgen.grid import Grid, Window
 from mapgen.io.aoi import Area, area_of
 from mapgen.io.bands import choose_bands, with_bands
-from mapgen.io.classmap import BLOCK
+from mapgen.io.cog import TILE as BLOCK
 from mapgen.io.gdal import cache_bytes
 from mapgen.io.models import Model
 from mapgen.io.scene import Scene
 from mapgen.io.vet import public_name
-from mapgen.plan import Plan, Step, plan_windows
+from mapgen.plan import Plan, Step, check_window, plan_windows
 from mapgen.scaling import Normalization, disagreement, normalization
 from mapgen.settings import SegmentOptions
 
@@ -43,7 +46,16 @@ class Job:
     """What of the scene's own grid is written."""
     area: Area | None
     normalization: Normalization
+    budget: Budget
+    """The window, how many of them may run at once, and the memory that takes."""
     warnings: tuple[str, ...]
+
+    @property
+    def output(self) -> Output:
+        """What is wanted of the engine: classes where they are all that is, since probabilities cost time."""
+        options = self.options
+        plain = options.stitch == "crop" and options.tta == "none" and not options.probabilities
+        return "classes" if plain and not options.confidence and not self.resampled else "probabilities"
 
     @property
     def resampled(self) -> bool:
@@ -84,18 +96,46 @@ def plan_job(scene: Scene, model: Model, options: SegmentOptions) -> Job:
     if options.nodata is not None and not _holds(scene.dtype, options.nodata):
         notes.append(f"no pixel of type {scene.dtype} can be {options.nodata:g}, so --nodata has no effect")
     grid = _model_grid(scene, card, options)
-    plan = plan_windows(
-        grid.height, grid.width,
-        options.window if options.window is not None else card.window,
-        options.halo if options.halo is not None else card.halo,
-        card.stride,
-    )  # fmt: skip
+    halo = options.halo if options.halo is not None else card.halo
+    budget = _budget(scene, model, options, grid, halo)
+    plan = plan_windows(grid.height, grid.width, budget.window, halo, card.stride)
     area = area_of(scene.grid, options.aoi, options.bbox)
     within = scene.grid.window if area is None else area.window
     return Job(
         scene, model, options, grid, plan, within, area,
-        normalization(card, options.scale, scene.patch_dtype, values), tuple(notes),
+        normalization(card, options.scale, scene.patch_dtype, values), budget, tuple(notes),
     )  # fmt: skip
+
+
+def _budget(scene: Scene, model: Model, options: SegmentOptions, grid: Grid, halo: int) -> Budget:
+    """Window and requests for the memory limit. Raises `ResourceError` where nothing fits a limit that was given."""
+    card = model.card
+    int8 = options.precision in ("auto", "int8") and model.int8 is not None
+    precision = likely_precision(options.precision, options.engine, options.device, int8=int8)
+    if options.window is not None:
+        check_window(options.window, halo, card.stride)
+    limit = DEFAULT_LIMIT if options.max_memory is None else options.max_memory
+    rows = options.window or card.window
+    # What grows with the width alone: GDAL's blocks, strips of the map, and a row of windows of probabilities.
+    pixel = len(scene.bands) * scene.dtype.itemsize + 1
+    around = PROCESS + cache_bytes(scene.grid.width, rows + BLOCK, pixel) + 3 * BLOCK * scene.grid.width
+    if grid is not scene.grid or options.stitch == "blend":
+        held = rows if grid is not scene.grid else 2 * halo
+        around += 4 * len(card.legend) * grid.width * held
+    budget = choose(
+        card, precision, model.parameters, (grid.height, grid.width), halo, max(0, limit - around), options.window
+    )
+    needed = around + budget.bytes
+    if options.max_memory is not None and needed > limit:
+        window = max(budget.window)
+        raise ResourceError(
+            scene.name,
+            f"needs about {needed / 1e6:.0f} MB with windows of {window} pixels, --max-memory is {limit / 1e6:.0f} MB",
+            "give a larger --max-memory"
+            if options.window is None
+            else "use a smaller --window, or a larger --max-memory",
+        )
+    return replace(budget, bytes=needed)
 
 
 def _holds(dtype: np.dtype[Any], value: float) -> bool:
@@ -147,20 +187,16 @@ def job_cache(job: Job) -> int:
 
 def foretell(job: Job) -> dict[str, Any]:
     """Windows, memory and disk of a run, estimated from the plan alone."""
-    steps = job.steps
-    window = max((s.read.area for s in steps), default=0)
-    classes, within = len(job.model.card.legend), job.within
-    # Activations of a ResNet U-Net at the full window, in bytes a pixel, as measured (docs/benchmarks.md).
-    engine = 900 * window * 2 + 4 * job.model.parameters
-    rows = classes * 4 * job.grid.width * max((s.read.height for s in steps), default=0) if job.resampled else 0
-    memory = 250_000_000 + engine + rows + job_cache(job) + 3 * BLOCK * within.width
+    steps, within = job.steps, job.within
     return {
         "source": public_name(job.scene.name),
         "windows": len(steps),
         "window_pixels": sum(s.read.area for s in steps),
         "grid": {"height": job.grid.height, "width": job.grid.width, "resampled": job.resampled},
         "output": {"height": within.height, "width": within.width},
-        "memory_bytes": memory,
+        "window": list(job.budget.window),
+        "requests": job.budget.requests,
+        "memory_bytes": job.budget.bytes,
         # A working copy and the result beside each other; class maps deflate to a tenth and less.
         "disk_bytes": 2 * within.area // 8,
         "warnings": list(job.warnings),

@@ -13,25 +13,26 @@ from typing import Any
 import numpy as np
 
 from mapgen import __version__
+from mapgen.ahead import ahead
 from mapgen.card import ModelCard
-from mapgen.decide import decide
+from mapgen.decide import decide, decide_with_scores
 from mapgen.engines.protocol import Engine, Network, Setup
 from mapgen.engines.select import open_engine
 from mapgen.grid import Window
-from mapgen.infer import infer
+from mapgen.infer import TTA, infer
 from mapgen.io.aoi import Area
 from mapgen.io.cache import cache_folder
-from mapgen.io.classmap import BLOCK, check_creation_options, write_class_map
+from mapgen.io.classmap import Scores, check_creation_options, write_class_map
+from mapgen.io.cog import TILE as BLOCK
 from mapgen.io.commit import check_output
 from mapgen.io.gdal import environment
-from mapgen.io.models import find_model, read_tensors
+from mapgen.io.models import find_model, read_graph, read_tensors, require_int8
 from mapgen.io.opening import open_scene
 from mapgen.io.vet import beside, driver_of, is_url, public_name
 from mapgen.legend import NODATA
 from mapgen.patch import Array, Patch
 from mapgen.plan import Step
 from mapgen.rescale import rescale
-from mapgen.scaling import Normalization
 from mapgen.settings import SegmentOptions
 from mapgen.stitch import STITCH, strips
 from mapgen.tools.job import Job, foretell, job_cache, plan_job
@@ -48,6 +49,9 @@ class Result:
     output: Path
     engine: str
     device: str
+    precision: str = "fp32"
+    scores: tuple[Path, ...] = ()
+    """The rasters of confidence and probabilities that were asked for."""
     windows: int = 0
     skipped: int = 0
     seconds: float = 0.0
@@ -59,7 +63,7 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain values."""
-        return dataclasses.asdict(self) | {"output": str(self.output)}
+        return dataclasses.asdict(self) | {"output": str(self.output), "scores": [str(path) for path in self.scores]}
 
 
 def default_output(source: str, folder: Path | None = None) -> Path:
@@ -67,16 +71,36 @@ def default_output(source: str, folder: Path | None = None) -> Path:
     return beside(source, ".mask.tif", folder)
 
 
+def score_path(output: Path, kind: str) -> Path:
+    """`scene.mask.tif` → `scene.confidence.tif` or `scene.probabilities.tif`, beside it."""
+    stem = output.name.removesuffix(output.suffix).removesuffix(".mask")
+    return output.with_name(f"{stem}.{kind}{output.suffix or '.tif'}")
+
+
+Watch = Callable[[str, Iterable[Any]], Iterator[Any]]
+"""Given the name of a stage and its items, yields the same items."""
+
+
+def unwatched(stage: str, items: Iterable[Any]) -> Iterator[Any]:
+    """The items themselves."""
+    del stage
+    return iter(items)
+
+
 class Segmenter:
     """One model and its options, ready for any number of scenes; the engine is set up once for scenes of one kind."""
 
-    def __init__(self, options: SegmentOptions, inputs: Iterable[str] = ()) -> None:
-        """`inputs` are all scenes of the run, none of which may be replaced by the map of another."""
+    def __init__(self, options: SegmentOptions, inputs: Iterable[str] = (), watch: Watch = unwatched) -> None:
+        """`inputs` are all scenes of the run, none of which may be replaced by the map of another.
+
+        `watch` may look on as the items of the stages `read`, `infer` and `stitch` pass.
+        """
         self.options = options
+        self.watch = watch
         self.model = find_model(options.model)
         check_creation_options(options.creation_options)
         self._inputs = [self.model.path, *filter(None, [options.aoi]), *(Path(i) for i in inputs if not is_url(i))]
-        self._engines: dict[tuple[Normalization, str], Engine] = {}
+        self._engines: dict[Setup, Engine] = {}
 
     def __call__(self, source: str, output: Path, progress: Progress | None = None) -> Result:
         """Write the class map of the scene `source` to `output`; see `segment`."""
@@ -86,38 +110,69 @@ class Segmenter:
             driver_of(Path(source))  # first of all, since the place of the output depends on that of the input
             inputs = [Path(source), *inputs]
         check_output(output, overwrite=self.options.overwrite, inputs=inputs)
+        scores = self._scores(output)
+        for one in scores:
+            check_output(one.path, overwrite=self.options.overwrite, inputs=[output, *inputs])
         with environment(remote=is_url(source)), open_scene(source) as scene:
             job = plan_job(scene, self.model, self.options)
-            engine = self._engine(job)
+            engine = self.engine(job)
             count = _Count(job.model.card)
             with environment(job_cache(job)):
                 notes = write_class_map(
                     output,
-                    count.watched(class_strips(job, engine, count), progress, job.within.height),
+                    count.watched(class_strips(job, engine, count, self.watch), progress, job.within.height),
                     job.scene.grid.crop(job.within),
                     job.model.card.legend,
                     _tags(job, engine),
                     overwrite=self.options.overwrite,
                     inputs=inputs,
                     creation_options=self.options.creation_options,
+                    scores=scores,
                 )
-            return count.result(job, engine, output, time.perf_counter() - start, notes)
+            paths = tuple(one.path for one in scores)
+            return count.result(job, engine, output, paths, time.perf_counter() - start, notes)
+
+    def _scores(self, output: Path) -> list[Scores]:
+        """The rasters of scores that were asked for, in the order of the planes of `class_strips`."""
+        wanted = []
+        if self.options.confidence:
+            wanted.append(Scores(score_path(output, "confidence"), ("confidence",)))
+        if self.options.probabilities:
+            wanted.append(Scores(score_path(output, "probabilities"), tuple(self.model.card.legend.names)))
+        return wanted
 
     def plan(self, source: str) -> dict[str, Any]:
-        """What a run over the scene would take: windows, memory and disk, all estimates; nothing is written."""
-        with environment(remote=is_url(source)), open_scene(source) as scene:
-            return foretell(plan_job(scene, self.model, self.options))
+        """What a run over the scene would take: windows, time, memory and disk, all estimates; nothing is written.
 
-    def _engine(self, job: Job) -> Engine:
+        The time is that of the network, measured on a window or two without a scene in them.
+        """
+        with environment(remote=is_url(source)), open_scene(source) as scene:
+            job = plan_job(scene, self.model, self.options)
+            told = foretell(job)
+            seconds = told["window_pixels"] * seconds_per_pixel(self.engine(job), job) if told["windows"] else 0.0
+            return told | {"seconds": round(seconds * max(1, len(TTA[self.options.tta])), 1)}
+
+    def engine(self, job: Job) -> Engine:
+        """The engine for a job; it is opened once for scenes of one kind."""
         dtype = np.dtype(np.float32) if job.resampled else job.scene.patch_dtype
-        key = (job.normalization, dtype.name)
-        if key not in self._engines:
-            network = Network(
-                self.model.card, self.model.sha256, lambda: read_tensors(self.model), str(self.model.path)
-            )
-            setup = Setup(job.normalization, dtype, cache_folder("graphs"))
-            self._engines = {key: open_engine(network, setup, self.options.engine, self.options.device)}
-        return self._engines[key]
+        options = self.options
+        setup = Setup(
+            job.normalization, dtype, cache_folder("graphs"), job.output, options.precision, options.threads,
+            job.budget.requests,
+        )  # fmt: skip
+        if setup not in self._engines:
+            self._engines = {setup: open_engine(self._network(), setup, options.engine, options.device)}
+        return self._engines[setup]
+
+    def _network(self) -> Network:
+        model = self.model
+        graph = None
+        if self.options.precision == "int8":
+            graph = require_int8(model)  # says why there is none
+        elif self.options.precision == "auto":
+            graph = model.int8
+        int8 = None if graph is None else lambda: read_graph(graph)
+        return Network(model.card, model.sha256, lambda: read_tensors(model), str(model.path), int8)
 
 
 def segment(source: str | Path, output: str | Path | None = None, **options: Any) -> Result:
@@ -130,19 +185,43 @@ def segment(source: str | Path, output: str | Path | None = None, **options: Any
     return run(str(source), Path(output) if output is not None else default_output(str(source)))
 
 
-def class_strips(job: Job, engine: Engine, count: _Count) -> Iterator[tuple[int, Array]]:
-    """The class map of `job.within`, strip by strip from the top."""
+def class_strips(job: Job, engine: Engine, count: _Count, watch: Watch = unwatched) -> Iterator[tuple[int, Array]]:
+    """The class map of `job.within`, strip by strip from the top; behind it the scores that were asked for."""
     card, options, scene = job.model.card, job.options, job.scene
-    pixels = count.read(scene.patches(job.steps, job.grid))
-    stitched = STITCH[options.stitch](infer(pixels, engine, card.stride, options.batch), job.plan)
+    pixels = count.read(ahead(watch("read", scene.patches(job.steps, job.grid))))
+    batch = options.batch if options.batch is not None else engine.batch
+    known = watch("infer", infer(pixels, engine, card.stride, batch, TTA[options.tta]))
+    stitched = STITCH[options.stitch](known, job.plan)
     if job.resampled:
         old, new = (job.grid.height, job.grid.width), (scene.grid.height, scene.grid.width)
         stitched = rescale(stitched, old, new, job.within, lambda w: _validity(job, w), BLOCK)
     else:
         stitched = _limited(stitched, job.area)
-    masks = decide(stitched, card.legend.ids)
+    planes: tuple[int, ...] = ()
+    if options.confidence or options.probabilities:
+        planes = (1 + options.confidence + len(card.legend) * options.probabilities,)
+        masks = decide_with_scores(
+            stitched, card.legend.ids, confidence=options.confidence, probabilities=options.probabilities
+        )
+    else:
+        masks = decide(stitched, card.legend.ids)
     local = (_moved(patch, job.within) for patch in masks)
-    return strips(local, job.within.height, job.within.width, BLOCK, NODATA)
+    return watch("stitch", strips(local, job.within.height, job.within.width, BLOCK, NODATA, planes))
+
+
+def seconds_per_pixel(engine: Engine, job: Job) -> float:
+    """Seconds that the engine takes for a pixel of a window, at the size and in the number that the job runs."""
+    height, width = (max(s.end - s.start for s in spans) for spans in (job.plan.rows, job.plan.cols))
+    stride = job.model.card.stride
+    shape = (1, len(job.model.card.bands), -(-height // stride) * stride, -(-width // stride) * stride)
+    pixels = np.zeros(shape, np.float32 if job.resampled else job.scene.patch_dtype)
+    several = min(2, max(1, job.budget.requests))
+    for _ in engine.stream([(0, pixels)] * several):  # prepares for the shape
+        pass
+    start = time.perf_counter()
+    for _ in engine.stream([(0, pixels)] * several):
+        pass
+    return (time.perf_counter() - start) / (several * pixels[0, 0].size)
 
 
 def _validity(job: Job, window: Window) -> Array:
@@ -168,7 +247,7 @@ def _moved(patch: Patch, within: Window) -> Patch:
     """The patch in the coordinates of the output, cut to it."""
     keep = patch.step.keep & within
     rows, cols = keep.slices(patch.step.keep)
-    values = None if patch.values is None else patch.values[rows, cols]
+    values = None if patch.values is None else patch.values[..., rows, cols]
     place = keep.shifted(-within.row, -within.col)
     return Patch(Step(place, place), values, patch.valid[rows, cols])
 
@@ -191,12 +270,15 @@ class _Count:
         self, parts: Iterable[tuple[int, Array]], progress: Progress | None, height: int
     ) -> Iterator[tuple[int, Array]]:
         for row, strip in parts:
-            self.pixels += np.bincount(strip.ravel(), minlength=256)
+            classes = strip if strip.ndim == 2 else strip[0]
+            self.pixels += np.bincount(classes.ravel(), minlength=256)
             yield row, strip
             if progress:
-                progress(row + len(strip), height)
+                progress(row + len(classes), height)
 
-    def result(self, job: Job, engine: Engine, output: Path, seconds: float, more: Sequence[str]) -> Result:
+    def result(
+        self, job: Job, engine: Engine, output: Path, scores: tuple[Path, ...], seconds: float, more: Sequence[str]
+    ) -> Result:
         known = int(self.pixels.sum() - self.pixels[NODATA])
         notes = [*job.warnings, *more]
         if not known:
@@ -208,7 +290,8 @@ class _Count:
             )
         return Result(
             source=public_name(job.scene.name), output=output, engine=engine.name, device=engine.device,
-            windows=self.windows, skipped=self.skipped, seconds=round(seconds, 3),
+            precision=engine.precision, scores=scores, seconds=round(seconds, 3),
+            windows=self.windows, skipped=self.skipped,
             shares={c.name: round(float(self.pixels[c.id] / max(1, known)), 6) for c in self.card.legend},
             valid_share=round(known / max(1, int(self.pixels.sum())), 6),
             warnings=tuple(notes), damaged=tuple(job.scene.damaged),
@@ -220,9 +303,9 @@ def _tags(job: Job, engine: Engine) -> dict[str, str]:
     card, options = job.model.card, job.options
     parameters = {
         "bands": list(job.scene.bands), "nodata": options.nodata, "scale": str(options.scale),
-        "resolution": options.resolution, "window": max(s.end - s.start for s in job.plan.cols + job.plan.rows),
-        "halo": options.halo if options.halo is not None else card.halo, "stitch": options.stitch,
-        "engine": engine.name, "device": engine.device,
+        "resolution": options.resolution, "window": list(job.budget.window),
+        "halo": options.halo if options.halo is not None else card.halo, "stitch": options.stitch, "tta": options.tta,
+        "engine": engine.name, "device": engine.device, "precision": engine.precision,
     }  # fmt: skip
     return {
         "MAPGEN_VERSION": __version__,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mapgen.card import ModelCard
-from mapgen.engines.protocol import Network, Setup
+from mapgen.engines.protocol import UNDECIDED, Network, Setup
 from mapgen.engines.select import open_engine
 from mapgen.errors import ModelError, ResourceError, UsageError
 from mapgen.legend import BUILTIN
@@ -37,9 +37,9 @@ def cache(tmp_path_factory):
 
 @pytest.fixture
 def opened(network, cache):
-    def make(name, dtype="uint8", scale=None):
+    def make(name, dtype="uint8", scale=None, **how):
         norm = normalization(network.card, scale or Scale(), np.dtype(dtype))
-        return open_engine(network, Setup(norm, np.dtype(dtype), cache), name, "cpu")
+        return open_engine(network, Setup(norm, np.dtype(dtype), cache, **how), name, "cpu")
 
     return make
 
@@ -159,13 +159,108 @@ def test_openvino_is_not_silently_replaced(network):
         open_engine(network, Setup(norm, np.dtype("uint8")), "openvino", "cuda")
 
 
-def test_memory_that_runs_out_is_no_bug_and_names_the_way_out(opened):
+def short_of_memory(engine, room):
+    """Let the network of a torch engine run out of memory on more than `room` windows together; returns what it ran."""
     import torch
 
-    def exhausted(_):
-        raise torch.OutOfMemoryError("no more")
+    net, ran = engine._net, []
 
+    def limited(pixels):
+        if len(pixels) > room:
+            raise torch.OutOfMemoryError("no more")
+        ran.append(len(pixels))
+        return net(pixels)
+
+    engine._net = limited
+    return ran
+
+
+def test_memory_that_runs_out_is_no_bug_and_names_the_way_out(opened):
     engine = opened("torch")
-    engine._net = exhausted
-    with pytest.raises(ResourceError, match="smaller --batch"):
-        run(engine, pixels(1))
+    short_of_memory(engine, 0)
+    with pytest.raises(ResourceError, match="smaller --window"):
+        run(engine, pixels(1, count=2))
+
+
+def test_a_batch_that_does_not_fit_the_memory_is_halved_until_it_does(opened):
+    engine = opened("torch")
+    batch = pixels(1, count=7)
+    (wanted,) = run(opened("torch"), batch)
+    ran = short_of_memory(engine, 2)
+    got = run(engine, batch, batch[:4])
+    np.testing.assert_allclose(got[0], wanted, atol=2e-6)
+    np.testing.assert_allclose(got[1], wanted[:4], atol=2e-6)
+    assert sum(ran) == 11, "each window ran once"
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_classes_are_those_of_the_highest_probability(opened, name, dtype):
+    batch = pixels(5, 64, 96, count=2, dtype=dtype)
+    (wanted,), (got,) = run(opened(name, dtype), batch), run(opened(name, dtype, output="classes"), batch)
+    assert got.dtype == np.uint8
+    assert got.shape == (2, 64, 96)
+    best = np.sort(wanted, axis=1)
+    clear = best[:, -1] - best[:, -2] > 1e-5
+    np.testing.assert_array_equal(got[clear], wanted.argmax(axis=1)[clear])
+    assert clear.mean() > 0.99
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_equal_scores_go_to_the_lowest_channel(network, cache, name):
+    zeros = {key: np.zeros_like(value) for key, value in network.load().items()}
+    other = Network(network.card, "tiny-zero", lambda: zeros, "other.safetensors")
+    setup = Setup(Normalization((0, 0, 0), (1, 1, 1)), np.dtype("uint8"), cache, "classes")
+    assert not run(open_engine(other, setup, name, "cpu"), pixels(1))[0].any()
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_scores_that_are_not_numbers_leave_the_class_undecided(network, cache, name):
+    """Weights near the end of float32 lead to infinite scores, and those to no class."""
+    state = dict(network.load())
+    state["segmentation_head.0.weight"] = np.full_like(state["segmentation_head.0.weight"], 3e38)
+    other = Network(network.card, "tiny-huge", lambda: state, "other.safetensors")
+    setup = Setup(Normalization((0, 0, 0), (1, 1, 1)), np.dtype("float32"), cache, "classes")
+    got = run(open_engine(other, setup, name, "cpu"), pixels(1, dtype="float32"))[0]
+    assert (got == UNDECIDED).mean() > 0.9
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_agrees_with_torch_or_is_refused(opened, precision):
+    from mapgen.engines.openvino import native_precisions
+
+    if precision not in native_precisions():
+        with pytest.raises(UsageError, match=f"does not compute in {precision}; use --precision auto"):
+            opened("openvino", precision=precision)
+        return
+    batch = pixels(7, 96, 64)
+    engine = opened("openvino", precision=precision)
+    assert engine.precision == precision
+    (wanted,), (got,) = run(opened("torch"), batch), run(engine, batch)
+    np.testing.assert_allclose(got.sum(axis=1), 1, atol=1e-4)
+    np.testing.assert_allclose(got, wanted, atol=0.1)
+    assert not np.array_equal(got, run(opened("openvino"), batch)[0]), "it computed in float32"
+
+
+def test_torch_computes_in_the_precision_that_was_asked_for(opened):
+    batch = pixels(7)
+    (wanted,), (got,) = run(opened("torch"), batch), run(opened("torch", precision="bf16"), batch)
+    np.testing.assert_allclose(got, wanted, atol=0.1)
+    assert not np.array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_auto_precision_is_said_and_an_impossible_one_refused(opened, name):
+    assert opened(name, precision="auto").precision in ("fp32", "bf16")
+    words = "no int8 graph" if name == "openvino" else "use --engine openvino"
+    with pytest.raises(UsageError, match=words):
+        opened(name, precision="int8")
+
+
+def test_requests_and_threads_change_no_number(opened):
+    batches = [pixels(seed) for seed in range(5)]
+    wanted = run(opened("openvino"), *batches)
+    for requests, threads in ((1, 1), (1, 2), (3, 2)):
+        got = run(opened("openvino", requests=requests, threads=threads), *batches)
+        for one, other in zip(got, wanted, strict=True):
+            np.testing.assert_array_equal(one, other)

@@ -71,7 +71,7 @@ def test_damage_that_shows_midway_leaves_nothing(tmp_path, refuses, engines):
     tiles = {"tiled": True, "blockxsize": 16, "blockysize": 16}
     path = make_raster(tmp_path / "scene.tif", noise(700, 700), compress="DEFLATE", **tiles)
     tiffs.damage(path, 4, 4)
-    refuses(4, ("scene.tif", "row 64, column 64", "--on-read-error nodata"), path)
+    refuses(4, ("scene.tif", "row 64, column 64", "--on-read-error nodata"), path, "--window", 32)
     assert engines.seen, "the damage was found before the first window"
 
 

@@ -274,7 +274,7 @@ def unet(tmp_path_factory):
     """A small network and its tensors; torch takes seconds to import, so one test module does it, once."""
     from mapgen.learn.network import build
 
-    net = build("Unet", "resnet18", 3, 3, decoder_channels=[16, 8, 8, 8, 8], encoder_weights=None)
+    net = build("Unet", "resnet18", 3, 3, decoder_channels=[16, 8, 8, 8, 8])
     return {name: value.numpy() for name, value in net.state_dict().items()}
 
 

@@ -29,7 +29,7 @@ def scene(tmp_path):
         (("--window", "-64"), ("--window", "-64", "use 8")),
         (("--halo", "5"), ("--halo", "5", "use 8")),
         (("--halo", "-8"), ("--halo", "-8", "use 0")),
-        (("--halo", "32"), ("--halo", "32", "use at most 24")),
+        (("--halo", "32", "--window", "64"), ("--halo", "32", "use at most 24")),
         (("--batch", "0"), ("--batch", "0", "segment --help")),
         (("--batch", "1000"), ("--batch", "1000", "256")),
         (("--nodata", "black"), ("--nodata", "black", "segment --help")),
