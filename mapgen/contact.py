@@ -34,11 +34,13 @@ def draw_contact(dataset: Dataset, count: int = 18) -> Picture:
     """Up to `count` places as RGB (H, W, 3): three of four from training, the others from validation, spread over the
     pieces; in each piece the place with the most classes. Unlabelled ground shows the image alone."""
     judged = min(len(dataset.validation), max(count // 4, count - len(dataset.training)))
-    chosen = [("training", p) for p in _spread(dataset.training, count - judged)]
-    chosen += [("validation", p) for p in _spread(dataset.validation, judged)]
+    classes = len(dataset.legend)
+    chosen = [("training", *place) for place in _spread(dataset.training, count - judged, classes)]
+    chosen += [("validation", *place) for place in _spread(dataset.validation, judged, classes)]
     palette = np.array([c.rgb for c in dataset.legend], np.float64)
     bands = _shown_bands(dataset.bands)
-    cells = [_cell(piece, side, palette, bands, _stretch(dataset, bands)) for side, piece in chosen]
+    stretch = _stretch(dataset, bands)
+    cells = [_cell(piece, window, side, palette, bands, stretch) for side, piece, window in chosen]
     rows = [_beside(cells[i : i + COLUMNS]) for i in range(0, len(cells), COLUMNS)]
     legend = _legend(dataset)
     body = _below(rows, _GAP)
@@ -46,11 +48,13 @@ def draw_contact(dataset: Dataset, count: int = 18) -> Picture:
     return np.pad(page, ((_GAP, _GAP), (_GAP, _GAP), (0, 0)), constant_values=PAPER[0])
 
 
-def _spread(pieces: Sequence[Piece], count: int) -> list[Piece]:
-    """`count` of the pieces, evenly spread over their order; all where there are fewer."""
-    if len(pieces) <= count:
-        return list(pieces)
-    return [pieces[i] for i in np.linspace(0, len(pieces) - 1, count).round().astype(int).tolist()] if count else []
+def _spread(pieces: Sequence[Piece], count: int, classes: int) -> list[tuple[Piece, Window]]:
+    """Up to `count` places, evenly spread over the pieces in their order; several of a piece where pieces are few."""
+    if not pieces or count < 1:
+        return []
+    each = -(-count // len(pieces))
+    chosen = [pieces[i] for i in np.linspace(0, len(pieces) - 1, min(count, len(pieces))).round().astype(int).tolist()]
+    return [(piece, window) for piece in chosen for window in _best(piece, classes)[:each]][:count]
 
 
 def _shown_bands(names: Sequence[str]) -> tuple[int, int, int]:
@@ -69,9 +73,13 @@ def _stretch(dataset: Dataset, bands: tuple[int, int, int]) -> tuple[NDArray[Any
 
 
 def _cell(
-    piece: Piece, side: str, palette: NDArray[Any], bands: tuple[int, int, int], stretch: tuple[Any, Any]
+    piece: Piece,
+    window: Window,
+    side: str,
+    palette: NDArray[Any],
+    bands: tuple[int, int, int],
+    stretch: tuple[Any, Any],
 ) -> Picture:
-    window = _best(piece, len(palette))
     step = max(1, -(-max(window.height, window.width) // SIDE))
     rows, cols = slice(window.row, window.bottom, step), slice(window.col, window.right, step)
     label = np.asarray(piece.label[rows, cols])
@@ -86,8 +94,8 @@ def _cell(
     return _below([_ink(title, 2 * SIDE + 4, SIDES[side]), _beside(panels, 4)], 4)
 
 
-def _best(piece: Piece, classes: int) -> Window:
-    """The place of at most _REACH pixels with the most classes, then the most labels, among some all over the piece."""
+def _best(piece: Piece, classes: int) -> list[Window]:
+    """Disjoint places of at most _REACH pixels, from those with the most classes, then the most labels, on."""
     height, width = piece.label.shape
     h, w = min(_REACH, height), min(_REACH, width)
     found = []
@@ -95,9 +103,12 @@ def _best(piece: Piece, classes: int) -> Window:
         for col in np.unique(np.linspace(0, width - w, _LOOKS).astype(int)).tolist():
             counts = np.bincount(np.asarray(piece.label[row : row + h : 4, col : col + w : 4]).ravel(), minlength=256)
             some = counts[:classes] > 0.01 * counts.sum()
-            found.append((int(some.sum()), int(counts[:classes].sum()), -row, -col))
-    _, _, row, col = max(found)
-    return Window(-row, -col, h, w)
+            found.append((-int(some.sum()), -int(counts[:classes].sum()), Window(row, col, h, w)))
+    taken: list[Window] = []
+    for _, _, window in sorted(found):
+        if not any((window & other).area for other in taken):
+            taken.append(window)
+    return taken
 
 
 def _legend(dataset: Dataset) -> Picture:

@@ -341,7 +341,7 @@ def test_a_run_that_was_stopped_leaves_nothing_to_be_trusted(tmp_path, monkeypat
     make_pair(tmp_path, "a", 64, 64)
     before = read(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("mapgen.io.dataset.choose", lambda *_: 1 / 0)
+        patch.setattr("mapgen.io.laying.choose", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             read(tmp_path, ignore=[1, 2], split={"block": "32px", "guard": "2px"})
     expect(drawn(before.training), kinds(64, 64))  # mapped before, and as it was
