@@ -121,7 +121,7 @@ def packed(name: str, data: Path, run: Path) -> Model:
         save_model(kept["weights"], card, path)
     if find_spec("nncf") and not int8_path(path).exists():
         names = [n for n, weight in read_ground(EXAMPLE / "ground.json").training.items() if weight == 1]
-        compress(path, [data / f"{n}.jpg" for n in names])
+        compress(path, [data / f"{n}.jpg" for n in names], windows=32)
     return open_model(path)
 
 
