@@ -89,9 +89,10 @@ def _averaged(
             yield group, None
             continue
         back = views[number][1](scores)
-        total = back * np.float32(1) if total is None else np.add(total, back, out=total)
+        # In float64 a few float32 add up exactly, so the order of the views does not matter.
+        total = back.astype(np.float64) if total is None else np.add(total, back, out=total)
         if number == len(views) - 1:
-            yield group, total / np.float32(len(views))
+            yield group, (total / len(views)).astype(np.float32)
             total = None
 
 

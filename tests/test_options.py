@@ -15,6 +15,7 @@ SEGMENT, VECTORIZE, REPORTS = "tests/test_segment_options.py", "tests/vector/tes
 EVALUATE, BENCH = "tests/evaluate/test_evaluate.py", "tests/test_bench.py"
 COMPRESS = "tests/test_compress.py"
 TRAIN = "tests/learn/test_train.py"
+TILES = "tests/tiles/test_raster_tiles.py"
 
 OPTION_TESTS = {
     ("", "--version"): f"{REPORTS}::test_version_prints_the_version",
@@ -31,6 +32,12 @@ OPTION_TESTS = {
     ("segment", "--stitch"): f"{SEGMENT}::test_stitch_blend_averages_where_windows_disagree",
     ("segment", "--batch"): f"{SEGMENT}::test_batch_is_how_many_windows_run_together",
     ("segment", "--engine"): f"{SEGMENT}::test_engine_is_the_one_that_was_asked_for",
+    ("segment", "--tta"): f"{SEGMENT}::test_tta_averages_over_mirrored_and_turned_windows",
+    ("segment", "--precision"): f"{SEGMENT}::test_precision_is_the_one_that_was_asked_for",
+    ("segment", "--threads"): f"{SEGMENT}::test_threads_reach_the_engine",
+    ("segment", "--max-memory"): f"{SEGMENT}::test_max_memory_decides_the_window",
+    ("segment", "--probabilities"): f"{SEGMENT}::test_probabilities_and_confidence_lie_beside_the_map",
+    ("segment", "--confidence"): f"{SEGMENT}::test_probabilities_and_confidence_lie_beside_the_map",
     ("segment", "--device"): f"{SEGMENT}::test_device_is_the_one_that_was_asked_for",
     ("segment", "--aoi"): f"{SEGMENT}::test_aoi_cuts_the_map_to_its_polygons",
     ("segment", "--bbox"): f"{SEGMENT}::test_bbox_cuts_the_map_to_a_box",
@@ -73,6 +80,25 @@ OPTION_TESTS = {
     ("train", "--json"): f"{TRAIN}::test_json_is_one_object",
     ("train", "--quiet"): f"{TRAIN}::test_quiet_says_nothing_but_the_model",
     ("train", "--verbose"): f"{TRAIN}::test_verbose_twice_shows_the_traceback",
+    ("tiles", "--output"): f"{TILES}::test_output_names_the_set_and_its_container",
+    ("tiles", "--container"): f"{TILES}::test_container_is_that_of_outputs_without_a_name",
+    ("tiles", "--zoom"): f"{TILES}::test_zoom_says_what_is_written",
+    ("tiles", "--tile-size"): f"{TILES}::test_tile_size_is_the_side_of_a_tile",
+    ("tiles", "--format"): f"{TILES}::test_format_is_that_of_the_tiles",
+    ("tiles", "--quality"): f"{TILES}::test_quality_is_that_of_lossy_formats",
+    ("tiles", "--kind"): f"{TILES}::test_kind_says_what_a_raster_is",
+    ("tiles", "--resampling"): f"{TILES}::test_resampling_nearest_takes_one_of_the_four",
+    ("tiles", "--bands"): f"{TILES}::test_bands_choose_the_colours",
+    ("tiles", "--nodata"): f"{TILES}::test_nodata_names_the_value_without_data",
+    ("tiles", "--scale"): f"{TILES}::test_scale_says_what_is_black_and_white",
+    ("tiles", "--scheme"): f"{TILES}::test_scheme_counts_the_rows_of_a_folder",
+    ("tiles", "--tms"): f"{TILES}::test_tms_chooses_the_grid_of_tiles",
+    ("tiles", "--assume-crs"): f"{TILES}::test_assume_crs_places_a_map_that_names_none",
+    ("tiles", "--threads"): f"{TILES}::test_threads_are_as_many_as_asked_for",
+    ("tiles", "--overwrite"): f"{TILES}::test_overwrite_replaces_an_older_set",
+    ("tiles", "--json"): f"{TILES}::test_json_reports_zooms_tiles_and_classes",
+    ("tiles", "--quiet"): f"{TILES}::test_quiet_says_nothing",
+    ("tiles", "--verbose"): f"{TILES}::test_verbose_twice_shows_the_traceback",
     ("evaluate", "--attribute"): f"{EVALUATE}::test_attribute_may_hold_names_or_ids",
     ("evaluate", "--class"): f"{EVALUATE}::test_class_makes_all_features_one_class_and_outside_names_the_rest",
     ("evaluate", "--outside"): f"{EVALUATE}::test_class_makes_all_features_one_class_and_outside_names_the_rest",

@@ -200,6 +200,121 @@ def test_engine_is_the_one_that_was_asked_for(tmp_path, scene, segment):
         assert parameters(tmp_path / "scene.mask.tif")["engine"] == name
 
 
+def test_precision_is_the_one_that_was_asked_for(tmp_path, scene, segment):
+    for name in ("fp32", "bf16"):
+        run = segment(scene, "--precision", name, "--overwrite", "--json")
+        assert json.loads(run.out.splitlines()[0])["precision"] == name
+        assert parameters(tmp_path / "scene.mask.tif")["precision"] == name
+
+
+def test_int8_needs_a_model_that_brings_it(tmp_path, scene, refuses):
+    refuses(6, ("fake.safetensors", "no int8 graph", "mapgen compress"), scene, "--precision", "int8")
+
+
+def test_threads_reach_the_engine(scene, engines, mapped):
+    plain = mapped(scene)
+    np.testing.assert_array_equal(mapped(scene, "--threads", 3), plain)
+    assert [engine.setup.threads for engine in engines.opened] == [None, 3]
+
+
+def test_max_memory_decides_the_window(tmp_path, engines, mapped):
+    engines.rule = cells
+    scene = make_raster(tmp_path / "scene.tif", coordinates(300, 280))
+    maps, windows = [], []
+    for limit in ("1GB", "180MB"):
+        maps.append(mapped(scene, "--max-memory", limit))
+        windows.append(parameters(tmp_path / "map.tif")["window"])
+    np.testing.assert_array_equal(*maps)
+    assert max(windows[1]) < max(windows[0])
+
+
+def test_a_memory_limit_that_nothing_fits_is_refused(scene, refuses):
+    words = ("scene.tif", "needs about", "--max-memory is 20 MB", "give a larger --max-memory")
+    refuses(8, words, scene, "--max-memory", "20MB")
+    refuses(2, ("--max-memory", "'much' is not an amount", "800MB"), scene, "--max-memory", "much")
+    refuses(2, ("--max-memory", "'800' is not an amount"), scene, "--max-memory", "800")
+
+
+def sloped(pixels):
+    """A rule that sees where it is in its window: left of the middle one class, right of it another."""
+    cols = np.arange(pixels.shape[-1]) * 2 >= pixels.shape[-1]
+    return np.broadcast_to(np.where(cols, 2, 0), pixels[:, 0].shape)
+
+
+def test_tta_averages_over_mirrored_and_turned_windows(tmp_path, engines, mapped, segment):
+    engines.rule = sloped
+    scene = make_raster(tmp_path / "scene.tif", noise(64, 64))
+    seen = {}
+    for name in ("none", "flip", "d4"):
+        engines.opened.clear()
+        seen[name] = mapped(scene, "--tta", name), len(engines.seen), parameters(tmp_path / "map.tif")["tta"]
+    assert [(count, said) for _, count, said in seen.values()] == [(1, "none"), (2, "flip"), (8, "d4")]
+    assert set(np.unique(seen["none"][0])) == {0, 2}
+    # A window and its mirror image contradict each other everywhere: the mean is a draw, which the lower class wins.
+    assert set(np.unique(seen["flip"][0])) == {0}
+
+
+@pytest.mark.parametrize("turn", [np.fliplr, np.flipud, np.transpose, np.rot90])
+def test_under_d4_the_map_of_a_turned_scene_is_the_turned_map(tmp_path, engines, mapped, turn):
+    engines.rule = sloped
+    picture = noise(128, 128)
+    turned = np.stack([turn(band) for band in picture])
+    plain = mapped(make_raster(tmp_path / "a.tif", picture), "--tta", "d4", "--halo", 0)
+    np.testing.assert_array_equal(
+        mapped(make_raster(tmp_path / "b.tif", turned), "--tta", "d4", "--halo", 0), turn(plain)
+    )
+
+
+@pytest.mark.parametrize("stitch", ["crop", "blend"])
+@pytest.mark.parametrize("options", [(), ("--resolution", "2")])
+def test_probabilities_and_confidence_lie_beside_the_map(tmp_path, scene, segment, stitch, options):
+    run = segment(scene, "--probabilities", "--confidence", "--window", 64, "--stitch", stitch, "--json", *options)
+    assert run.code == 0
+    record = json.loads(run.out.splitlines()[0])
+    assert record["scores"] == [str(tmp_path / f"scene.{kind}.tif") for kind in ("confidence", "probabilities")]
+    classes = read_map(tmp_path / "scene.mask.tif")
+    with rasterio.open(tmp_path / "scene.probabilities.tif") as dataset:
+        shares, names = dataset.read().astype(int), dataset.descriptions
+        assert (set(dataset.scales), dataset.nodata) == ({0.004}, NODATA)
+    confidence = read_map(tmp_path / "scene.confidence.tif").astype(int)
+    assert names == ("dark", "middle", "bright")
+    np.testing.assert_array_equal(confidence, shares.max(axis=0))
+    np.testing.assert_allclose(shares.sum(axis=0), 250, atol=2)
+    chosen = np.take_along_axis(shares, classes[None].astype(int), axis=0)[0]
+    np.testing.assert_array_equal(chosen, confidence)
+    plain = segment(scene, "-o", tmp_path / "plain.tif", "--window", 64, "--stitch", stitch, *options)
+    assert plain.code == 0
+    np.testing.assert_array_equal(read_map(tmp_path / "plain.tif"), classes)
+
+
+def test_scores_are_nodata_where_the_map_is_and_stdout_names_the_map_alone(tmp_path, engines, segment):
+    engines.rule = cells
+    pixels = coordinates(100, 90)
+    pixels[:, 20:50, 30:60] = 0
+    path = make_raster(tmp_path / "scene.tif", pixels, nodata=0)
+    run = segment(path, "--confidence")
+    assert run.out == f"{tmp_path / 'scene.mask.tif'}\n"
+    assert "scene.confidence.tif" in run.err
+    classes, confidence = read_map(tmp_path / "scene.mask.tif"), read_map(tmp_path / "scene.confidence.tif")
+    np.testing.assert_array_equal(confidence == NODATA, classes == NODATA)
+    assert (classes == NODATA).any()
+
+
+def test_scores_that_exist_are_replaced_only_when_asked(tmp_path, scene, segment, refuses):
+    (tmp_path / "scene.confidence.tif").write_text("old")
+    refuses(5, ("scene.confidence.tif", "exists", "--overwrite"), scene, "--confidence")
+    assert segment(scene, "--confidence", "--overwrite").code == 0
+    assert read_map(tmp_path / "scene.confidence.tif").shape == SIZE
+
+
+def test_vectorize_takes_the_confidence_that_segment_writes(tmp_path, scene, segment, mapgen):
+    assert segment(scene, "--confidence").code == 0
+    layer = tmp_path / "layer.geojson"
+    arguments = ("--confidence", tmp_path / "scene.confidence.tif", "-o", layer)
+    assert mapgen("vectorize", tmp_path / "scene.mask.tif", *arguments).code == 0
+    assert geopandas.read_file(layer).confidence.between(0.89, 0.91).all()
+
+
 def test_device_is_the_one_that_was_asked_for(tmp_path, scene, segment):
     for name in ("cpu", "cuda"):
         assert segment(scene, "--device", name, "--overwrite").code == 0
