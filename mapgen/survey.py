@@ -10,7 +10,7 @@ import numpy as np
 from affine import Affine
 
 from mapgen.errors import one_line
-from mapgen.frames import Frames, Site, frames_of
+from mapgen.frames import Site, frames_of
 from mapgen.grid import Grid, Window
 from mapgen.piece import IGNORE, Dataset, Piece
 from mapgen.placement import Placement
@@ -104,11 +104,17 @@ def _shared(dataset: Dataset) -> Iterator[dict[str, Any]]:
         sites.append(Site(fact["name"], grid))
         seats.append(fact["seat"])
     placed = frames_of(sites, dataset.resolution_m)
+    frames: dict[int, list[int]] = {}
+    for number, seat in enumerate(seats):
+        if seat is not None:
+            frames.setdefault(seat[0], []).append(number)
     for one, (side, number) in enumerate(entries):
         if side == "validation":
             continue
-        for other in _neighbours(placed, seats, one):
-            if entries[other][0] == "validation":
+        seat = seats[one]
+        near = placed.around(one, 2) if seat is None else frames[seat[0]]
+        for other in near:
+            if entries[other][0] == "validation" and (seats[other] is None) == (seat is None):
                 mine, judged = dataset.training[number], dataset.validation[entries[other][1]]
                 pixels = _met(mine, judged, sites[one].grid, sites[other].grid, seats[one], seats[other])
                 if pixels:
@@ -123,12 +129,6 @@ def _place(dataset: Dataset, side: str, number: int) -> tuple[dict[str, Any], Gr
     seat = fact["seat"]
     at = None if seat is None else (seat[0], seat[1] + entry["place"][0], seat[2] + entry["place"][1])
     return {"name": piece.name, "seat": at}, whole.crop(Window(*entry["place"], *piece.label.shape))
-
-
-def _neighbours(placed: Frames, seats: Sequence[Any], one: int) -> list[int]:
-    if seats[one] is None:
-        return [n for n in placed.around(one, 2) if seats[n] is None]
-    return [n for n, seat in enumerate(seats) if seat is not None and seat[0] == seats[one][0] and n != one]
 
 
 def _met(mine: Piece, judged: Piece, grid: Grid, other: Grid, seat: Any, other_seat: Any) -> int:

@@ -40,6 +40,8 @@ class Image:
     facts: dict[str, Any] = field(default_factory=dict)
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """Labelled pixels of each class, before the split."""
+    digest: str = ""
+    """The same for images of the same pixels."""
 
 
 class Imagery:

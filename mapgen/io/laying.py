@@ -6,6 +6,7 @@ decided, validation blocks are copied out, and what training must not see is tak
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -149,7 +150,7 @@ class Laying:
         pixels, labels = self._pixels(number), self._label(number)
         blocks: dict[int, NDArray[np.int64]] = {}
         by_block = image.pair.source.use == "split" and self.data.split.method == "blocks"
-        seen = np.zeros(256, np.int64)
+        seen, digest = np.zeros(256, np.int64), hashlib.blake2b(digest_size=16)
         with self.imagery.scene(image.pair) as scene:
             rows = _rows(image.grid, scene.dataset.block_shapes[0][0] if image.native else 1)
             with environment(cache_bytes(scene.grid.width, rows, len(scene.bands) * scene.dtype.itemsize + 2)):
@@ -159,6 +160,7 @@ class Laying:
                         part = window.slices(image.grid.window)
                         pixels[:, *part], valid = self.imagery.read(image, scene, window)
                         labels[part] = np.where(valid, _labelled(targets, window), EMPTY)
+                        digest.update(np.ascontiguousarray(pixels[:, *part]).data)
                         seen += np.bincount(labels[part].ravel(), minlength=256)
                         if by_block:
                             for code, found in self.split.tally(number, window, labels[part], self.classes).items():
@@ -168,7 +170,7 @@ class Laying:
                         target.close()
             if scene.damaged:
                 self.imagery.warn(f"{len(scene.damaged)} damaged blocks were taken as nodata", image.pair.name)
-        image.counts = seen[: self.classes]
+        image.counts, image.digest = seen[: self.classes], digest.hexdigest()
         image.facts = {
             "name": image.pair.name, "group": image.pair.group, "height": image.grid.height, "width": image.grid.width,
             "resampled": not image.native, "georeferenced": image.grid.crs is not None,
@@ -356,7 +358,22 @@ class Laying:
             notes.append(
                 f"{bare} of {len(self.images)} images have no CRS: their ground is not compared with that of others"
             )
-        return _joined(list(self.imagery.warnings)) + notes
+        return _joined(list(self.imagery.warnings)) + notes + self._twins()
+
+    def _twins(self) -> list[str]:
+        """What to say of images that are one picture, though nothing says that they lie on the same ground."""
+        known: dict[str, int] = {}
+        twins = []
+        for number, image in enumerate(self.images):
+            first = known.setdefault(image.digest, number)
+            seats = self.split.frames.seats
+            if first != number and (seats[first].frame, seats[first].offset) != (
+                seats[number].frame,
+                seats[number].offset,
+            ):
+                twins.append((self.images[first].pair.name, image.pair.name))
+        remedy = "leave one out, or name the two in data.same_ground"
+        return [f"{a} and {b} are the same picture: {remedy}" for a, b in twins[:_SHOWN]]
 
 
 @dataclass(frozen=True, slots=True)

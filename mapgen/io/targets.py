@@ -160,7 +160,7 @@ class Targets:
             self._features[path, source] = features
             self.counts[features.name] = features.counts
         labels = features.on(grid)
-        self.warnings |= {f"{features.name}: {text}": None for text in labels.warnings}
+        self.warnings |= {f"{features.name}: {_keyed(text)}": None for text in labels.warnings}
         fill = IGNORE if said.outside is None else self.meaning.named(said.outside)
         return VectorTarget(labels.polygons, np.array(labels.classes, np.int16), fill)
 
@@ -269,4 +269,5 @@ def _keyed(text: str) -> str:
         r"--(attribute|class|layer|assume-crs) ([^\s,;]+)", lambda m: f'{m[1].replace("-", "_")} = "{m[2]}"', text
     )
     text = re.sub(r"(?<=\s)--(attribute|class|layer|assume-crs)", lambda m: m[1].replace("-", "_"), text)
-    return text.replace("polygons of the truth", "labels").replace("the truth", "the labels")
+    text = text.replace("polygons of the truth", "labels").replace("the truth", "the labels")
+    return text.replace("the map's", "the image's").replace("the map", "the image")

@@ -1,5 +1,6 @@
 """Datasets: whatever the files are, each pixel gets its own label, or none."""
 
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -367,3 +368,43 @@ def test_the_arrays_are_files_and_not_memory(tmp_path):
     sizes = {p.name: p.stat().st_size for p in Path(tmp_path / "prepared").iterdir()}
     assert sizes["images.bin"] == 64 * 64 * 2 * 2
     assert sizes["labels.bin"] == 64 * 64
+
+
+def test_memory_does_not_grow_with_an_image(tmp_path):
+    def peak(height):
+        folder = tmp_path / str(height)
+        folder.mkdir()
+        make_pair(folder, "a", height, 256)
+        split = {"block": "128px", "guard": "8px"}
+        data = data_of(folder, PAIRS, split=split)
+        read_dataset(data, folder / "once")  # kernels and drivers are loaded
+        tracemalloc.start()
+        read_dataset(data, folder / "again")
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    short, tall = peak(2048), peak(6144)
+    assert tall < 1.2 * short
+
+
+def test_polygons_on_a_picture_without_a_crs_are_taken_in_its_pixels(tmp_path):
+    make_pair(tmp_path, "a", 40, 50, crs=None, transform=None)
+    write_features(tmp_path / "l.geojson", [feature(box(10, 5, 30, 25), c="wood")])
+    data = read(tmp_path, [{"images": "images/a.tif", "labels": "l.geojson", "attribute": "c"}], resolution_m=1.0)
+    truth = np.zeros((40, 50), int)
+    truth[5:25, 10:30] = 2
+    found = drawn(data.training)
+    assert len(found) == 400
+    expect(found, truth)
+    (said,) = [w for w in data.warnings if "l.geojson" in w]
+    assert "the image has no CRS; the coordinates of the labels are taken as the image's own" in said
+
+
+def test_one_picture_under_two_names_is_noticed(tmp_path):
+    for name in "ab":
+        make_pair(tmp_path, name, 64, 72, crs=None, transform=None)
+    said = "images/a.tif and images/b.tif are the same picture"
+    assert any(said in w for w in read(tmp_path, resolution_m=1.0).warnings)
+    same = [{"a": "images/a.tif", "b": "images/b.tif", "shift": [0, 0]}]
+    assert not any(said in w for w in read(tmp_path, resolution_m=1.0, same_ground=same).warnings)

@@ -160,6 +160,18 @@ def test_training_leaves_out_what_a_validation_image_shows(tmp_path):
     assert (overlap["a"], overlap["b"], overlap["area_m2"]) == ("images/a.tif", "images/b.tif", 10_000)
 
 
+def test_an_image_that_is_all_for_training_leaves_out_validation_blocks(tmp_path):
+    make_pair(tmp_path, "a")
+    make_pair(tmp_path, "b", row=60, col=60)
+    source = {"images": "images/a.tif", "labels": "labels/*.png"}
+    data = read(tmp_path, [source, source | {"images": "images/b.tif", "use": "training"}])
+    judged = ground(data.validation)
+    assert {p.name.split()[0] for p in data.validation} == {"images/a.tif"}
+    assert (ground(data.training[1:], labelled=False) & near(judged, 60)).any()
+    assert not (ground(data.training, labelled=False) & judged).any()
+    assert not (ground(data.training) & near(judged, GUARD - 1)).any()
+
+
 def test_images_without_georeferencing_that_are_said_to_overlap_are_kept_apart(tmp_path):
     bare = {"crs": None, "transform": None}
     make_pair(tmp_path, "a", 200, 200, **bare)
