@@ -12,6 +12,7 @@ from mapgen.cli.evaluate import evaluate
 from mapgen.cli.info import info
 from mapgen.cli.models import models
 from mapgen.cli.segment import segment
+from mapgen.cli.tiles import tiles
 from mapgen.cli.train import train
 from mapgen.cli.vectorize import vectorize
 
@@ -44,6 +45,7 @@ def root(
 
 app.command()(segment)
 app.command()(vectorize)
+app.command()(tiles)
 app.command()(train)
 app.command()(evaluate)
 app.command()(info)
