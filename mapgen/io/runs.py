@@ -79,6 +79,9 @@ def open_run(folder: Path | None, config: TrainConfig, *, overwrite: bool = Fals
     path = folder if folder is not None else Path(FOLDER) / config.name
     run = Run(path, config.name)
     made = _made(path, default=folder is None)
+    strange = sorted(p.name for p in path.iterdir() if p.name != "lock")
+    if strange and not run.config.is_file():
+        raise OutputError(path, f"is a folder with other files ({strange[0]})", "choose another with -o")
     finished = False
     try:
         with translated(path), _locked(path):
@@ -140,10 +143,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _check_config(run: Run, config: TrainConfig, overwrite: bool) -> None:
-    """Raise `OutputError` unless the folder is empty or holds a run that may be gone on with or replaced."""
-    strange = [p.name for p in run.path.iterdir() if p.name != "lock"]
-    if strange and not run.config.is_file():
-        raise OutputError(run.path, f"is a folder with other files ({sorted(strange)[0]})", "choose another with -o")
+    """Raise `OutputError` where the folder holds a run that may be neither gone on with nor replaced."""
     if overwrite or not run.checkpoint.exists():
         return
     try:

@@ -21,6 +21,7 @@ from mapgen.io.models import find_model, open_model, read_tensors, save_model
 from mapgen.io.picture import write_picture
 from mapgen.io.runs import Log, Run, open_run
 from mapgen.piece import Dataset
+from mapgen.plan import check_window
 from mapgen.survey import Survey, check_dataset
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ def check_network(config: TrainConfig) -> None:
         stride = stride_of(network, bands)
     except ModelError as exc:  # here it is the configuration that names it
         raise UsageError(f"model: {exc.subject}", exc.problem, exc.remedy) from exc
+    _window(config, stride)
     check_crops(network, bands, stride, [(s.count, s.size) for s in _stages(config)])
     if model.start not in ("scratch", "imagenet"):
         find_model(model.start)
@@ -356,7 +358,7 @@ def _loss(config: TrainConfig, data: Dataset) -> Any:
 def _card(config: TrainConfig, data: Dataset, stride: int) -> ModelCard:
     """The card of the model to be, its scores and steps still open."""
     model, card = config.model, config.card
-    window, halo = (math.ceil(n / stride) * stride for n in (model.window, model.halo))
+    window, halo = _window(config, stride)
     ground = {name: sum(counts) / 1e6 for name, counts in data.pixels.items()}
     amount = f"{ground['training']:.3g} Mpx of labelled ground, validated on {ground['validation']:.3g} Mpx of other"
     return ModelCard(
@@ -365,6 +367,16 @@ def _card(config: TrainConfig, data: Dataset, stride: int) -> ModelCard:
         data_type=data.data_type, window=window, halo=halo, stride=stride, version=card.version, domain=card.domain,
         description=card.description, data=card.data or f"{amount}.", license=card.license, limits=card.limits,
     )  # fmt: skip
+
+
+def _window(config: TrainConfig, stride: int) -> tuple[int, int]:
+    """Window and halo of the card: those of the configuration, up to the next multiples of the stride."""
+    window, halo = (math.ceil(n / stride) * stride for n in (config.model.window, config.model.halo))
+    try:
+        check_window(window, halo, stride)
+    except UsageError as exc:
+        raise UsageError(f"model.{exc.subject.removeprefix('--')}", exc.problem, exc.remedy) from exc
+    return window, halo
 
 
 def _trained_how(config: TrainConfig, recipe: Recipe, step: int, end: int) -> str:
