@@ -51,7 +51,7 @@ def decide(patches: Iterable[Patch], ids: Sequence[int]) -> Iterator[Patch]:
     for patch in patches:
         values = None
         if patch.values is not None:
-            values = table.take(patch.values if patch.values.ndim == 2 else _channels(patch.values))
+            values = _translated(patch.values if patch.values.ndim == 2 else _channels(patch.values), table)
             if not patch.valid.all():
                 values[~patch.valid] = NODATA
         yield Patch(patch.step, values, patch.valid)
@@ -71,7 +71,7 @@ def decide_with_scores(
         if patch.values is not None:
             channels = _channels(patch.values)
             values = np.empty((1 + confidence + len(patch.values) * probabilities, *channels.shape), np.uint8)
-            values[0] = table.take(channels)
+            values[0] = _translated(channels, table)
             # Beside ground without data interpolation leaves them below a sum of one.
             share = patch.values * (SCORE_STEPS / np.maximum(patch.values.sum(axis=0), 1e-6))
             if confidence:
@@ -82,10 +82,13 @@ def decide_with_scores(
         yield Patch(patch.step, values, patch.valid)
 
 
-def _table(ids: Sequence[int]) -> Array:
-    table = np.full(256, NODATA, np.uint8)
-    table[: len(ids)] = ids
-    return table
+def _table(ids: Sequence[int]) -> bytes:
+    return bytes(ids).ljust(256, bytes([NODATA]))
+
+
+def _translated(channels: Array, table: bytes) -> Array:
+    """`table[channels]`, writable. Indexing would first make eight bytes of each."""
+    return np.frombuffer(bytearray(channels.tobytes()).translate(table), np.uint8).reshape(channels.shape)
 
 
 def _rounded(shares: Array) -> Array:

@@ -271,7 +271,8 @@ class _Count:
     ) -> Iterator[tuple[int, Array]]:
         for row, strip in parts:
             classes = strip if strip.ndim == 2 else strip[0]
-            self.pixels += np.bincount(classes.ravel(), minlength=256)
+            for value in (*self.card.legend.ids, NODATA):  # several times as fast as counting all 256 values
+                self.pixels[value] += np.count_nonzero(classes == value)
             yield row, strip
             if progress:
                 progress(row + len(classes), height)
