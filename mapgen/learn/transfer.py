@@ -132,7 +132,7 @@ def _notes(wanted: ModelCard, origin: Origin) -> list[str]:
     kept = [c for c in wanted.legend.names if c.casefold() in names]
     notes = [f"begins as {origin.name}" + ("" if origin.classes else ", its encoder")]
     if averaged:
-        notes.append(f"{', '.join(averaged)} begin as the mean of {', '.join(origin.bands)}")
+        notes.append(f"the mean of {', '.join(origin.bands)} stands in for {', '.join(averaged)}")
     if origin.classes and len(kept) < len(wanted.legend):
         notes.append(f"of the classes, {', '.join(kept) or 'none'} begin as they were")
     return notes
