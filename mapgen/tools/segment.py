@@ -28,6 +28,7 @@ from mapgen.io.commit import check_output
 from mapgen.io.gdal import environment
 from mapgen.io.models import find_model, read_graph, read_tensors, require_int8
 from mapgen.io.opening import open_scene
+from mapgen.io.scene import Scene
 from mapgen.io.vet import beside, driver_of, is_url, public_name
 from mapgen.legend import NODATA
 from mapgen.patch import Array, Patch
@@ -90,13 +91,20 @@ def unwatched(stage: str, items: Iterable[Any]) -> Iterator[Any]:
 class Segmenter:
     """One model and its options, ready for any number of scenes; the engine is set up once for scenes of one kind."""
 
-    def __init__(self, options: SegmentOptions, inputs: Iterable[str] = (), watch: Watch = unwatched) -> None:
+    def __init__(
+        self,
+        options: SegmentOptions,
+        inputs: Iterable[str] = (),
+        watch: Watch = unwatched,
+        opener: Callable[[str], Scene] = open_scene,
+    ) -> None:
         """`inputs` are all scenes of the run, none of which may be replaced by the map of another.
 
-        `watch` may look on as the items of the stages `read`, `infer` and `stitch` pass.
+        `watch` may look on as the items of the stages `read`, `infer` and `stitch` pass; `opener` opens a scene.
         """
         self.options = options
         self.watch = watch
+        self.opener = opener
         self.model = find_model(options.model)
         check_creation_options(options.creation_options)
         self._inputs = [self.model.path, *filter(None, [options.aoi]), *(Path(i) for i in inputs if not is_url(i))]
@@ -113,7 +121,7 @@ class Segmenter:
         scores = self._scores(output)
         for one in scores:
             check_output(one.path, overwrite=self.options.overwrite, inputs=[output, *inputs])
-        with environment(remote=is_url(source)), open_scene(source) as scene:
+        with environment(remote=is_url(source)), self.opener(source) as scene:
             job = plan_job(scene, self.model, self.options)
             engine = self.engine(job)
             count = _Count(job.model.card)
