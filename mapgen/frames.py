@@ -16,7 +16,7 @@ import pyproj
 from affine import Affine
 from numpy.typing import NDArray
 
-from mapgen.errors import InputError
+from mapgen.errors import InputError, one_line
 from mapgen.grid import Grid, Window
 from mapgen.placement import Placement, same_crs
 
@@ -169,9 +169,14 @@ def _ground(sites: Sequence[Site], resolution_m: float) -> dict[str, tuple[int, 
     found = {}
     for frame, kind in enumerate(("ground", "plane")):
         grids = [s.grid for s in sites if s.kind == kind]
-        if grids:
+        if not grids:
+            continue
+        try:
             crs, pixel = _common(grids, resolution_m)
             found[kind] = (frame, _around(grids, crs, pixel))
+        except pyproj.exceptions.ProjError as exc:  # also where a local CRS has no place on Earth
+            problem = f"the CRSs of these {len(grids)} images cannot be brought together ({one_line(exc)[:100]})"
+            raise InputError("images", problem, "warp them to one CRS with gdalwarp") from exc
     return found
 
 

@@ -140,6 +140,8 @@ class Targets:
         are not for such labels.
         """
         said = self._sources[source]
+        if said.assume_crs is not None:
+            _check_crs(said.assume_crs, source)
         with _in_config(source):
             if path.suffix.lower() in VECTOR_SUFFIXES:
                 return self._vector(path, source, said, grid)
@@ -215,7 +217,7 @@ class Targets:
         if (grid.crs is None) == (other.crs is None) and (grid.crs is not None or all(placed)):
             if fit and same_crs(grid.crs, other.crs) and grid.transform.almost_equals(other.transform, _slack(grid)):
                 return None
-            placement = Placement(grid, other)
+            placement = _placed(mask.name, grid, other)
             if not placement.extent().area:
                 self.warnings[f"{mask.name}: nothing of it lies on {image}"] = None
             return placement
@@ -226,6 +228,26 @@ class Targets:
         if (grid.crs is None) != (other.crs is None):
             self.warnings["only one of image and labels has a CRS; they are laid on each other pixel by pixel"] = None
         return None
+
+
+def _check_crs(text: str, source: int) -> None:
+    import pyproj
+
+    try:
+        pyproj.CRS(text)
+    except pyproj.exceptions.CRSError as exc:
+        name = f"data.sources[{source + 1}].assume_crs"
+        raise UsageError(name, f"{text!r} is no CRS that PROJ knows", "such as EPSG:32640") from exc
+
+
+def _placed(name: str, grid: Grid, other: Grid) -> Placement:
+    import pyproj
+
+    try:
+        return Placement(grid, other)
+    except pyproj.exceptions.ProjError as exc:  # also where a local CRS has no place on Earth
+        problem = f"its CRS cannot be brought to that of the image ({one_line(exc)[:100]})"
+        raise InputError(name, problem, "warp it with gdalwarp") from exc
 
 
 def _slack(grid: Grid) -> float:

@@ -408,3 +408,19 @@ def test_one_picture_under_two_names_is_noticed(tmp_path):
     assert any(said in w for w in read(tmp_path, resolution_m=1.0).warnings)
     same = [{"a": "images/a.tif", "b": "images/b.tif", "shift": [0, 0]}]
     assert not any(said in w for w in read(tmp_path, resolution_m=1.0, same_ground=same).warnings)
+
+
+LOCAL = 'LOCAL_CS["site", UNIT["metre", 1], AXIS["x", EAST], AXIS["y", NORTH]]'
+
+
+def test_crss_that_cannot_be_brought_together_are_refused(tmp_path):
+    make_raster(tmp_path / "a.tif", places(40, 40))
+    make_raster(tmp_path / "b.tif", places(40, 40), crs=LOCAL)
+    make_raster(tmp_path / "l.tif", kinds(40, 40), crs=LOCAL)
+    make_raster(tmp_path / "m.tif", kinds(40, 40))
+    refused(tmp_path, ["l.tif", "cannot be brought to that of the image"], [{"images": "a.tif", "labels": "l.tif"}])
+    both = [{"images": "a.tif", "labels": "m.tif"}, {"images": "b.tif", "labels": "l.tif"}]
+    refused(tmp_path, ["the CRSs of these 2 images cannot be brought together"], both)
+    expect(drawn(read(tmp_path, both[1:], resolution_m=1.0).training), kinds(40, 40))
+    source = [{"images": "a.tif", "labels": "m.tif", "assume_crs": "EPSG:0"}]
+    refused(tmp_path, ["data.sources[1].assume_crs", "'EPSG:0' is no CRS"], source, UsageError)
