@@ -2,7 +2,7 @@
 
     python tests/benchmarks/networks.py DATA RUN [--json docs/benchmarks/networks.json]
 
-DATA is the folder of examples/builtin_model/train.py. Each network is trained from scratch on the same crops, from the
+DATA is the folder of examples/builtin_model/read.py. Each network is trained from scratch on the same crops, from the
 same seed, into RUN/NAME, where a stopped run goes on from its checkpoint; `--train` stops after that. Rates are
 those of mapgen's engine for CPUs, all networks and precisions in turn, the best of the rounds; int8 graphs are made by
 `mapgen compress` from the training ground, where NNCF is installed.
@@ -25,7 +25,7 @@ from machine import load, record, versions, write
 EXAMPLE = Path(__file__).parents[2] / "examples" / "builtin_model"
 sys.path.insert(0, str(EXAMPLE))
 
-from train import read_piece, read_recipe, total  # noqa: E402
+from read import read_piece, read_recipe, total  # noqa: E402
 
 from mapgen.card import ModelCard  # noqa: E402
 from mapgen.engines.openvino import native_precisions  # noqa: E402

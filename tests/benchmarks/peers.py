@@ -13,7 +13,7 @@ PEERS is a virtual environment for the neighbours, so that theirs cannot disturb
 
 (geoai and terratorch want far more than their inference uses, so that alone is loaded.) Without `--python` only mapgen
 runs. The scene is a mosaic of towns drawn by examples/make_scene.py, or of real imagery with `--imagery DATA`, the
-folder of examples/builtin_model/train.py; the network, smp's Unet with a ResNet-18 encoder and five classes, is trained
+folder of examples/builtin_model/read.py; the network, smp's Unet with a ResNet-18 encoder and five classes, is trained
 on it for some minutes from a seed. Both are made once and kept, with the reference, in `--folder`.
 
 Every program first maps a small scene in the same process, so that imports, loading and compiling do not count in its
@@ -211,7 +211,7 @@ def drawn() -> tuple[list[Any], np.ndarray]:
 
 def labelled(data: Path) -> tuple[list[Any], np.ndarray]:
     """Training ground of the built-in model, and sixteen cells of it, none of them twice."""
-    from train import HERE, read_piece
+    from read import HERE, read_piece
 
     from mapgen.learn.ground import read_ground
 
@@ -230,7 +230,7 @@ def labelled(data: Path) -> tuple[list[Any], np.ndarray]:
 def train(pieces: list[Any], folder: Path) -> None:
     """Weights of a short training: unet.pt for torch, unet.safetensors for mapgen."""
     import torch
-    from train import HERE, read_recipe
+    from read import HERE, read_recipe
 
     from mapgen.card import ModelCard
     from mapgen.io.models import save_model
