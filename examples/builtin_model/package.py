@@ -1,7 +1,8 @@
 """Score a trained network on the validation ground and write the built-in model: python package.py DATA RUN OUT.
 
-DATA and RUN are those of train.py; OUT is the model file. Beside RUN's log come report.json (confusion counts, scores
-and their intervals, per piece and in all) and one picture a piece: image, truth, prediction.
+DATA is the folder with tile4 … tile8, RUN the folder of the run, OUT the model file. Into RUN come report.json
+(confusion counts, scores and their intervals, per piece and in all) and a picture of each piece: image, truth,
+prediction.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 import rasterio
 import torch
 from numpy.typing import NDArray
-from train import HERE, read_piece, read_recipe
+from read import HERE, read_piece, read_recipe
 
 from mapgen.card import ModelCard
 from mapgen.io.models import save_model
