@@ -64,6 +64,28 @@ def network_of(name: str) -> torch.nn.Module:
     return build(architecture, ENCODER, 3, CLASSES, **parameters)
 
 
+def products(network: torch.nn.Module, side: int = 256) -> float:
+    """Multiplications of the network's convolutions for each pixel that it sees."""
+    total = 0
+
+    def count(layer: Any, given: Any, result: torch.Tensor) -> None:
+        nonlocal total
+        # A transposed convolution multiplies once for each pixel that it is given, a plain one for each that it makes.
+        places = given[0] if isinstance(layer, torch.nn.ConvTranspose2d) else result
+        total += layer.weight.numel() * places.shape[-1] * places.shape[-2]
+
+    hooks = [
+        layer.register_forward_hook(count)
+        for layer in network.modules()
+        if isinstance(layer, torch.nn.Conv2d | torch.nn.ConvTranspose2d)
+    ]
+    with torch.inference_mode():
+        network.eval()(torch.zeros(1, 3, side, side))
+    for hook in hooks:
+        hook.remove()
+    return total / side**2
+
+
 # --- accuracy --------------------------------------------------------------------------------------------------------
 
 
@@ -175,7 +197,8 @@ def main() -> None:
 
 NOTES = [
     f"All with a ResNet-18 encoder and five classes. Rates in Mpx/s of the engine alone on windows of {WINDOW}², bytes "
-    "in, classes out, overlaps not counted off: the best of four rounds, all networks and precisions in turn.",
+    "in, classes out, overlaps not counted off: the best of four rounds, all networks and precisions in turn. kMAC/px: "
+    "thousands of multiplications of the convolutions for a pixel, whatever the machine.",
     f"Accuracy on the validation ground of examples/builtin_model after {STEPS} steps of {COUNT} crops of {SIZE}² "
     "pixels from scratch, the same crops, order and learning rates for all: a small budget, in which the order of the "
     "networks means something and the figures themselves do not.",
@@ -199,6 +222,7 @@ def rates(found: dict[str, dict[str, float]], options: argparse.Namespace) -> li
     rows = []
     for name, kept in found.items():
         row: dict[str, Any] = {"network": name, "M parameters": round(models[name].parameters / 1e6, 1)}
+        row["kMAC/px"] = round(products(network_of(name)) / 1e3, 1)
         row |= {f"{p} Mpx/s": round(best[name, p], 2) if (name, p) in best else None for p in ("fp32", "bf16", "int8")}
         row |= {"mIoU": round(kept["miou"], 3), "accuracy": round(kept["accuracy"], 3)}
         eighth = engines.get((name, "int8"))
