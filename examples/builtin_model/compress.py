@@ -1,6 +1,6 @@
 """Make the int8 graph of the built-in model: python compress.py DATA OUT [--windows N].
 
-DATA is the folder of train.py, OUT the file to write. The ranges are taken from the training ground alone; mIoU and
+DATA is the folder of read.py, OUT the file to write. The ranges are taken from the training ground alone; mIoU and
 agreement are measured on the validation ground, as `mapgen segment` and `mapgen evaluate` give them.
 """
 
