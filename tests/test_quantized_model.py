@@ -99,8 +99,8 @@ def test_an_int8_file_that_does_not_fit_is_left_alone_and_spoken_of(pair, spoil,
 def test_models_show_says_what_int8_costs_and_why_it_is_not_used(pair, mapgen):
     shown = mapgen("models", "show", pair)
     assert shown.code == 0
-    assert "int8:      99.48% of the classes of fp32, mIoU 0.6231, 3.5 times as fast" in shown.out
-    assert "bf16:      99.93% of the classes of fp32, mIoU 0.6243, 2.0 times as fast" in shown.out
+    assert "int8:      99.48% of the pixels as in fp32, mIoU 0.6231, 3.5 times as fast" in shown.out
+    assert "bf16:      99.93% of the pixels as in fp32, mIoU 0.6243, 2.0 times as fast" in shown.out
     assert "fp32:      mIoU 0.6245" in shown.out
     record = json.loads(mapgen("info", "--json", pair).out)
     assert record["int8"]["file"] == str(int8_path(pair))
@@ -114,7 +114,7 @@ def test_the_int8_file_itself_can_be_shown(pair, mapgen):
     shown = mapgen("models", "show", int8_path(pair))
     assert shown.code == 0
     assert "int8 of fake" in shown.out
-    assert "99.48% of the classes of fp32" in shown.out
+    assert "99.48% of the pixels as in fp32" in shown.out
     assert "--precision int8" in shown.out.splitlines()[-1]
 
 
@@ -149,6 +149,15 @@ def test_segment_runs_the_graph_where_int8_is_asked_for(pair, tmp_path, mapgen, 
         clear = np.abs(mean[..., None] - steps).min(-1) > 0.5
         assert (read_map(output) == expected)[clear].all()
         assert precision in run.err
+
+
+def test_segment_refuses_a_graph_of_another_shape_than_its_card(pair, tmp_path, mapgen):
+    save_int8(pair, graph_bytes(classes=4))
+    make_raster(tmp_path / "scene.tif", noise(40, 40))
+    run = mapgen("segment", tmp_path / "scene.tif", "--model", pair, "--precision", "int8")
+    assert (run.code, len(run.errors)) == (6, 1), run
+    assert all(word in run.errors[0] for word in ("model.safetensors", "not [1, 3, 64, 64]", "make the graph anew"))
+    assert not (tmp_path / "scene.mask.tif").exists()
 
 
 def test_segment_takes_the_int8_file_alone(pair, tmp_path, mapgen):

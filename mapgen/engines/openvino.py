@@ -17,6 +17,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
+from mapgen.engines.graph import load_graph
 from mapgen.engines.protocol import UNDECIDED, Array, Network, Setup, Tag
 from mapgen.settings import Precision
 
@@ -59,8 +60,8 @@ class OpenVINOEngine:
         """What reads the bare graph anew: each compilation changes its copy."""
         if setup.precision == "int8":
             assert network.int8 is not None
-            text, weights = network.int8()
-            return lambda: self._core.read_model(text, weights)
+            graph = load_graph(self._core, *network.int8(), network.card, network.subject)
+            return lambda: graph.clone()
         self._scratch = None if setup.cache else tempfile.TemporaryDirectory(prefix="mapgen-")
         source = graph_file(network, setup.cache or Path(self._scratch.name))  # type: ignore[union-attr]
         return lambda: self._core.read_model(source)

@@ -24,6 +24,7 @@ from mapgen.io.gdal import environment
 from mapgen.io.models import Model, builtin_models, find_model, int8_path, read_tensors, save_graph
 from mapgen.io.opening import open_scene
 from mapgen.io.vet import is_url, public_name
+from mapgen.ir import canonical
 from mapgen.metrics import Tally
 from mapgen.patch import Array, padded
 from mapgen.plan import Step
@@ -175,6 +176,7 @@ class _Compressor:
         self.say(f"calibrating on {len(samples)} windows")
         graph = graph_file(self.network, cache_folder("graphs") or self.scratch)
         text, numbers, method = quantized(graph, samples)
+        text = canonical(text, len(numbers))
         self.graph = text, numbers
         compared: list[Precision] = ["fp32", *(p for p in native_precisions() if p == "bf16"), "int8"]
         unseen = windows[self.options.windows :]

@@ -95,7 +95,7 @@ def compression_lines(measured: Mapping[str, Any]) -> Iterator[str]:
     """
     for precision, found in measured.items():
         if isinstance(found, Mapping) and isinstance(found.get("agreement"), float | int):
-            parts = [f"{found['agreement']:.2%} of the classes of fp32"] if precision != "fp32" else []
+            parts = [f"{found['agreement']:.2%} of the pixels as in fp32"] if precision != "fp32" else []
             parts += [f"mIoU {found['miou']:.4f}"] if isinstance(found.get("miou"), float) else []
             if precision != "fp32" and isinstance(found.get("times_fp32"), float):
                 parts.append(f"{found['times_fp32']:.1f} times as fast")
