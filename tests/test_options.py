@@ -16,6 +16,7 @@ EVALUATE, BENCH = "tests/evaluate/test_evaluate.py", "tests/test_bench.py"
 COMPRESS = "tests/test_compress.py"
 TRAIN = "tests/learn/test_train.py"
 TILES = "tests/tiles/test_raster_tiles.py"
+VECTOR_TILES = "tests/tiles/test_vector_tiles.py"
 
 OPTION_TESTS = {
     ("", "--version"): f"{REPORTS}::test_version_prints_the_version",
@@ -84,6 +85,10 @@ OPTION_TESTS = {
     ("tiles", "--container"): f"{TILES}::test_container_is_that_of_outputs_without_a_name",
     ("tiles", "--zoom"): f"{TILES}::test_zoom_says_what_is_written",
     ("tiles", "--tile-size"): f"{TILES}::test_tile_size_is_the_side_of_a_tile",
+    ("tiles", "--vector"): f"{VECTOR_TILES}::test_vector_makes_polygons_of_classes",
+    ("tiles", "--simplify"): f"{VECTOR_TILES}::test_simplify_is_a_tolerance_in_pixels",
+    ("tiles", "--layer"): f"{VECTOR_TILES}::test_layer_names_the_layer",
+    ("tiles", "--confidence"): f"{VECTOR_TILES}::test_confidence_adds_an_attribute",
     ("tiles", "--format"): f"{TILES}::test_format_is_that_of_the_tiles",
     ("tiles", "--quality"): f"{TILES}::test_quality_is_that_of_lossy_formats",
     ("tiles", "--kind"): f"{TILES}::test_kind_says_what_a_raster_is",

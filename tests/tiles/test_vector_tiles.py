@@ -290,3 +290,79 @@ def test_a_rotated_grid_is_warped(tmp_path):
     box = shapely.minimum_rotated_rectangle(shape)
     assert shape.area / box.area == pytest.approx(1, abs=0.05)
     assert shape.area / shapely.box(*shape.bounds).area < 0.6
+
+
+# --- the command line -------------------------------------------------------------------------------------------------
+
+
+def vector_set(mapgen, tmp_path: Path, *options: object) -> tuple[dict, int]:
+    """What a set made by the command says about itself, and its size."""
+    scene, out = class_map(tmp_path / "scene.tif"), tmp_path / "out.pmtiles"
+    run = mapgen("tiles", scene, "-o", out, "--vector", "--overwrite", "--zoom", "15", *options)
+    assert (run.code, run.out) == (0, f"{out}\n")
+    with open_tiles(out) as source:
+        return source.info.metadata()["vector_layers"][0], sum(len(data) for *_, data in source.tiles())
+
+
+def test_vector_makes_polygons_of_classes(tmp_path, mapgen):
+    scene, formats = class_map(tmp_path / "scene.tif"), []
+    for options in ([], ["--vector"]):
+        run = mapgen("tiles", scene, "-o", tmp_path / "out.pmtiles", "--overwrite", *options)
+        assert run.code == 0
+        with open_tiles(tmp_path / "out.pmtiles") as source:
+            formats.append((source.info.format, bool(source.info.vector_layers)))
+    assert formats == [("png", False), ("mvt", True)]
+
+
+def test_simplify_is_a_tolerance_in_pixels(tmp_path, mapgen):
+    sizes = [vector_set(mapgen, tmp_path, "--simplify", n)[1] for n in (0, 1, 4)]
+    assert sizes[0] > sizes[1] > sizes[2]
+
+
+def test_layer_names_the_layer(tmp_path, mapgen):
+    assert vector_set(mapgen, tmp_path, "--layer", "land cover")[0]["id"] == "land cover"
+
+
+def test_confidence_adds_an_attribute(tmp_path, mapgen):
+    conf = class_map(tmp_path / "c.tif", np.full(town().shape, 125, np.uint8), tags={}, scales=(0.004,))
+    assert vector_set(mapgen, tmp_path, "--confidence", conf)[0]["fields"]["confidence"] == "Number"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--vector", "--format", "png"), "--format: vector tiles are no pictures; leave it out, or --vector"),
+        (("--vector", "--quality", "50"), "--quality: vector tiles are no pictures"),
+        (("--vector", "--simplify", "-1"), "--simplify: -1 is not between 0 and 64 pixels; such as --simplify 1"),
+        (("--layer", "a"), "--layer: pictures have no attributes and no layers; add --vector"),
+        (("--confidence", "c.tif"), "--confidence: pictures have no attributes and no layers; add --vector"),
+    ],
+)
+def test_options_that_make_no_sense_together_are_refused(tmp_path, mapgen, options, words):
+    scene = class_map(tmp_path / "scene.tif")
+    run = mapgen("tiles", scene, *options)
+    assert run.code == 2
+    assert words in run.err
+    assert [p.name for p in tmp_path.iterdir()] == ["scene.tif"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "words"),
+    [
+        ({"crs": None}, "has no CRS, so its tiles have no place; name it with --assume-crs"),
+        ({"crs": None, "transform": rasterio.Affine.identity()}, "has no georeferencing"),
+    ],
+)
+def test_maps_without_a_place_are_refused(tmp_path, mapgen, profile, words):
+    run = mapgen("tiles", class_map(tmp_path / "scene.tif", **profile), "--vector")
+    assert run.code == 4
+    assert words in run.err
+
+
+def test_a_confidence_raster_is_never_overwritten(tmp_path, mapgen):
+    scene = class_map(tmp_path / "scene.tif")
+    conf = class_map(tmp_path / "conf.mbtiles", np.full(town().shape, 125, np.uint8), tags={})
+    before = conf.read_bytes()
+    run = mapgen("tiles", scene, "--vector", "--confidence", conf, "-o", conf, "--overwrite")
+    assert run.code == 5
+    assert conf.read_bytes() == before
