@@ -225,6 +225,12 @@ class Laying:
             raise UsageError("data.split.block", problem, f"use smaller blocks, such as {max(64, size // 4)}px")
 
     def _check_labels(self) -> None:
+        missed = [name for name, touched in self.targets.touched.items() if not touched]
+        if missed and len(missed) == len(self.targets.touched):
+            more = f", nor of the {len(missed) - 1} others" if len(missed) > 1 else ""
+            raise InputError(missed[0], f"nothing of it lies on any image{more}", "check its coordinates and CRS")
+        for name in missed:
+            self.targets.warnings[f"{name}: nothing of it lies on its images; check its coordinates and CRS"] = None
         if not sum(int(i.counts.sum()) for i in self.images):
             problem = unlisted_problem(self._found_unlisted())
             raise InputError(*(problem or self._nothing()))
@@ -353,12 +359,20 @@ class Laying:
         top = max(training.to_json().get("high", [0.0]))
         if self.imagery.dtype.kind == "f" and top > 1.001:
             notes.append(f"values reach {top:g}; `segment` expects 0 … 1 of float32 and will say so")
+        notes += self._share_note(validation.count / max(1, training.count + validation.count))
         bare = sum(i.grid.crs is None for i in self.images)
         if 0 < bare < len(self.images):
             notes.append(
                 f"{bare} of {len(self.images)} images have no CRS: their ground is not compared with that of others"
             )
         return _joined(list(self.imagery.warnings)) + notes + self._twins()
+
+    def _share_note(self, share: float) -> list[str]:
+        """What to say where large blocks leave no choice but a share that was not asked for."""
+        wanted = self.data.split.validation
+        if not self.split.held or wanted / 2 <= share <= 1 - (1 - wanted) / 2:
+            return []
+        return [f"{share:.0%} of the labels validate, not {wanted:.0%}: use smaller blocks than {self.split.size} px"]
 
     def _twins(self) -> list[str]:
         """What to say of images that are one picture, though nothing says that they lie on the same ground."""

@@ -130,6 +130,8 @@ class Targets:
         self.meaning = Meaning(data)
         self.counts: dict[str, dict[str, int]] = {}
         self.warnings: dict[str, None] = {}
+        self.touched: dict[str, bool] = {}
+        """Vector files, and whether any of their polygons lies on an image."""
         self._sources = data.sources
         self._features: dict[tuple[Path, int], Features] = {}
 
@@ -163,6 +165,7 @@ class Targets:
             self.counts[features.name] = features.counts
         labels = features.on(grid)
         self.warnings |= {f"{features.name}: {_keyed(text)}": None for text in labels.warnings}
+        self.touched[features.name] = self.touched.get(features.name, False) or labels.extent.area > 0
         fill = IGNORE if said.outside is None else self.meaning.named(said.outside)
         return VectorTarget(labels.polygons, np.array(labels.classes, np.int16), fill)
 

@@ -424,3 +424,16 @@ def test_crss_that_cannot_be_brought_together_are_refused(tmp_path):
     expect(drawn(read(tmp_path, both[1:], resolution_m=1.0).training), kinds(40, 40))
     source = [{"images": "a.tif", "labels": "m.tif", "assume_crs": "EPSG:0"}]
     refused(tmp_path, ["data.sources[1].assume_crs", "'EPSG:0' is no CRS"], source, UsageError)
+
+
+def test_polygons_that_lie_elsewhere_are_noticed(tmp_path):
+    make_pair(tmp_path, "a", 40, 50)
+    make_pair(tmp_path, "b", 40, 50, row=200)
+    x, y = 500_000, 2_700_000
+    write_features(tmp_path / "a.geojson", [feature(box(x + 9000, y, x + 9009, y + 9), c="wood")])
+    shared = {"images": "images/*.tif", "labels": "a.geojson", "attribute": "c", "outside": "field"}
+    refused(tmp_path, ["a.geojson", "nothing of it lies on any image", "CRS"], [shared])
+    write_features(tmp_path / "b.geojson", [feature(box(x + 10, y - 220, x + 20, y - 210), c="wood")])
+    data = read(tmp_path, [shared | {"labels": "{folder}/../{stem}.geojson"}])
+    assert data.pixels["training"] == (2 * 40 * 50 - 100, 100, 0)
+    assert any("a.geojson: nothing of it lies on its images" in w for w in data.warnings)

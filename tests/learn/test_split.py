@@ -206,6 +206,14 @@ def test_a_split_that_cannot_be_is_refused(tmp_path):
         read(tmp_path, split={"block": "64px", "guard": "40m"})
 
 
+def test_a_share_that_blocks_are_too_large_for_is_said(tmp_path):
+    make_pair(tmp_path, "a", 200, 400, crs=None, transform=None)  # two blocks
+    split = {"block": "200px", "guard": "4px", "validation": 0.1}
+    said = read(tmp_path, split=split, resolution_m=1.0).warnings
+    assert any("51% of the labels validate, not 10%: use smaller blocks than 200 px" in w for w in said)
+    assert not any("smaller blocks" in w for w in read(tmp_path, resolution_m=1.0).warnings)
+
+
 def test_without_validation_all_ground_trains(tmp_path):
     make_pair(tmp_path, "a")
     data = read(tmp_path, split=BLOCKS | {"validation": 0.0})
