@@ -38,7 +38,7 @@ def choose_zooms(
     Pixels come from the source where its own are, or nearer: a highest zoom further out is made from those between.
     """
     native = tiling.zoom_for(resolution, size)
-    high = native if wanted[1] is None else wanted[1]
+    high = max(native, wanted[0] or 0) if wanted[1] is None else wanted[1]
     fits = min((tiling.zoom_within(b) for b in bounds), default=0)
     low = min(fits, high) if wanted[0] is None else wanted[0]
     return Zooms(low, high, min(MAX_ZOOM, max(native, high)))
