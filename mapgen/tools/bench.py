@@ -18,7 +18,7 @@ from typing import Any
 from mapgen.engines.protocol import Engine
 from mapgen.errors import InputError
 from mapgen.infer import infer
-from mapgen.io.gdal import environment
+from mapgen.io.gdal import MEBIBYTE, environment
 from mapgen.io.opening import open_scene
 from mapgen.io.specimen import write_specimen
 from mapgen.io.vet import is_url, public_name
@@ -36,7 +36,7 @@ FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8"
 """What decides how fast a CPU runs a network, as Linux calls it."""
 
 _PACKAGES = ("openvino", "torch", "numpy", "rasterio")
-_SAMPLES = 8
+_SAMPLES, _SAMPLE_BYTES = 8, 32 * MEBIBYTE
 _SECONDS = 2.5
 
 
@@ -129,7 +129,7 @@ def samples(job: Job, engine: Engine) -> list[Array]:
             for _, pixels in batches:
                 if pixels is not None:
                     kept.append(pixels)
-                if len(kept) == _SAMPLES:
+                if len(kept) == _SAMPLES or sum(p.nbytes for p in kept) > _SAMPLE_BYTES:
                     return
             yield from ()
 
