@@ -18,9 +18,7 @@ from mapgen.settings import COMPRESSED, CompressOptions, parse_scale
 
 def compress(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A built-in model or a model file.")],
-    more: Annotated[
-        list[str] | None, typer.Argument(metavar="[SCENE]...", help="Further scenes to calibrate on.")
-    ] = None,
+    more: Annotated[list[str] | None, typer.Argument(metavar="SCENE", help="Further scenes to calibrate on.")] = None,
     to: Annotated[str, typer.Option("--to", metavar="int8", help="What the arithmetic is to be in.")] = "int8",
     calibrate: Annotated[
         list[str] | None,
