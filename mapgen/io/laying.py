@@ -370,7 +370,7 @@ class Laying:
     def _share_note(self, share: float) -> list[str]:
         """What to say where large blocks leave no choice but a share that was not asked for."""
         wanted = self.data.split.validation
-        if not self.split.held or wanted / 2 <= share <= 1 - (1 - wanted) / 2:
+        if not self.split.held or wanted / 2 <= share <= min(0.95, 2 * wanted):
             return []
         return [f"{share:.0%} of the labels validate, not {wanted:.0%}: use smaller blocks than {self.split.size} px"]
 
