@@ -104,7 +104,7 @@ def read_features(
     attribute or the layer must be named.
     """
     subject = one_line(path)
-    facts = _facts(path, subject, layer)
+    facts = facts_of(path, subject, layer)
     if facts["features"] == 0:
         raise InputError(subject, "holds no polygons", "name a file with the polygons of the truth")
     column = None if feature_class is not None else _column(subject, facts, attribute)
@@ -170,7 +170,7 @@ def _ragged(shapes: Geometries) -> tuple[Polygons, NDArray[np.intp]]:
     return Polygons(coordinates, points.astype(np.int64), rings.astype(np.int64)), index
 
 
-def _facts(path: Path, subject: str, layer: str | None) -> dict[str, Any]:
+def facts_of(path: Path, subject: str, layer: str | None) -> dict[str, Any]:
     """What the layer to be read says of itself."""
     import pyogrio
 
@@ -181,7 +181,7 @@ def _facts(path: Path, subject: str, layer: str | None) -> dict[str, Any]:
         raise InputError(subject, "is empty", "get the file again")
     # Some features are larger than GDAL's limit of 200 MB for one, such as the dissolved classes of a large map.
     pyogrio.set_gdal_config_options({"OGR_GEOJSON_MAX_OBJ_SIZE": "0"})
-    with _translated(subject):
+    with reading(subject):
         # Tables without geometry, such as the styles that QGIS keeps in a GeoPackage, are no layers of polygons.
         layers = pyogrio.list_layers(path) if path.suffix.lower() in _LAYERED or layer is not None else [("", "")]
         names = [str(name) for name, geometry in layers if geometry is not None]
@@ -197,7 +197,7 @@ def _facts(path: Path, subject: str, layer: str | None) -> dict[str, Any]:
     return facts | {"layer": layer or names[0] or None}
 
 
-class _translated:
+class reading:
     """Turns the errors of reading a vector file into `InputError`, and hides the warnings of GDAL."""
 
     def __init__(self, subject: str) -> None:
@@ -242,7 +242,7 @@ def _read(path: Path, subject: str, facts: dict[str, Any], column: str | None) -
     """The geometries, missing where they cannot be understood, and the values of the column."""
     import pyogrio.raw
 
-    with _translated(subject):
+    with reading(subject):
         _, _, wkb, fields = pyogrio.raw.read(
             path, layer=facts["layer"], columns=[] if column is None else [column], force_2d=True
         )

@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from mapgen.errors import InputError, UsageError, one_line
-from mapgen.io.labels import _facts, _translated
+from mapgen.io.labels import facts_of, reading
 
 Geometries = NDArray[np.object_]
 
@@ -40,8 +40,8 @@ def read_polygons(path: Path, layer: str | None = None, assume_crs: str | None =
     import pyogrio.raw
 
     subject = one_line(path)
-    facts = _facts(path, subject, layer)
-    with _translated(subject):
+    facts = facts_of(path, subject, layer)
+    with reading(subject):
         meta, fids, wkb, fields = pyogrio.raw.read(path, layer=facts["layer"], force_2d=True, return_fids=True)
     if wkb is None:
         raise InputError(subject, "holds no geometry", "name a file of polygons")
