@@ -69,10 +69,10 @@ class Run:
 
 @contextmanager
 def open_run(folder: Path | None, config: TrainConfig, *, overwrite: bool = False) -> Iterator[Run]:
-    """The folder of this run, by default `runs/NAME`: made, locked, with the configuration in it.
+    """The folder of this run, by default `runs/NAME`: made and locked; `begin` makes it that of the configuration.
 
-    A folder that holds a run of the same configuration, or of none that was trained for a step, is gone on with; with
-    `overwrite` any run in it is begun anew.
+    A folder that holds a run of the same configuration, or of none that was trained for a step, may be gone on with;
+    with `overwrite` any run in it may be replaced, and is not yet.
     Raises `OutputError` for a folder of something else, of another run, in use, or not writable. When the block raises
     before there is a checkpoint, what was made here is removed.
     """
@@ -88,15 +88,21 @@ def open_run(folder: Path | None, config: TrainConfig, *, overwrite: bool = Fals
             _check_config(run, config, overwrite)
             for left in path.glob(".mapgen-*"):  # by a run that was killed while it wrote a file
                 shutil.rmtree(left, ignore_errors=True)
-            if overwrite:
-                _emptied(run)
-            _replace_text(run.config, resolved(config))
+            if not run.config.is_file():
+                _replace_text(run.config, resolved(config))
             yield run
             finished = True
     finally:
         if not finished and not run.checkpoint.exists():
             for one in reversed(made):
                 _removed(one, run)
+
+
+def begin(run: Run, config: TrainConfig, *, overwrite: bool = False) -> None:
+    """Make the folder that of a run of this configuration; with `overwrite` what an earlier run left is removed."""
+    if overwrite:
+        _emptied(run)
+    _replace_text(run.config, resolved(config))
 
 
 def _made(path: Path, default: bool) -> list[Path]:

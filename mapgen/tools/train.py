@@ -19,7 +19,7 @@ from mapgen.errors import Interrupted, ModelError, UsageError
 from mapgen.io.config import read_config
 from mapgen.io.models import find_model, open_model, read_tensors, save_model
 from mapgen.io.picture import write_picture
-from mapgen.io.runs import Log, Run, open_run
+from mapgen.io.runs import Log, Run, begin, open_run
 from mapgen.piece import Dataset
 from mapgen.plan import check_window
 from mapgen.survey import Survey, check_dataset
@@ -112,7 +112,9 @@ def run(
         dataset = read_dataset(config.data, place.ground)
         for warning in dataset.warnings:
             warn(warning)
-        return _Training(config, dataset, place, progress, say).trained(steps)
+        training = _Training(config, dataset, place, progress, say)
+        begin(place, config, overwrite=overwrite)  # only now, when nothing but training is left to fail
+        return training.trained(steps)
 
 
 def check(config: TrainConfig, folder: Path | None = None, *, overwrite: bool = False) -> Checked:

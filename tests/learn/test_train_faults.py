@@ -218,8 +218,21 @@ def test_a_bug_is_exit_1(tmp_path, fails, monkeypatch):
     fails(1, ("a bug in mapgen: ZeroDivisionError",), config, "-o", tmp_path / "run")
 
 
-def test_overwrite_of_a_run_that_fails_at_once_says_so_before_anything_is_lost(tmp_path, fails):
-    train(make_run(tmp_path, run={"steps": 4}), tmp_path / "run")
+def kept(folder):
+    """All of a run but the ground, which may be laid down again at any time."""
+    return {name: value for name, value in contents(folder).items() if "ground" not in name and name != "lock"}
+
+
+def test_overwrite_of_a_run_that_cannot_begin_loses_nothing(tmp_path, fails, mapgen):
+    first = make_run(tmp_path, run={"steps": 4})
+    train(first, tmp_path / "run")
+    before = kept(tmp_path / "run")
     broken = make_run(tmp_path, "broken.toml", model={"architecture": "Umet"})
     fails(2, ("did you mean Unet?",), broken, "-o", tmp_path / "run", "--overwrite")
+    unlisted = make_run(tmp_path, "unlisted.toml", data={"ignore": []})
+    fails(4, ("labels that no class lists: 3",), unlisted, "-o", tmp_path / "run", "--overwrite", leaves=True)
+    assert kept(tmp_path / "run") == before
+    assert mapgen("train", first, "-o", tmp_path / "run", "--check", "--overwrite").code == 0
+    assert {k: v for k, v in kept(tmp_path / "run").items() if k != "contact.png"} == before
     assert open_model(tmp_path / "run" / "tiny.safetensors").card.name == "tiny"
+    assert train(first, tmp_path / "run").begun == 4
