@@ -84,7 +84,7 @@ def test_a_hidden_class_leaves_the_others_as_they_are(data, tolerance):
     assert shapely.equals(polygons_of(fewer.shapes), polygons_of(all_of_them.shapes)[kept]).all()
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(data=st.data(), tolerance=tolerances)
 def test_neighbours_agree_wherever_their_buffers_overlap(data, tolerance):
     """Four tiles around a corner: each pair has the same ground of every class in what both of them cover."""
