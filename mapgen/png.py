@@ -90,9 +90,10 @@ def used(tile: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     seen = np.zeros(256, np.bool_)
     _mark(tile, seen)
     values = np.flatnonzero(seen)
-    table = np.zeros(256, np.uint8)
+    table, places = np.zeros(256, np.uint8), np.empty(tile.shape, np.uint8)
     table[values] = np.arange(len(values))
-    return values.astype(np.uint8), table[tile]
+    _look_up(tile, table, places)
+    return values.astype(np.uint8), places
 
 
 @kernel
@@ -100,3 +101,10 @@ def _mark(tile: Any, seen: Any) -> None:
     for row in range(tile.shape[0]):
         for col in range(tile.shape[1]):
             seen[tile[row, col]] = True
+
+
+@kernel
+def _look_up(tile: Any, table: Any, out: Any) -> None:
+    for row in range(tile.shape[0]):
+        for col in range(tile.shape[1]):
+            out[row, col] = table[tile[row, col]]

@@ -26,6 +26,8 @@ Exact = Callable[[Floats, Floats], tuple[Floats, Floats]]
 NODES = 6
 GOOD = 1e-3
 """Pixels of the source by which interpolation may be off; beyond, a block is quartered."""
+_CHECKED = (0.0, 0.08, 0.25, 0.5, 0.75, 0.92, 1.0)
+"""Places along each side of a block, on its borders and between the nodes, at which interpolation is checked."""
 LEAST = 8
 """Side of blocks for which every pixel is transformed."""
 
@@ -68,9 +70,9 @@ def _error(window: Window, exact: Exact, cols: Floats, rows: Floats) -> float:
     """An upper estimate of what interpolation is off by, from a lattice between the nodes and on the borders."""
     if not (np.isfinite(cols).all() and np.isfinite(rows).all()):
         return np.inf
-    places: Floats = np.array([0.0, 0.08, 0.25, 0.5, 0.75, 0.92, 1.0])
+    places: Floats = np.array(_CHECKED)
     true_c, true_r = exact(*_crossed(window.col + places * window.width, window.row + places * window.height))
-    weights = _weights(places)
+    weights = _weights(_CHECKED)
     off_c, off_r = (np.abs((weights @ at @ weights.T).ravel() - true) for at, true in ((cols, true_c), (rows, true_r)))
     worst = max(off_c.max(), off_r.max())
     return float(10 * worst + 1e-9) if np.isfinite(worst) else np.inf
@@ -94,20 +96,28 @@ def _nodes() -> Floats:
     return nodes
 
 
-def _weights(places: Floats) -> Floats:
+@lru_cache(maxsize=64)
+def _weights(places: tuple[float, ...]) -> Floats:
     """(n, NODES): what each node counts at each place of 0…1 (Lagrange)."""
-    nodes = _nodes()
+    nodes, at = _nodes(), np.array(places)
     out = np.ones((len(places), NODES))
     for k in range(NODES):
         for other in range(NODES):
             if other != k:
-                out[:, k] *= (places - nodes[other]) / (nodes[k] - nodes[other])
+                out[:, k] *= (at - nodes[other]) / (nodes[k] - nodes[other])
     return out
 
 
 @lru_cache(maxsize=64)
 def _pixel_weights(count: int) -> Floats:
-    return _weights((np.arange(count) + 0.5) / count)
+    """(count, NODES), at the centres of so many pixels."""
+    return _weights(tuple((np.arange(count) + 0.5) / count))
+
+
+@lru_cache(maxsize=64)
+def _pixel_columns(count: int) -> Floats:
+    """`_pixel_weights` with the pixels along the rows, so that the kernel runs along memory."""
+    return np.ascontiguousarray(_pixel_weights(count).T)
 
 
 def reach(parts: list[Block], height: int, width: int) -> Window:
@@ -117,8 +127,7 @@ def reach(parts: list[Block], height: int, width: int) -> Window:
         cols, rows = block.cols, block.rows
         if block.error is not None:
             # A continuous map takes a region into what the image of its border encloses.
-            edges = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
-            weights = _weights(edges)
+            weights = _weights((0.0, 0.25, 0.5, 0.75, 1.0))
             cols, rows = weights @ cols @ weights.T, weights @ rows @ weights.T
         kept = np.isfinite(cols) & np.isfinite(rows)
         if kept.any():
@@ -154,7 +163,7 @@ def nearest(
             continue
         doubtful = np.empty(target.size, np.int32)
         count = _take_between(
-            block.cols, block.rows, _pixel_weights(target.shape[1]), _pixel_weights(target.shape[0]),
+            block.cols, block.rows, _pixel_columns(target.shape[1]), _pixel_weights(target.shape[0]),
             block.error + 1e-7, source, origin.row, origin.col, size[0], size[1], target, doubtful,
         )  # fmt: skip
         if count:
@@ -185,15 +194,15 @@ def _take(cols: Any, rows: Any, source: Any, top: Any, left: Any, height: Any, w
 
 @kernel
 def _row_of(table: Any, weights: Any, i: Any, across: Any, out: Any) -> None:
-    """Interpolated values along row i: at pixel j the sum over nodes of `across[j]` times those of the row."""
+    """Interpolated values along row i: at pixel j the sum over nodes of `across[:, j]` times those of the row."""
     a = np.zeros(6)
     for k in range(6):
         for n in range(6):
             a[k] += weights[i, n] * table[n, k]
     for j in range(len(out)):
         out[j] = (
-            across[j, 0] * a[0] + across[j, 1] * a[1] + across[j, 2] * a[2]
-            + across[j, 3] * a[3] + across[j, 4] * a[4] + across[j, 5] * a[5]
+            across[0, j] * a[0] + across[1, j] * a[1] + across[2, j] * a[2]
+            + across[3, j] * a[3] + across[4, j] * a[4] + across[5, j] * a[5]
         )  # fmt: skip
 
 
@@ -210,18 +219,17 @@ def _take_between(
         _row_of(table_r, down, i, across, ys)
         for j in range(out.shape[1]):
             x, y = xs[j], ys[j]
-            if x < -1 or y < -1 or x > width + 1 or y > height + 1:
+            col, row = np.floor(x), np.floor(y)
+            off_x, off_y = x - col, y - row
+            if off_x < error or off_y < error or off_x > 1 - error or off_y > 1 - error:
+                if -1 <= x <= width + 1 and -1 <= y <= height + 1:
+                    doubtful[count] = i * out.shape[1] + j
+                    count += 1
                 continue
-            col, row = int(np.floor(x)), int(np.floor(y))
-            low, high = min(x - col, y - row), max(x - col, y - row)
-            if low < error or high > 1 - error:
-                doubtful[count] = i * out.shape[1] + j
-                count += 1
-            elif 0 <= col < width and 0 <= row < height:
-                row -= top
-                col -= left
-                if 0 <= row < source.shape[0] and 0 <= col < source.shape[1]:
-                    out[i, j] = source[row, col]
+            # What is outside the raster is outside the part of it that was read.
+            r, c = int(row) - top, int(col) - left
+            if 0 <= r < source.shape[0] and 0 <= c < source.shape[1]:
+                out[i, j] = source[np.uint64(r), np.uint64(c)]
     return count
 
 
