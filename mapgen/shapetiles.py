@@ -195,8 +195,8 @@ def shape_tile(
 ) -> ShapeTile:
     """The tile with these parts of the features `which`.
 
-    One beyond the limit is simplified by 2, 4, 8 … units; then the smallest polygons are given up, half of them at a
-    time, and counted.
+    One beyond the limit is simplified by 2, 4, 8 … units; then as many of the smallest polygons as it takes are given
+    up, and counted.
     """
     rounded, kept = on_tile(parts, tile)
     rounded, which = rounded[kept], which[kept]
@@ -214,7 +214,8 @@ def shape_tile(
             rounded, which = smaller[there], which[there]
             given_up += int((~there).sum())
         else:
-            largest = np.sort(np.argsort(-shapely.area(rounded), kind="stable")[: max(1, len(rounded) // 2)])
+            share = min(0.9, 0.95 * limit / len(made.data))
+            largest = np.sort(np.argsort(-shapely.area(rounded), kind="stable")[: max(1, int(share * len(rounded)))])
             given_up += len(rounded) - len(largest)
             rounded, which = rounded[largest], which[largest]
     return ShapeTile(None, which, given_up)
