@@ -341,6 +341,29 @@ class TilesOptions:
     overwrite: bool = False
 
 
+# Mapping ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MapOptions:
+    """What `map` may be told, besides how to segment."""
+
+    segment: SegmentOptions = SegmentOptions()
+    name: str | None = None
+    """What the results are called; the scene's name, or that of the folder where there are several, where None."""
+    format: LayerFormat = "gpkg"
+    """Of the layer."""
+    sieve: Size = Size(8.0)
+    simplify: Size = Size(1.5)
+    zoom: ZoomRange = (None, None)
+    assume_crs: str | None = None
+    layer: bool = True
+    tiles: bool = True
+    preview: bool = True
+    stac: bool = True
+    overwrite: bool = False
+
+
 # Compressing --------------------------------------------------------------------------------------------------------
 
 Compressed = Literal["int8"]
@@ -362,3 +385,27 @@ class CompressOptions:
     nodata: float | None = None
     scale: Scale = Scale()
     overwrite: bool = False
+
+
+# Viewing ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ViewOptions:
+    """What `view` may be told."""
+
+    compare: str | None = None
+    """Another result, for the other side of the swipe."""
+    imagery: str | None = None
+    """A raster to show below the map."""
+    size: int = 1200
+    """Pixels of the longer side of a still picture, without its legend."""
+    opacity: float = 60.0
+    """Percent that classes cover the imagery with in a still picture."""
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if not 16 <= self.size <= 8192:
+            raise UsageError("--size", f"{self.size} pixels are not between 16 and 8192", "such as --size 1200")
+        if not 0 <= self.opacity <= 100:
+            raise UsageError("--opacity", f"{self.opacity:g} is not between 0 and 100 percent", "such as --opacity 60")

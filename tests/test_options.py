@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 SEGMENT, VECTORIZE, REPORTS = "tests/test_segment_options.py", "tests/vector/test_vectorize.py", "tests/test_reports.py"
 EVALUATE, BENCH = "tests/evaluate/test_evaluate.py", "tests/test_bench.py"
 COMPRESS = "tests/test_compress.py"
+MAP, MAP_FAULTS = "tests/map/test_map.py", "tests/map/test_map_faults.py"
 TRAIN = "tests/learn/test_train.py"
 TILES = "tests/tiles/test_raster_tiles.py"
 VECTOR_TILES = "tests/tiles/test_vector_tiles.py"
@@ -74,6 +75,35 @@ OPTION_TESTS = {
     ("vectorize", "--json"): f"{VECTORIZE}::test_json_reports_each_class_with_its_drift",
     ("vectorize", "--quiet"): f"{VECTORIZE}::test_quiet_says_nothing",
     ("vectorize", "--verbose"): f"{REPORTS}::test_vectorize_verbose_twice_shows_the_traceback",
+    ("map", "--output"): f"{MAP}::test_all_parts_are_what_the_separate_commands_make",
+    ("map", "--name"): f"{MAP}::test_name_is_that_of_the_results",
+    ("map", "--model"): f"{MAP}::test_model_chooses_the_model",
+    ("map", "--bands"): f"{MAP}::test_segment_options_reach_the_network",
+    ("map", "--nodata"): f"{MAP}::test_segment_options_reach_the_network",
+    ("map", "--scale"): f"{MAP}::test_segment_options_reach_the_network",
+    ("map", "--resolution"): f"{MAP}::test_segment_options_reach_the_network",
+    ("map", "--engine"): f"{MAP}::test_segment_options_reach_the_network",
+    ("map", "--device"): f"{MAP}::test_segment_options_reach_the_network",
+    ("map", "--precision"): f"{MAP}::test_segment_options_reach_the_network",
+    ("map", "--threads"): f"{MAP}::test_segment_options_reach_the_network",
+    ("map", "--max-memory"): f"{MAP}::test_segment_options_reach_the_network",
+    ("map", "--aoi"): f"{MAP}::test_aoi_cuts_the_map",
+    ("map", "--bbox"): f"{MAP}::test_segment_options_reach_the_network",
+    ("map", "--on-read-error"): f"{MAP_FAULTS}::test_a_damaged_block_that_is_let_pass_ends_with_3",
+    ("map", "--confidence"): f"{MAP}::test_confidence_lies_beside_the_map_and_with_its_polygons",
+    ("map", "--format"): f"{MAP}::test_format_sieve_and_simplify_shape_the_layer",
+    ("map", "--sieve"): f"{MAP}::test_format_sieve_and_simplify_shape_the_layer",
+    ("map", "--simplify"): f"{MAP}::test_format_sieve_and_simplify_shape_the_layer",
+    ("map", "--zoom"): f"{MAP}::test_zoom_says_which_tiles",
+    ("map", "--assume-crs"): f"{MAP_FAULTS}::test_without_a_crs_there_is_a_class_map_but_no_layer_and_no_tiles",
+    ("map", "--no-layer"): f"{MAP}::test_each_part_can_be_turned_off",
+    ("map", "--no-tiles"): f"{MAP}::test_each_part_can_be_turned_off",
+    ("map", "--no-preview"): f"{MAP}::test_each_part_can_be_turned_off",
+    ("map", "--no-stac"): f"{MAP}::test_each_part_can_be_turned_off",
+    ("map", "--overwrite"): f"{MAP}::test_overwrite_replaces_an_older_map_and_tells_what_is_left_of_it",
+    ("map", "--json"): f"{MAP}::test_json_is_the_report_and_a_summary",
+    ("map", "--quiet"): f"{MAP}::test_quiet_says_nothing_but_the_results",
+    ("map", "--verbose"): f"{MAP}::test_verbose_twice_shows_the_traceback",
     ("train", "--output"): f"{TRAIN}::test_output_is_by_default_named_after_the_model",
     ("train", "--check"): f"{TRAIN}::test_check_surveys_the_ground_and_trains_nothing",
     ("train", "--steps"): f"{TRAIN}::test_steps_end_a_run_sooner_or_later",

@@ -10,6 +10,7 @@ from mapgen.cli.bench import bench
 from mapgen.cli.compress import compress
 from mapgen.cli.evaluate import evaluate
 from mapgen.cli.info import info
+from mapgen.cli.map import map_
 from mapgen.cli.models import models
 from mapgen.cli.segment import segment
 from mapgen.cli.tiles import tiles
@@ -46,6 +47,7 @@ def root(
 app.command()(segment)
 app.command()(vectorize)
 app.command()(tiles)
+app.command("map")(map_)
 app.command()(train)
 app.command()(evaluate)
 app.command()(info)
