@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +84,8 @@ class LayerJob:
     def write(self, sink: TileSet, threads: int, progress: Progress | None) -> None:
         """Make all tiles, in threads, and put them in an order that does not depend on how many there are."""
         ahead: _Ahead = deque()
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(threads) as pool, ExitStack() as last:
+            last.callback(pool.shutdown, cancel_futures=True)  # an interrupt does not wait for what is ahead
             for done, zoomed in enumerate(self._zoomed()):
                 for tile, parts, which in tile_parts(zoomed):
                     work = pool.submit(

@@ -102,7 +102,8 @@ class VectorJob:
         The map is read twice: first to know which regions are one across the rows of tiles.
         """
         zooms, steps = self.raster.zooms, _Steps(progress, 2 * (self.tiles.bottom - self.tiles.top))
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(threads) as pool, ExitStack() as last:
+            last.callback(pool.shutdown, cancel_futures=True)  # an interrupt does not wait for what is ahead
             names = _Names(self.how.frame.side)
             for row, values in self._known_rows(pool, zooms.high, steps):
                 names.learn(row, values)
