@@ -79,11 +79,15 @@ def choose(
     room: int,
     window: int | None = None,
     most: int = 64,
+    carried: int = 0,
 ) -> Budget:
     """The window that reads a scene of `size` (height, width) with least repetition and leaves room for two at a time.
 
-    `room` are the bytes for the network; `window` is taken where it is given; at most `most` requests. Where even the
-    smallest does not fit, it is returned with one request: its `bytes` then exceed the room.
+    `room` are the bytes for the network; `window` is taken where it is given; at most `most` requests. `carried` are
+    the bytes of a pixel of a window that goes in and comes out, once for each request and once each for the window
+    that waits and the one that is worked on; they reduce the requests, never the window, so that the map is the same
+    whatever is written beside it. Where even the smallest window does not fit, it is returned with one request: its
+    `bytes` then exceed the room.
     """
     found: list[tuple[int, Budget]] = []
     plans = (
@@ -92,11 +96,12 @@ def choose(
         else [((window, window), plan_windows(*size, window, halo, card.stride))]
     )
     for sides, plan in plans:
-        fixed = parameters * _PARAMETER.get(precision, 8)
-        one = max(1, pixels_at_once(plan, card.stride) * pixel_bytes(card, precision))
-        requests = max(1, min(most, len(plan), (room - fixed) // one))
-        budget = Budget(sides, requests, fixed + requests * one)
-        fits = budget.bytes <= room and requests >= min(2, len(plan), most)
+        pixels = max(1, pixels_at_once(plan, card.stride))
+        weights, one = parameters * _PARAMETER.get(precision, 8), pixels * pixel_bytes(card, precision)
+        fits = weights + one * min(2, len(plan), most) <= room
+        around, each = weights + 2 * carried * pixels, one + carried * pixels
+        requests = max(1, min(most, len(plan), (room - around) // each))
+        budget = Budget(sides, requests, around + requests * each)
         found.append((_read_pixels(plan) if fits else 1 << 62, budget))
     return min(found, key=lambda pair: (pair[0], pair[1].bytes))[1]
 

@@ -72,12 +72,13 @@ def decide_with_scores(
             channels = _channels(patch.values)
             values = np.empty((1 + confidence + len(patch.values) * probabilities, *channels.shape), np.uint8)
             values[0] = _translated(channels, table)
-            # Beside ground without data interpolation leaves them below a sum of one.
-            share = patch.values * (SCORE_STEPS / np.maximum(patch.values.sum(axis=0), 1e-6))
-            if confidence:
-                values[1] = _rounded(share.max(axis=0))
-            if probabilities:
-                values[1 + confidence :] = _rounded(share)
+            for part, rows in _in_rows(patch.values):
+                # Beside ground without data interpolation leaves them below a sum of one.
+                share = part * (SCORE_STEPS / np.maximum(part.sum(axis=0), 1e-6))
+                if confidence:
+                    values[1, rows] = _rounded(share.max(axis=0))
+                if probabilities:
+                    values[1 + confidence :, rows] = _rounded(share)
             values[:, ~patch.valid | (channels == NODATA)] = NODATA
         yield Patch(patch.step, values, patch.valid)
 

@@ -48,5 +48,11 @@ def test_less_precision_takes_less_memory(precision):
     assert pixel_bytes(dataclasses.replace(CARD, architecture="Strange"), "fp32") >= pixel_bytes(CARD, "fp32")
 
 
+def test_what_is_carried_takes_requests_and_never_changes_the_window():
+    light, heavy = (choose(CARD, "fp32", 0, (9000, 9000), 32, 700 * MB, carried=c) for c in (0, 200))
+    assert light.window == heavy.window
+    assert light.requests > heavy.requests
+
+
 def test_a_window_that_was_asked_for_is_taken():
     assert choose(CARD, "fp32", 0, (3000, 3000), 32, 10 * MB, window=1024).window == (1024, 1024)

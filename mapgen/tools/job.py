@@ -53,9 +53,7 @@ class Job:
     @property
     def output(self) -> Output:
         """What is wanted of the engine: classes where they are all that is, since probabilities cost time."""
-        options = self.options
-        plain = options.stitch == "crop" and options.tta == "none" and not options.probabilities
-        return "classes" if plain and not options.confidence and not self.resampled else "probabilities"
+        return "classes" if only_classes(self.options) and not self.resampled else "probabilities"
 
     @property
     def resampled(self) -> bool:
@@ -107,6 +105,12 @@ def plan_job(scene: Scene, model: Model, options: SegmentOptions) -> Job:
     )  # fmt: skip
 
 
+def only_classes(options: SegmentOptions) -> bool:
+    """Whether nothing that was asked for needs the probabilities of classes."""
+    plain = options.stitch == "crop" and options.tta == "none"
+    return plain and not options.probabilities and not options.confidence
+
+
 def _budget(scene: Scene, model: Model, options: SegmentOptions, grid: Grid, halo: int) -> Budget:
     """Window and requests for the memory limit. Raises `ResourceError` where nothing fits a limit that was given."""
     card = model.card
@@ -119,12 +123,15 @@ def _budget(scene: Scene, model: Model, options: SegmentOptions, grid: Grid, hal
     # What grows with the width alone: GDAL's blocks, strips of the map, and a row of windows of probabilities.
     pixel = len(scene.bands) * scene.dtype.itemsize + 1
     around = PROCESS + cache_bytes(scene.grid.width, rows + BLOCK, pixel) + 3 * BLOCK * scene.grid.width
-    if grid is not scene.grid or options.stitch == "blend":
-        held = rows if grid is not scene.grid else 2 * halo
-        around += 4 * len(card.legend) * grid.width * held
+    resampled = (grid.height, grid.width) != (scene.grid.height, scene.grid.width)
+    if resampled or options.stitch == "blend":
+        around += 4 * len(card.legend) * grid.width * (rows if resampled else 2 * halo)
+    carried = len(card.bands) * (4 if resampled else scene.patch_dtype.itemsize)
+    carried += 1 if only_classes(options) and not resampled else 4 * len(card.legend)
     budget = choose(
-        card, precision, model.parameters, (grid.height, grid.width), halo, max(0, limit - around), options.window
-    )
+        card, precision, model.parameters, (grid.height, grid.width), halo, max(0, limit - around), options.window,
+        carried=carried,
+    )  # fmt: skip
     needed = around + budget.bytes
     if options.max_memory is not None and needed > limit:
         window = max(budget.window)
