@@ -143,7 +143,7 @@ class LayerJob:
                 f"the largest tile has {self.largest / 1000:.0f} kB ({self.unpacked / 1000:.0f} kB unpacked)"
             )
         if self.reduced:
-            self.notes.append(f"{self.reduced} tiles were beyond {LIMIT // 1000} kB and are simplified further")
+            self.notes.append(f"beyond {LIMIT // 1000} kB: {self.reduced} of the tiles; they are simplified further")
         if self.given_up:
             remedy = "dissolve the layer, or use --zoom with a higher minimum"
             self.warnings.append(

@@ -297,11 +297,10 @@ class _Tally:
         size = f"the largest tile has {self.largest / 1000:.0f} kB ({self.unpacked / 1000:.0f} kB unpacked)"
         if not self.reduced:
             return [size]
-        what = f"{self.reduced} tiles were beyond {LIMIT // 1000} kB: in them regions below up to {self.sieve} pixels"
-        return [
-            size,
-            f"{what} were absorbed by their neighbours; --zoom with a higher maximum keeps more of them apart",
-        ]
+        what = (
+            f"beyond {LIMIT // 1000} kB: {self.reduced} of the tiles; in them regions of less than {self.sieve} pixels"
+        )
+        return [size, f"{what} were absorbed by their neighbours, --zoom with a higher maximum shows them"]
 
 
 # --- what the regions of the highest zoom are called ------------------------------------------------------------------
