@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from mapgen.errors import UsageError
 from mapgen.io.tilesets import open_tiles
 from mapgen.legend import NODATA, Class, Legend
 from mapgen.mvt import EXTENT
+from mapgen.tilefeatures import ClassTiles
 from mapgen.tools.tiles import tiles
 
 LEGEND = Legend((Class(1, "building", "#c0504d"), Class(2, "land", "#e8d9b0"), Class(3, "road", "#6b6b73"),
@@ -226,6 +228,24 @@ def test_imagery_has_no_classes_to_draw(tmp_path):
     picture = make_raster(tmp_path / "p.tif", np.zeros((3, 20, 20), np.uint8) + 9)
     with pytest.raises(UsageError, match="has no classes to draw; run mapgen segment first"):
         tiles(picture, tmp_path / "p.pmtiles", vector=True)
+
+
+def test_tiles_beyond_the_limit_are_made_smaller_and_it_is_said(tmp_path, monkeypatch):
+    limit = 4000
+    monkeypatch.setattr("mapgen.tools.vector_tiles.ClassTiles", partial(ClassTiles, limit=limit))
+    mask = np.array([1, 2, 3], np.uint8)[blobs(np.random.default_rng(8), 260, 280, 3, 2)]
+    result = tiles(class_map(tmp_path / "a.tif", mask), tmp_path / "a.pmtiles", vector=True, zoom=(16, 16))
+    assert any("absorbed by their neighbours" in note for note in result.notes)
+    with open_tiles(tmp_path / "a.pmtiles") as source:
+        assert max(len(data) for *_, data in source.tiles()) <= limit
+    parts = [
+        shapely.intersection(f["shape"], ground(x, y))
+        for (_, x, y), features in decoded(tmp_path / "a.pmtiles", tmp_path).items() for f in features
+    ]  # fmt: skip
+    whole = shapely.union_all(parts)
+    assert shapely.area(parts).sum() == pytest.approx(whole.area, rel=1e-12)
+    assert isinstance(whole, shapely.Polygon)
+    assert not whole.interiors
 
 
 # --- odd places and shapes --------------------------------------------------------------------------------------------
