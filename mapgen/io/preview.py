@@ -21,7 +21,6 @@ from mapgen.mercator import MAX_LATITUDE
 Array = np.ndarray[Any, np.dtype[Any]]
 LonLat = tuple[float, float, float, float]
 
-QUALITY = 85
 _MERCATOR = "EPSG:3857"
 _RADIUS = 6378137.0
 
@@ -36,19 +35,36 @@ def write_preview(
     overwrite: bool = False,
     inputs: Sequence[Path] = (),
 ) -> LonLat | None:
-    """Write a picture uint8 (1 or 3, h, w) whose pixels are `factor`² of `grid`'s as the WebP at `path`.
+    """Write a picture uint8 (1 or 3, h, w) whose pixels are `factor`² of `grid`'s as the PNG at `path`.
 
     Returns the (west, south, east, north) of its edges in degrees: the picture is then in Web Mercator, as map pages
-    want it. None where it has no place there; it is then as the scene lies. What is not `valid` is transparent.
+    want it, and an `.aux.xml` beside it tells GDAL its place. None where it has no place there; it is then as the
+    scene lies. What is not `valid` is transparent.
     """
     placed = _warped(picture, valid, grid, factor)
     picture, alpha, bounds = (picture, valid * np.uint8(255), None) if placed is None else placed
-    data = encoded(np.concatenate([picture, alpha[None]]), "webp", QUALITY)
+    data = encoded(np.concatenate([picture, alpha[None]]), "png")
     with staged(path, overwrite=overwrite, inputs=inputs) as temporary:
         temporary.write_bytes(data)
+        if bounds is not None:
+            content = _pam(bounds, *picture.shape[1:])
+            temporary.with_name(f"{path.name}.aux.xml").write_text(content, encoding="utf-8")
         if temporary.read_bytes() != data:
             raise OutputError(path, "did not read back as written (a full or failing disk?)", "free some space")
     return bounds
+
+
+def _pam(bounds: LonLat, height: int, width: int) -> str:
+    """What GDAL reads beside a picture: its CRS and its transform."""
+    west, south, east, north = bounds
+    left, right, bottom, top = (
+        *(math.radians(lon) * _RADIUS for lon in (west, east)),
+        _mercator(south),
+        _mercator(north),
+    )
+    transform = (left, (right - left) / width, 0.0, top, 0.0, (bottom - top) / height)
+    numbers = ", ".join(repr(float(value)) for value in transform)
+    return f"<PAMDataset><SRS>{_MERCATOR}</SRS><GeoTransform>{numbers}</GeoTransform></PAMDataset>\n"
 
 
 def _warped(picture: Array, valid: Array, grid: Grid, factor: int) -> tuple[Array, Array, LonLat] | None:

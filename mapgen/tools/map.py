@@ -87,7 +87,7 @@ def planned(options: MapOptions, name: str, folder: Path) -> dict[str, Path]:
     if options.tiles:
         names |= {"raster_tiles": f"{name}.mask.pmtiles", "vector_tiles": f"{name}.pmtiles"}
     if options.preview:
-        names["preview"] = f"{name}.preview.webp"
+        names["preview"] = f"{name}.preview.png"
     if options.stac:
         names |= {"stac_item": f"{name}.stac.json", "stac_model": f"{name}.model.stac.json"}
     return {role: folder / file for role, file in names.items()}
@@ -310,7 +310,10 @@ class _Run:
         self.seconds["total"] = round(time.perf_counter() - self.began, 3)
         return {
             "mapgen_report": SCHEMA, "name": self.name, "created": now(), "mapgen": __version__,
-            "scenes": [public_name(scene) for scene in self.scenes],
+            "scenes": [
+                {"name": public_name(s), "path": None if is_url(s) else seen_from(self.folder, Path(s))}
+                for s in self.scenes
+            ],
             "model": {
                 "name": card.name, "version": card.version, "sha256": self.segmenter.model.sha256,
                 "domain": card.domain, "license": card.license,
