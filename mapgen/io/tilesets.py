@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sqlite3
 import zlib
@@ -118,8 +119,14 @@ def writing_tiles(
         for name, record in _records(container, path, tiles.info, scheme or "xyz", tiling):
             folder = temporary if container == "folder" else temporary.parent
             text = json.dumps(record, ensure_ascii=False, indent=1)
-            (folder / name).write_text(text + "\n", encoding="utf-8")
+            try:
+                (folder / name).write_text(text + "\n", encoding="utf-8")
+            except OSError as exc:
+                if exc.errno != errno.ENAMETOOLONG:  # what it says is in the tile set too
+                    raise
         _verify(temporary, container, tiles, path)
+        # Another run may have made it meanwhile; of two, the second must not replace what the first was told is done.
+        check_tiles(path, overwrite=overwrite, inputs=inputs, scheme=scheme, tiling=tiling)
 
 
 def _writer(container: Container, path: Path, info: TileSetInfo, scheme: Scheme, tiling: Tiling) -> _Writer:

@@ -24,7 +24,7 @@ from mapgen.io.pmtiles import Directory, PMTilesReader
 from mapgen.io.tilesets import open_tiles, writing_tiles
 from mapgen.layer import LayerClass
 from mapgen.mercator import first_id
-from mapgen.tileset import TileSetInfo
+from mapgen.tileset import TileSetInfo, packed
 
 CLASSES = (LayerClass(1, "road", "#112233"), LayerClass(5, "Wasser ü", "#4455ff"))
 INFO = TileSetInfo("town", "png", 2, 9, (7.5, 46.25, 8.5, 47.0), (8.0, 46.6), classes=CLASSES)
@@ -74,7 +74,7 @@ def test_what_was_put_is_read(tmp_path: Path, name: str, count: int) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_vector_tiles_are_read_as_they_were_put(tmp_path: Path, name: str) -> None:
     info = TileSetInfo("v", "mvt", 0, 1, vector_layers=({"id": "classes", "fields": {"class_id": "Number"}},))
-    tiles = {(0, 0, 0): gzip.compress(b"one", mtime=0), (1, 1, 0): gzip.compress(b"two", mtime=0)}
+    tiles = {(0, 0, 0): packed(b"one"), (1, 1, 0): packed(b"two")}
     write(tmp_path / name, tiles, info)
     assert read(tmp_path / name) == tiles
     with open_tiles(tmp_path / name) as source:
@@ -310,15 +310,22 @@ def test_a_folder_that_is_no_set_of_tiles_is_never_replaced(tmp_path: Path) -> N
         write(tmp_path / "7", {}, overwrite=True)
 
 
-def test_a_folder_made_meanwhile_by_another_run_is_kept(tmp_path: Path) -> None:
-
+@pytest.mark.parametrize("name", NAMES)
+def test_a_set_made_meanwhile_by_another_run_is_kept(tmp_path: Path, name: str) -> None:
     def slow() -> Any:
-        write(tmp_path / "t", {(2, 0, 0): b"theirs"})
+        write(tmp_path / name, {(2, 0, 0): b"theirs"})
         yield (2, 0, 0), b"mine"
 
     with pytest.raises(OutputError, match="exists"):
-        write(tmp_path / "t", slow())
-    assert read(tmp_path / "t") == {(2, 0, 0): b"theirs"}
+        write(tmp_path / name, slow())
+    assert read(tmp_path / name) == {(2, 0, 0): b"theirs"}
+
+
+def test_a_name_too_long_for_side_cars_has_none(tmp_path: Path) -> None:
+    name = "n" * 245 + ".pmtiles"
+    write(tmp_path / name, {(2, 0, 0): b"data"})
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    assert read(tmp_path / name) == {(2, 0, 0): b"data"}
 
 
 @pytest.mark.parametrize("name", NAMES)
