@@ -103,8 +103,9 @@ def classes(legend: Legend) -> list[dict[str, Any]]:
     """The classes as class objects; their names may hold few characters, their titles any."""
     names: list[str] = []
     for c in legend:
-        name = re.sub(r"[^0-9A-Za-z_-]+", "-", c.name).strip("-")
-        names.append(name if name and name not in names else f"class-{c.id}")
+        name = re.sub(r"[^0-9A-Za-z_]+", "-", c.name).strip("-")
+        name = name or "class"
+        names.append(name if name not in names else f"{name}--{c.id}")
     return [
         {"value": c.id, "name": name, "title": c.name, "description": c.name, "color_hint": c.color[1:].upper()}
         for c, name in zip(legend, names, strict=True)
@@ -195,6 +196,8 @@ def model_item(card: ModelCard, href: str, parameters: int) -> dict[str, Any]:
     asset = {
         "href": href, "type": "application/octet-stream", "title": "The network's tensors, with the model card",
         "roles": ["mlm:model", "mlm:weights"], "mlm:artifact_type": "safetensors.torch.save_file",
+        # The core allows bands in the properties, where `mlm` wants them, only where an asset has some too.
+        "bands": [{"name": band} for band in card.bands],
     }  # fmt: skip
     return {
         "type": "Feature", "stac_version": VERSION, "stac_extensions": [MLM], "id": model_name(card.name),
