@@ -5,11 +5,8 @@ A sample is a pure function of (seed, step, place in the batch): a resumed run s
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,8 +17,6 @@ from mapgen.errors import InputError
 from mapgen.learn.augment import Geometry, Light, draw_matrix, reach, relight, warp
 from mapgen.learn.losses import IGNORE
 from mapgen.piece import Piece as Piece
-
-T = TypeVar("T")
 
 THINNING = 8
 """Every so many rows and columns a pixel stands for its neighbourhood when crops are placed by class."""
@@ -106,13 +101,3 @@ class Sampler:
         """The batch of this step: images (count, C, size, size) float32, targets (count, size, size) int64."""
         pairs = [self.sample(np.random.default_rng((self._seed, step, i)), size) for i in range(count)]
         return torch.stack([p[0] for p in pairs]), torch.stack([p[1] for p in pairs]).long()
-
-
-def ahead(items: Iterator[T], depth: int = 2) -> Iterator[T]:
-    """The same items, made by one background thread up to `depth` ahead; its errors are raised here."""
-    end = object()
-    with ThreadPoolExecutor(1) as pool:
-        waiting = deque(pool.submit(next, items, end) for _ in range(depth))
-        while (item := waiting.popleft().result()) is not end:
-            waiting.append(pool.submit(next, items, end))
-            yield item  # type: ignore[misc]

@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mapgen import __version__
+from mapgen.ahead import ahead
 from mapgen.card import ModelCard
 from mapgen.config import TrainConfig
 from mapgen.contact import draw_contact
@@ -235,13 +237,13 @@ class _Training:
     def _loop(self) -> None:
         from mapgen.learn.device import memory_errors
         from mapgen.learn.fit import fit
-        from mapgen.learn.samples import Sampler, ahead
+        from mapgen.learn.samples import Sampler
 
         config, data = self.config, self.dataset
         sampler = Sampler(data.training, len(data.legend), _sampling(config, data), config.seed)
         steps = fit(
             self.state, self.recipe, sampler, _loss(config, data), scale=(data.mean, data.std),
-            checkpoint=self.place.checkpoint, check=self._check, keep=self._keep, ahead=ahead,
+            checkpoint=self.place.checkpoint, check=self._check, keep=self._keep, ahead=partial(ahead, depth=2),
         )  # fmt: skip
         with memory_errors("run.batch", "use a smaller run.batch or run.crop"), closing(steps):
             miou, first = math.nan, self.state.step

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 import mapgen
+from mapgen.ahead import ahead
 from mapgen.errors import InputError, ModelError, UsageError
 from mapgen.learn import fit as fitting
 from mapgen.learn.augment import Geometry
@@ -20,7 +21,7 @@ from mapgen.learn.fit import Pace, Recipe, Stage, fit, hold, rate_at, resume, st
 from mapgen.learn.losses import IGNORE, combined
 from mapgen.learn.measure import measure, scores
 from mapgen.learn.network import build
-from mapgen.learn.samples import Piece, Sampler, Sampling, ahead, statistics
+from mapgen.learn.samples import Piece, Sampler, Sampling, statistics
 
 LOSS = combined({"cross_entropy": 1.0, "dice": 0.5}, 0.1)
 RECIPE = Recipe(12, (Stage(0.0, 2, 16), Stage(0.5, 1, 32)), rate=1e-2, save_every=4, check_every=5, seed=3)

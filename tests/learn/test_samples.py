@@ -7,7 +7,7 @@ import torch
 from mapgen.errors import InputError
 from mapgen.learn.augment import Geometry, Light
 from mapgen.learn.losses import IGNORE
-from mapgen.learn.samples import Piece, Places, Sampler, Sampling, ahead, statistics
+from mapgen.learn.samples import Piece, Places, Sampler, Sampling, statistics
 
 PLAIN = Sampling(balance=1.0)
 STRONG = Sampling(0.5, Geometry(True, 20, (0.6, 1.6)), Light(0.1, 0.3, 0.3, 0.1, 0.5, 0.3, 0.03, 0.3))
@@ -93,19 +93,3 @@ def test_statistics_are_those_of_the_drawn_pixels():
     mean, std = statistics([a, b])
     np.testing.assert_allclose(mean, drawn.mean(1))
     np.testing.assert_allclose(std, drawn.std(1))
-
-
-def test_items_made_ahead_keep_their_order():
-    assert list(ahead(iter(range(20)), 3)) == list(range(20))
-    assert list(ahead(iter([]))) == []
-
-
-def test_an_error_made_ahead_is_raised_to_the_consumer():
-    def broken():
-        yield 1
-        raise InputError("part", "is broken")
-
-    items = ahead(broken())
-    assert next(items) == 1
-    with pytest.raises(InputError, match="is broken"):
-        list(items)
