@@ -70,6 +70,17 @@ def test_info_says_what_a_class_map_is(scene, segment, mapgen, tmp_path):
     assert record["next"] == f"mapgen vectorize {tmp_path / 'scene.mask.tif'}"
 
 
+@pytest.mark.parametrize("name", ["town.pmtiles", "town.mbtiles", "town"])
+def test_info_says_what_a_tile_set_is(scene, segment, mapgen, tmp_path, name):
+    assert segment(scene, "-o", tmp_path / "town.mask.tif").code == 0
+    assert mapgen("tiles", tmp_path / "town.mask.tif", "-o", tmp_path / name).code == 0
+    said = json.loads(mapgen("info", tmp_path / name, "--json").out)
+    assert (said["kind"], said["format"], said["tiling"]) == ("tile set", "png", "WebMercatorQuad")
+    assert [c["name"] for c in said["classes"]] == ["dark", "middle", "bright"]
+    assert said["zoom"][0] <= said["zoom"][1]
+    assert "tile set" in mapgen("info", tmp_path / name).out
+
+
 def test_info_says_what_a_model_is(mapgen, model):
     record = json.loads(mapgen("info", model, "--json").out)
     assert (record["kind"], record["card"]["name"], record["parameters_count"]) == ("model", "fake", 4)

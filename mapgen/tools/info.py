@@ -14,6 +14,7 @@ from mapgen.io.gdal import environment
 from mapgen.io.layers import layer_facts
 from mapgen.io.models import find_model, open_model
 from mapgen.io.opening import open_scene
+from mapgen.io.tilesets import open_tiles
 from mapgen.io.scene import Scene
 from mapgen.io.vet import is_url, public_name
 from mapgen.settings import SegmentOptions
@@ -21,16 +22,20 @@ from mapgen.tools.job import foretell, plan_job
 from mapgen.tools.models import card_lines
 from mapgen.tools.models import describe as describe_model
 
+TILE_SETS = (".pmtiles", ".mbtiles")
+
 LAYERS = (".geojson", ".json", ".geojsonl", ".gpkg", ".fgb", ".shp", ".parquet")
 
 
 def describe(name: str, model: str) -> dict[str, Any]:
-    """What the file is, as plain values; `kind` is scene, class map, layer or model.."""
+    """What the file is, as plain values; `kind` is scene, class map, layer, tile set or model."""
     path = Path(name)
     if path.suffix == ".safetensors":
         return describe_model(open_model(path))
     if path.suffix.lower() in LAYERS and not is_url(name):
         return _layer(path)
+    if not is_url(name) and (path.suffix.lower() in TILE_SETS or path.is_dir()):
+        return _tiles(path)
     with environment():
         with open_scene(name, any_kind=True) as scene:
             if _is_class_map(scene):
@@ -116,6 +121,25 @@ def _layer(path: Path) -> dict[str, Any]:
         "file": str(path),
         **facts,
         "next": "open it in QGIS, or `mapgen info` its class map",
+    }
+
+
+def _tiles(path: Path) -> dict[str, Any]:
+    with open_tiles(path) as tiles:
+        info = tiles.info
+    return {
+        "kind": "tile set",
+        "file": str(path),
+        "name": info.name,
+        "bytes": path.stat().st_size if path.is_file() else None,
+        "format": info.format,
+        "zoom": [info.min_zoom, info.max_zoom],
+        "tile_size": info.tile_size,
+        "tiling": info.tiling,
+        "bounds": list(info.bounds),
+        "layers": [str(layer.get("id", "")) for layer in info.vector_layers] or None,
+        "classes": [{"id": c.id, "name": c.name} for c in info.classes] or None,
+        "next": "open it with a MapLibre page, or QGIS (MBTiles)",
     }
 
 
