@@ -14,8 +14,8 @@ from mapgen.io.gdal import environment
 from mapgen.io.layers import layer_facts
 from mapgen.io.models import find_model, open_model
 from mapgen.io.opening import open_scene
-from mapgen.io.tilesets import open_tiles
 from mapgen.io.scene import Scene
+from mapgen.io.tilesets import open_tiles
 from mapgen.io.vet import is_url, public_name
 from mapgen.settings import SegmentOptions
 from mapgen.tools.job import foretell, plan_job
