@@ -54,11 +54,15 @@ class Browser:
             raise FileNotFoundError(f"{program} is not installed")
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         down, up = os.pipe(), os.pipe()
-        # The pipes are to be numbers 3 and 4, which a shell arranges whatever they are here.
-        arrange = f'exec "$@" 3<&{down[0]} 4>&{up[1]}'
+        # The pipes are to be numbers 3 and 4, whatever they are here; a shell cannot arrange that for numbers above 9.
+        arrange = (
+            "import fcntl, os, sys; ends = [fcntl.fcntl(int(n), fcntl.F_DUPFD, 10) for n in sys.argv[1:3]];"
+            " [os.dup2(end, n) for n, end in zip((3, 4), ends)]; os.execvp(sys.argv[3], sys.argv[3:])"
+        )
         profile = f"--user-data-dir={self._profile.name}"
         self._process = subprocess.Popen(
-            ["sh", "-c", arrange, "sh", program, *FLAGS, profile, f"--window-size={width},{height}", "about:blank"],
+            [sys.executable, "-c", arrange, str(down[0]), str(up[1]), program, *FLAGS, profile,
+             f"--window-size={width},{height}", "about:blank"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=(down[0], up[1]),
         )  # fmt: skip
         os.close(down[0])
