@@ -16,6 +16,7 @@ EVALUATE, BENCH = "tests/evaluate/test_evaluate.py", "tests/test_bench.py"
 COMPRESS = "tests/test_compress.py"
 MAP, MAP_FAULTS = "tests/map/test_map.py", "tests/map/test_map_faults.py"
 TRAIN = "tests/learn/test_train.py"
+VIEW = "tests/view/test_view.py"
 TILES = "tests/tiles/test_raster_tiles.py"
 VECTOR_TILES = "tests/tiles/test_vector_tiles.py"
 
@@ -134,6 +135,17 @@ OPTION_TESTS = {
     ("tiles", "--json"): f"{TILES}::test_json_reports_zooms_tiles_and_classes",
     ("tiles", "--quiet"): f"{TILES}::test_quiet_says_nothing",
     ("tiles", "--verbose"): f"{TILES}::test_verbose_twice_shows_the_traceback",
+    ("view", "--compare"): f"{VIEW}::test_compare_shows_two_results",
+    ("view", "--imagery"): f"{VIEW}::test_imagery_lies_below_the_map",
+    ("view", "--inline"): f"{VIEW}::test_inline_holds_the_class_map_with_the_area_of_each_class",
+    ("view", "--png"): f"{VIEW}::test_png_shows_classes_in_their_colours_beside_their_legend",
+    ("view", "--size"): f"{VIEW}::test_size_is_that_of_the_longer_side",
+    ("view", "--opacity"): f"{VIEW}::test_opacity_lets_the_imagery_through",
+    ("view", "--port"): f"{VIEW}::test_a_port_that_is_taken_ends_with_5_and_sigterm_with_143",
+    ("view", "--open"): f"{VIEW}::test_open_opens_the_page_in_a_browser_and_no_open_does_not",
+    ("view", "--overwrite"): f"{VIEW}::test_overwrite_quiet_and_verbose",
+    ("view", "--quiet"): f"{VIEW}::test_overwrite_quiet_and_verbose",
+    ("view", "--verbose"): f"{VIEW}::test_verbose_twice_shows_the_traceback",
     ("evaluate", "--attribute"): f"{EVALUATE}::test_attribute_may_hold_names_or_ids",
     ("evaluate", "--class"): f"{EVALUATE}::test_class_makes_all_features_one_class_and_outside_names_the_rest",
     ("evaluate", "--outside"): f"{EVALUATE}::test_class_makes_all_features_one_class_and_outside_names_the_rest",

@@ -16,6 +16,7 @@ from mapgen.cli.segment import segment
 from mapgen.cli.tiles import tiles
 from mapgen.cli.train import train
 from mapgen.cli.vectorize import vectorize
+from mapgen.cli.view import view
 
 app = typer.Typer(
     name="mapgen",
@@ -48,6 +49,7 @@ app.command()(segment)
 app.command()(vectorize)
 app.command()(tiles)
 app.command("map")(map_)
+app.command()(view)
 app.command()(train)
 app.command()(evaluate)
 app.command()(info)

@@ -1,0 +1,81 @@
+"""`mapgen view`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mapgen.cli.console import console
+from mapgen.cli.options import Overwrite, Quiet, Verbose, set_verbosity
+from mapgen.errors import Interrupted, UsageError
+from mapgen.settings import ViewOptions
+
+
+def view(
+    path: Annotated[
+        str,
+        typer.Argument(metavar="PATH", help="A class map, layer, tile set, scene, or the folder of a whole result."),
+    ],
+    compare: Annotated[
+        str | None, typer.Option("--compare", metavar="PATH", help="Another result, for the other side of a swipe.")
+    ] = None,
+    imagery: Annotated[
+        str | None, typer.Option("--imagery", metavar="FILE", help="A raster to show below the map.")
+    ] = None,
+    inline: Annotated[
+        Path | None, typer.Option("--inline", metavar="FILE", help="Write one HTML file that needs no server.")
+    ] = None,
+    png: Annotated[
+        Path | None, typer.Option("--png", metavar="FILE", help="Write a still picture with legend and scale bar.")
+    ] = None,
+    size: Annotated[
+        int, typer.Option("--size", metavar="N", help="Pixels of the longer side of the map in a still picture.")
+    ] = 1200,
+    opacity: Annotated[
+        float, typer.Option("--opacity", metavar="PERCENT", help="Of classes over imagery in a still picture.")
+    ] = 60.0,
+    port: Annotated[int, typer.Option("--port", metavar="N", help="Where the server listens; 0: any free port.")] = 0,
+    open_browser: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the page in the browser of this machine.")
+    ] = True,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Look at a map in the browser: imagery, classes, polygons, areas; no network is needed.
+
+    A server on this machine, for this machine alone, shows the page until Ctrl-C, which ends it with exit code 0; its
+    address is printed on stdout. With --inline or --png files are written instead, and their paths are printed.
+    """
+    set_verbosity(quiet, verbose)
+    if not 0 <= port <= 65535:
+        raise UsageError("--port", f"{port} is not between 0 and 65535", "such as --port 8000")
+    options = ViewOptions(compare=compare, imagery=imagery, size=size, opacity=opacity, overwrite=overwrite)
+    from mapgen.tools.view import View
+
+    with View(path, options) as shown:
+        for text in shown.warnings:
+            console.warning(path, text)
+        if png is not None:
+            width, height = shown.picture(png)
+            console.note(f"{png}: {width} × {height} pixels")
+            console.result(png)
+        if inline is not None:
+            console.note(f"{inline}: {shown.inline(inline) / 1e6:.1f} MB")
+            console.result(inline)
+        if png is None and inline is None:
+            with shown.server(port) as server:
+                console.result(server.url)
+                console.note("this address shows the page; Ctrl-C ends it")
+                if open_browser:
+                    import webbrowser
+
+                    webbrowser.open(server.url)
+                try:
+                    server.serve_forever()
+                except Interrupted as exc:
+                    if exc.exit_code != 130:
+                        raise
+                    console.note("the page is no longer served")

@@ -1,0 +1,77 @@
+"""The page on which maps are looked at: one template, filled for a server or to stand alone, all in it escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+SCRIPTS = ("maplibre-gl.js", "pmtiles.js", "page.js")
+STYLES = ("maplibre-gl.css", "page.css")
+TEMPLATE = "page.html"
+
+_COMMON = "default-src 'none'; worker-src blob:; child-src blob:; base-uri 'none'; form-action 'none'"
+
+SERVED_POLICY = (
+    f"{_COMMON}; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "frame-ancestors 'none'"
+)
+"""The Content-Security-Policy of the served page: nothing from anywhere else, no script that is not a file of ours."""
+
+_FIELD = re.compile(r"\{\{(\w+)\}\}")
+
+
+def served_page(template: str, title: str, data: Mapping[str, Any]) -> bytes:
+    """The page for a server that knows SCRIPTS and STYLES by their names; its policy comes with the answer."""
+    head = "".join(f'<link rel="stylesheet" href="{name}">\n' for name in STYLES)
+    scripts = "".join(f'<script src="{name}"></script>\n' for name in SCRIPTS)
+    return _filled(template, title, data, head, scripts).encode()
+
+
+def inlined_page(
+    template: str, title: str, data: Mapping[str, Any], texts: Mapping[str, str], files: Mapping[str, bytes]
+) -> bytes:
+    """The page as one file that needs no other: `texts` are the contents of SCRIPTS and STYLES, `files` what it shows.
+
+    Its policy names each script and style by its hash, so that nothing that the data may hold could ever run.
+    """
+    scripts, styles = ([_closed(texts[name]) for name in names] for names in (SCRIPTS, STYLES))
+    hashes = {kind: " ".join(map(_hash, parts)) for kind, parts in (("script", scripts), ("style", styles))}
+    policy = f"{_COMMON}; script-src {hashes['script']}; style-src {hashes['style']}; img-src data: blob:"
+    head = f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">\n'
+    head += "".join(f"<style>{text}</style>\n" for text in styles)
+    code = "".join(f"<script>{text}</script>\n" for text in scripts)
+    return _filled(template, title, data, head, "".join(_embedded(files)) + code).encode()
+
+
+def _filled(template: str, title: str, data: Mapping[str, Any], head: str, scripts: str) -> str:
+    fields = {"title": html.escape(title), "head": head, "data": script_json(data), "scripts": scripts}
+    # In one pass, so that a field's name within the content of another is left alone.
+    return _FIELD.sub(lambda found: fields[found[1]], template)
+
+
+def script_json(data: Any) -> str:
+    """JSON that may stand within a script element: it cannot end it, nor open a comment."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for letter in "<>&":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return text
+
+
+def _embedded(files: Mapping[str, bytes]) -> Iterator[str]:
+    for name, content in files.items():
+        text = base64.b64encode(content).decode()
+        yield f'<script type="application/octet-stream" id="{html.escape(name)}">{text}</script>\n'
+
+
+def _closed(text: str) -> str:
+    """A script or style that cannot end its own element."""
+    return re.sub(r"</(script|style)", r"<\\/\1", text, flags=re.IGNORECASE)
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
