@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from affine import Affine
+
 from mapgen import __version__
 from mapgen.census import Census
 from mapgen.errors import MapgenError, UsageError
@@ -34,6 +36,7 @@ from mapgen.io.report import (
 from mapgen.io.tilesets import check_tiles
 from mapgen.io.vet import beside, is_url, public_name
 from mapgen.legend import NODATA
+from mapgen.placing import placed
 from mapgen.preview import Preview, shown
 from mapgen.settings import MapOptions, TilesOptions, VectorizeOptions
 from mapgen.stac import Source, map_item, model_item, quoted
@@ -120,6 +123,8 @@ class Mapper:
         # What cannot be is refused before the first window is read.
         Vectorizer(self.listed)
         Tiler(self.tiled)
+        if options.assume_crs is not None:
+            placed(Grid(None, Affine.scale(2), 1, 1), "--assume-crs", options.assume_crs)
         if options.layer:
             settled_format(Path(f"layer.{options.format}"), self.listed)
 
@@ -193,6 +198,8 @@ class _Run:
         with opened_dataset(path) as (subject, dataset):
             self.grid = grid_of(dataset, subject)
             dataset.close()
+        if self.grid.crs is None and self.options.assume_crs and not self.grid.transform.is_identity:
+            self.grid = placed(self.grid, str(path), self.options.assume_crs)
         self.warnings += self.made.warnings
         for role, made in (("class_map", path), *(("confidence", score) for score in self.made.scores)):
             self.finished(role, made)

@@ -114,6 +114,10 @@ def test_without_a_crs_there_is_a_class_map_but_no_layer_and_no_tiles(tmp_path, 
     assert {entry["area_m2"] for entry in report["classes"]} == {None}
     assert report["preview"] == {"bounds": None}
     assert run(scene, "-o", tmp_path / "two", "--assume-crs", "EPSG:32640").code == 0
+    assumed = json.loads((tmp_path / "two" / "report.json").read_text())
+    assert sum(entry["area_m2"] for entry in assumed["classes"]) == pytest.approx(60 * 80 / 0.9996**2, rel=1e-5)
+    assert json.loads((tmp_path / "two" / "bare.stac.json").read_text())["properties"]["proj:code"] == "EPSG:32640"
+    refused(run, tmp_path, 2, ["--assume-crs", "EPSG:nix"], scene, "-o", tmp_path / "x", "--assume-crs", "EPSG:nix")
 
 
 def test_a_damaged_block_that_is_let_pass_ends_with_3(tmp_path, run, scene):
