@@ -35,6 +35,7 @@ INLINE_PIXELS = 1 << 26
 """A raster with more pixels is inlined at a lower zoom."""
 
 REPORT = "report.json"
+PICTURES = (".png", ".webp", ".jpg")
 TILE_SUFFIXES = (".pmtiles", ".mbtiles")
 _LAYERS = (".gpkg", ".fgb", ".geojson", ".parquet", ".shp")
 _KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
@@ -165,10 +166,10 @@ class View:
 
     def _imagery_of(self, report: dict[str, Any], folder: Path) -> RasterDrawing | PictureDrawing | None:
         """The scene that a report says the map was made of, if it is one and still there; else the preview."""
-        scenes = report.get("scenes")
-        if isinstance(scenes, list) and len(scenes) == 1 and isinstance(scenes[0], str) and Path(scenes[0]).is_file():
-            return self._raster(scenes[0], imagery=True)
-        previews = sorted(folder.glob("*.preview.webp"))
+        scene = _only_scene(report)
+        if scene is not None and not is_url(scene) and (folder / scene).is_file():
+            return self._raster(str(folder / scene), imagery=True)
+        previews = sorted(p for p in folder.glob("*.preview.*") if p.suffix in PICTURES)
         placing = report.get("preview")
         bounds = placing.get("bounds") if isinstance(placing, dict) else None
         if not previews or not isinstance(bounds, list) or len(bounds) != 4:
@@ -280,6 +281,15 @@ def _report(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _only_scene(report: dict[str, Any]) -> str | None:
+    """The path, as seen from the report, of the scene that it names, if it is one."""
+    scenes = report.get("scenes")
+    if not isinstance(scenes, list) or len(scenes) != 1 or not isinstance(scenes[0], dict):
+        return None
+    path = scenes[0].get("path")
+    return path if isinstance(path, str) else None
 
 
 def _imagery(drawing: Raster | PictureDrawing | None, place: _Served | _Inlined) -> dict[str, Any] | None:
