@@ -248,8 +248,7 @@ class View:
             raise UsageError("--compare", "a still picture shows one map", "leave it out, or leave out --png")
         (side,) = self.sides
         drawn = side.raster or side.layer or side.vector
-        finest = min(d.finest for d in side.drawings if d is not side.imagery or drawn is None)
-        frame = frame_of(_within(side.bounds), self.options.size, finest)
+        frame = frame_of(_within(side.bounds), self.options.size, side.drawings[0].finest)
         picture = np.full((frame.height, frame.width, 3), 255, np.uint8)
         if side.imagery is not None:
             picture = laid_over(picture, side.imagery.draw(frame), 1.0)

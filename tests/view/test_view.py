@@ -19,6 +19,7 @@ import rasterio
 from factory import Run, contents
 from scenes import HOSTILE, LEGEND, SIDE, class_map, classes, imagery, result
 
+from mapgen.io.picture import write_picture
 from mapgen.mercator import WEB_MERCATOR, to_mercator
 from mapgen.page import script_json
 from mapgen.settings import ViewOptions
@@ -150,6 +151,43 @@ def test_a_folder_says_what_is_missing_of_a_whole_result(mapgen: Mapgen, tmp_pat
     run = mapgen("view", folder, "--png", tmp_path / "b.png")
     assert run.code == 0
     assert "out has no class map (*.mask.tif)" in run.err
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_shows_the_scene_of_its_report_else_its_preview(
+    mapgen: Mapgen, scene: Path, tmp_path: Path, there: bool
+) -> None:
+    folder = result(tmp_path / "out")
+    with View(str(folder), ViewOptions()) as shown:
+        bounds = shown.sides[0].bounds
+    report = {"scenes": [{"name": "scene.tif", "path": "../scene.tif"}], "preview": {"bounds": list(bounds)}}
+    (folder / "report.json").write_text(json.dumps(report))
+    write_picture(folder / "map.preview.png", np.full((30, 30, 3), (10, 200, 30), np.uint8))
+    if not there:
+        scene.unlink()
+    page, data = inlined(mapgen, folder, out=tmp_path / "map.html")
+    side = data["sides"][0]
+    assert (side["missing"], "image" in side["imagery"]) == ([], not there)
+    if not there:
+        picture = re.findall(rf'id="{side["imagery"]["image"]}">([^<]*)</script>', page)[0]
+        assert base64.b64decode(picture) == (folder / "map.preview.png").read_bytes()
+    assert mapgen("view", folder, "--png", tmp_path / "a.png", "--opacity", "0").code == 0
+    color = read(tmp_path / "a.png")[60, 60].astype(int)
+    assert abs(color - ((120, 120, 90) if there else (10, 200, 30))).max() <= 4
+
+
+@pytest.mark.parametrize(
+    "report",
+    ["not json", "[]", '{"scenes": 5}', '{"scenes": [5]}', '{"scenes": [{"path": 5}], "preview": []}',
+     '{"preview": {"bounds": [1, 2, "x", 4]}}', '{"preview": {"bounds": [4, 2, 1, 3]}}'],
+)  # fmt: skip
+def test_a_damaged_report_is_no_report(mapgen: Mapgen, tmp_path: Path, report: str) -> None:
+    folder = result(tmp_path / "out")
+    (folder / "report.json").write_text(report)
+    (folder / "map.preview.png").write_bytes(b"no picture")
+    run = mapgen("view", folder, "--png", tmp_path / "a.png")
+    assert run.code == 0
+    assert "out has no imagery" in run.err
 
 
 def test_a_page_that_would_be_too_large_is_refused(
