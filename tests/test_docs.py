@@ -99,8 +99,7 @@ def test_the_readme_opens_with_two_commands_of_one_line_each() -> None:
     for block in (first, second):
         assert len(block.strip().splitlines()) == 1
         assert block.startswith("python3 -m venv .venv && ")
-    assert "mapgen segment examples/scene.tif" in first
-    assert "mapgen vectorize examples/scene.mask.tif" in first
+    assert "mapgen map examples/scene.tif -o out" in first
     assert "pytest" in second
     assert text.index(second) < 900  # before anything that a stranger would have to scroll past
 
