@@ -33,7 +33,8 @@ def blend(patches: Iterable[Patch], plan: Plan) -> Iterator[Patch]:
     window can reach its pixels; what later windows add to is carried along: the right overlap of one window and the
     bottom overlaps of one row of windows. Memory is bounded by the width of the grid, whatever its height.
 
-    Laws: where all windows agree, the result is theirs; without a halo it equals `crop`.
+    The patches' own arrays are worked on. Laws: where all windows agree, the result is theirs; without a halo it equals
+    `crop`.
     """
     rows, cols = ramped_spans(plan.rows), ramped_spans(plan.cols)
     left: tuple[tuple[int, int], Array | None] = ((-1, -1), None)
@@ -100,8 +101,8 @@ def _add(values: Array | None, carried: Array | None, seen: Window) -> Array | N
 
 
 def _weighted(values: Array, rows: tuple[Span, ...], cols: tuple[Span, ...], row: int, col: int) -> Array:
-    """A float32 copy of `values` (K, H, W) with the ramps of its four borders applied."""
-    values = values.astype(np.float32)  # a copy: the engine may own the original
+    """`values` (K, H, W) with the ramps of its four borders applied, in place where they are float32."""
+    values = values.astype(np.float32, copy=not values.flags.writeable)
     for axis, spans, at in ((1, rows, row), (2, cols, col)):
         view = np.moveaxis(values, axis, -1)
         before = spans[at - 1].end - spans[at].start if at else 0
