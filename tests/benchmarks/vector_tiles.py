@@ -158,7 +158,7 @@ def main() -> None:
     smaller = table[1]["MB"] / table[0]["MB"]
     record = {
         "title": "Vector tiles",
-        "command": "python tests/benchmarks/vector_tiles.py " + " ".join(sys.argv[1:]),
+        "command": "python tests/benchmarks/vector_tiles.py",
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "versions": {p: version(p) for p in PACKAGES},
         "threads": threads,
