@@ -37,7 +37,7 @@ def main() -> None:
     shares = ", ".join(f"{name} {value:.1f} s" for name, value in parts.items())
     notes = [
         f"A drawn town of {options.side}² pixels, the built-in model; whole processes, the best of {options.repeat}.",
-        f"map takes {seconds['map'] / apart:.0%} of their time, a picture of the imagery included; its parts: {shares}.",
+        f"map takes {seconds['map'] / apart:.0%} of their time, with a picture of the imagery; its parts: {shares}.",
         note,
     ]
     packages = versions("mapgen", "openvino", "rasterio", "numpy")
