@@ -121,9 +121,7 @@ def test_the_package_itself_and_its_command_line_load_only_the_light_modules() -
 
 def test_files_are_opened_in_io_only() -> None:
     wrong = [
-        str(one)
-        for one in imports()
-        if (one.name in RIM or one.name.split(".")[0] in RIM) and room(one.module) != "io"
+        str(one) for one in imports() if (one.name in RIM or one.name.split(".")[0] in RIM) and room(one.module) != "io"
     ]
     wrong += [
         f"{path.relative_to(PACKAGE)}:{node.lineno} calls {call}"

@@ -12,8 +12,8 @@ import rasterio.features
 import shapely
 from decoding import by_gdal, by_mapbox
 from factory import make_raster
-from grounds import blobs
 from mosaics import ids, tile_images
+from tilegrounds import blobs
 
 from mapgen.errors import UsageError
 from mapgen.io.tilesets import open_tiles

@@ -7,9 +7,9 @@ import pytest
 import rasterio.features
 import shapely
 from decoding import polygons_of
-from grounds import NODATA, blobs, grounds
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tilegrounds import NODATA, blobs, grounds
 
 from mapgen.mvt import EXTENT
 from mapgen.regions import find_regions, row_strips

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import shapely
 from decoding import by_mapbox, polygons_of
-from grounds import blobs
 from hypothesis import given
 from hypothesis import strategies as st
+from tilegrounds import blobs
 
 from mapgen.errors import InputError, UsageError
 from mapgen.io.tilesets import open_tiles

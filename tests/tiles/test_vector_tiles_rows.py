@@ -1,9 +1,9 @@
 """Rows of tiles and regions across them: the same as of the whole raster at once."""
 
 import numpy as np
-from grounds import NODATA, grounds
 from hypothesis import given
 from hypothesis import strategies as st
+from tilegrounds import NODATA, grounds
 
 from mapgen.mercator import TileRange
 from mapgen.regions import find_regions
