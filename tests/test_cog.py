@@ -159,6 +159,21 @@ def test_the_same_strips_give_the_same_bytes_whatever_the_threads(tmp_path, monk
     assert written(tmp_path / "b.tif", array).read_bytes() == first
 
 
+def test_tiles_without_data_are_compressed_once(tmp_path, monkeypatch):
+    deflated = []
+    plain = cog._deflated
+    monkeypatch.setattr(cog, "_deflated", lambda tile: deflated.append(tile.shape) or plain(tile))
+    cog._empty.cache_clear()
+    array = np.full((2000, 3000), NODATA, np.uint8)
+    array[700, 800] = 3
+    path = written(tmp_path / "map.tif", array)
+    with rasterio.open(path) as dataset:
+        np.testing.assert_array_equal(dataset.read(1), array)
+    assert len(deflated) == 1 + len(
+        [1, 2, 3, 4]
+    )  # one for all that are empty, and the one with data at each of 4 zooms
+
+
 def test_an_error_while_compressing_leaves_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr(cog, "compressed", lambda tile: 1 // 0)
     with pytest.raises(ZeroDivisionError):

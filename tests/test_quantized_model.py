@@ -151,6 +151,16 @@ def test_segment_runs_the_graph_where_int8_is_asked_for(pair, tmp_path, mapgen, 
         assert precision in run.err
 
 
+def test_segment_says_when_it_does_without_an_int8_graph_that_lies_there(pair, tmp_path, mapgen, engines):
+    save_int8(pair, parent_sha256="0" * 64)
+    make_raster(tmp_path / "scene.tif", noise(70, 90))
+    run = mapgen("segment", tmp_path / "scene.tif", "--model", pair, "-o", tmp_path / "map.tif")
+    assert run.code == 0
+    (warning,) = run.warnings
+    assert "is mapped without int8" in warning
+    assert "was made from another fake" in warning
+
+
 def test_segment_refuses_a_graph_of_another_shape_than_its_card(pair, tmp_path, mapgen):
     save_int8(pair, graph_bytes(classes=4))
     make_raster(tmp_path / "scene.tif", noise(40, 40))

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -166,6 +167,18 @@ def compressed(tile: Array) -> bytes:
     Of deflate only run lengths and Huffman codes are used: on class maps that is five times as fast as zlib's usual
     level and as small, see docs/decisions.
     """
+    if not (tile != NODATA).any():
+        return _empty(len(tile))
+    return _deflated(tile)
+
+
+@lru_cache
+def _empty(bands: int) -> bytes:
+    """A tile without data, of which sparse maps have very many."""
+    return _deflated(np.full((bands, TILE, TILE), NODATA, np.uint8))
+
+
+def _deflated(tile: Array) -> bytes:
     bands, height, width = tile.shape
     if (height, width) != (TILE, TILE):
         tile = np.pad(tile, ((0, 0), (0, TILE - height), (0, TILE - width)), constant_values=NODATA)

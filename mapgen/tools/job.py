@@ -84,6 +84,8 @@ def plan_job(scene: Scene, model: Model, options: SegmentOptions) -> Job:
     card = model.card
     scene = with_bands(scene, choose_bands(scene, card.bands, options.bands), options.nodata, options.on_read_error)
     notes = list(scene.warnings)
+    if options.precision == "auto" and model.int8_problem:
+        notes.append(f"is mapped without int8: {model.int8_problem}")
     sample = scene.sample(lattice=32 if options.scale.kind == "percentile" else 4)
     values = sample.values[:, sample.valid]
     if options.scale.kind == "none":

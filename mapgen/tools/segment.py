@@ -154,7 +154,7 @@ class Segmenter:
 
         The time is that of the network, measured on a window or two without a scene in them.
         """
-        with environment(remote=is_url(source)), open_scene(source) as scene:
+        with environment(remote=is_url(source)), self.opener(source) as scene:
             job = plan_job(scene, self.model, self.options)
             told = foretell(job)
             seconds = told["window_pixels"] * seconds_per_pixel(self.engine(job), job) if told["windows"] else 0.0
