@@ -7,7 +7,16 @@ from typing import Annotated
 import typer
 
 from mapgen.cli.console import ProgressBar, console
-from mapgen.cli.options import Json, Quiet, Verbose, choice, set_verbosity
+from mapgen.cli.options import (
+    Device,
+    Engine,
+    Json,
+    Model,
+    Quiet,
+    Verbose,
+    choice,
+    set_verbosity,
+)
 from mapgen.settings import DEFAULT_MODEL, DEVICES, ENGINES, PRECISIONS, STITCHES, SegmentOptions
 
 
@@ -18,13 +27,9 @@ def bench(
             metavar="[SCENE]", help="Imagery to measure with: a file or URL; without, noise.", show_default=False
         ),
     ] = None,
-    model: Annotated[
-        str, typer.Option("--model", metavar="NAME|FILE", help="A built-in model or a model file.")
-    ] = DEFAULT_MODEL,
-    engine: Annotated[
-        str, typer.Option("--engine", metavar="auto|torch|openvino", help="What runs the network.")
-    ] = "auto",
-    device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where it runs.")] = "auto",
+    model: Model = DEFAULT_MODEL,
+    engine: Engine = "auto",
+    device: Device = "auto",
     precision: Annotated[
         str, typer.Option("--precision", metavar="auto|fp32|bf16|fp16|int8", help="What it computes in.")
     ] = "auto",

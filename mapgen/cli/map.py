@@ -9,7 +9,18 @@ import typer
 
 from mapgen.cli.batch import expand
 from mapgen.cli.console import ProgressBar, console
-from mapgen.cli.options import Json, Overwrite, Quiet, Verbose, choice, set_verbosity
+from mapgen.cli.options import (
+    Device,
+    Engine,
+    EngineThreads,
+    Json,
+    Model,
+    Overwrite,
+    Quiet,
+    Verbose,
+    choice,
+    set_verbosity,
+)
 from mapgen.cli.segment import parse_bands, parse_bbox, parse_resolution
 from mapgen.errors import MapgenError
 from mapgen.settings import (
@@ -45,9 +56,7 @@ def map_(
             "--name", metavar="NAME", help="What the results are called.  [default: the scene's, else the folder's]"
         ),
     ] = None,
-    model: Annotated[
-        str, typer.Option("--model", metavar="NAME|FILE", help="A built-in model or a model file.")
-    ] = DEFAULT_MODEL,
+    model: Model = DEFAULT_MODEL,
     bands: Annotated[
         str | None, typer.Option("-b", "--bands", metavar="LIST", help="The scenes' bands for the model's: 4,3,2.")
     ] = None,
@@ -66,17 +75,12 @@ def map_(
             "--resolution", metavar="model|native|METRES", help="The resolution at which the network sees the scenes."
         ),
     ] = "model",
-    engine: Annotated[
-        str, typer.Option("--engine", metavar="auto|torch|openvino", help="What runs the network.")
-    ] = "auto",
-    device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where it runs.")] = "auto",
+    engine: Engine = "auto",
+    device: Device = "auto",
     precision: Annotated[
         str, typer.Option("--precision", metavar="auto|fp32|bf16|fp16|int8", help="What it computes in.")
     ] = "auto",
-    threads: Annotated[
-        int | None,
-        typer.Option("--threads", min=1, max=1024, metavar="N", help="Threads on a CPU.  [default: all cores]"),
-    ] = None,
+    threads: EngineThreads = None,
     max_memory: Annotated[
         str | None,
         typer.Option("--max-memory", metavar="SIZE", help="Memory for the network to stay under.  [default: 1GB]"),

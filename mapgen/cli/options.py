@@ -17,6 +17,13 @@ def _set_json(value: bool) -> bool:
 Output = Annotated[
     str | None, typer.Option("-o", "--output", metavar="PATH", help="The output, or a folder for several.")
 ]
+Model = Annotated[str, typer.Option("--model", metavar="NAME|FILE", help="A built-in model or a model file.")]
+Engine = Annotated[str, typer.Option("--engine", metavar="auto|torch|openvino", help="What runs the network.")]
+Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where it runs.")]
+EngineThreads = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, max=1024, metavar="N", help="Threads on a CPU.  [default: all cores]"),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
 Json = Annotated[
     bool, typer.Option("--json", callback=_set_json, help="Print one JSON object per input, then a summary.")

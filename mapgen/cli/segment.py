@@ -9,7 +9,19 @@ import typer
 
 from mapgen.cli.batch import expand, place, run_batch
 from mapgen.cli.console import ProgressBar, console, duration
-from mapgen.cli.options import Json, Output, Overwrite, Quiet, Verbose, choice, set_verbosity
+from mapgen.cli.options import (
+    Device,
+    Engine,
+    EngineThreads,
+    Json,
+    Model,
+    Output,
+    Overwrite,
+    Quiet,
+    Verbose,
+    choice,
+    set_verbosity,
+)
 from mapgen.errors import UsageError
 from mapgen.io.vet import public_name
 from mapgen.settings import (
@@ -33,9 +45,7 @@ def segment(
         list[str], typer.Argument(metavar="SCENE", help="Imagery: files or http(s) URLs; - reads names from stdin.")
     ],
     output: Output = None,
-    model: Annotated[
-        str, typer.Option("--model", metavar="NAME|FILE", help="A built-in model or a model file.")
-    ] = DEFAULT_MODEL,
+    model: Model = DEFAULT_MODEL,
     bands: Annotated[
         str | None,
         typer.Option(
@@ -98,10 +108,8 @@ def segment(
             "--batch", min=1, max=256, metavar="N", help="Windows that run together.  [default: what suits the device]"
         ),
     ] = None,
-    engine: Annotated[
-        str, typer.Option("--engine", metavar="auto|torch|openvino", help="What runs the network.")
-    ] = "auto",
-    device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where it runs.")] = "auto",
+    engine: Engine = "auto",
+    device: Device = "auto",
     precision: Annotated[
         str,
         typer.Option(
@@ -110,10 +118,7 @@ def segment(
             help="What it computes in; auto is the fastest that the model and the machine have.",
         ),
     ] = "auto",
-    threads: Annotated[
-        int | None,
-        typer.Option("--threads", min=1, max=1024, metavar="N", help="Threads on a CPU.  [default: all cores]"),
-    ] = None,
+    threads: EngineThreads = None,
     max_memory: Annotated[
         str | None,
         typer.Option(

@@ -27,7 +27,8 @@ def open_engine(network: Network, setup: Setup, name: EngineName, device: Device
             raise UsageError("--engine", "OpenVINO is not installed", "pip install openvino, or use --engine torch")
         from mapgen.engines.openvino import OpenVINOEngine
 
-        return OpenVINOEngine(network, _with_precision(setup, _openvino_precision(network, setup.precision)))
+        precision = _openvino_precision(network, setup.precision)
+        return OpenVINOEngine(network, dataclasses.replace(setup, precision=precision))
     if setup.precision == "int8":
         raise UsageError("--precision", "int8 graphs are OpenVINO's, torch cannot run them", "use --engine openvino")
     from mapgen.engines.torch import TorchEngine
@@ -41,6 +42,11 @@ def likely_precision(wanted: Precision, name: EngineName, device: Device, *, int
         return wanted
     if name == "torch" or device in ("cuda", "mps") or find_spec("openvino") is None:
         return "fp32"
+    return _fastest(int8=int8)
+
+
+def _fastest(*, int8: bool) -> Precision:
+    """int8 where there is a graph for it and the CPU multiplies bytes fast, else bf16 where it is native, else fp32."""
     from mapgen.engines.cpu import multiplies_bytes
 
     if int8 and multiplies_bytes():
@@ -50,29 +56,21 @@ def likely_precision(wanted: Precision, name: EngineName, device: Device, *, int
     return "bf16" if "bf16" in native_precisions() else "fp32"
 
 
-def _with_precision(setup: Setup, precision: Precision) -> Setup:
-    return dataclasses.replace(setup, precision=precision)
-
-
 def _openvino_precision(network: Network, wanted: Precision) -> Precision:
-    """int8 where the model brings a quantised graph and the CPU multiplies bytes fast, else bf16 where it is native."""
-    from mapgen.engines.cpu import multiplies_bytes
-
+    """The precision that was asked for, or the fastest. Raises `UsageError` where model or CPU do not have it."""
+    if wanted == "auto":
+        return _fastest(int8=network.int8 is not None)
     if wanted == "int8" and network.int8 is None:
         raise UsageError(
             "--precision",
             f"{network.subject} brings no int8 graph",
             "make one with mapgen compress, or use --precision auto",
         )
-    if wanted == "int8" or wanted == "fp32":
+    if wanted in ("int8", "fp32"):
         return wanted
-    if wanted == "auto" and network.int8 is not None and multiplies_bytes():
-        return "int8"
     from mapgen.engines.openvino import native_precisions
 
     native = native_precisions()
-    if wanted == "auto":
-        return "bf16" if "bf16" in native else "fp32"
     if wanted not in native:
         raise UsageError(
             "--precision", f"this CPU does not compute in {wanted}", f"use --precision auto or {' or '.join(native)}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mapgen.ahead import ahead
 from mapgen.errors import InputError, one_line
 from mapgen.grid import Grid, Window
 from mapgen.io.aoi import Area
@@ -61,14 +61,7 @@ class Mask:
         Raises `InputError` with the rows where the file is damaged.
         """
         step = rows or self.strip_rows
-        starts = range(0, self.grid.height, step)
-        with ThreadPoolExecutor(1) as pool:
-            ahead = pool.submit(self._strip, 0, step)
-            for start in starts:
-                strip = ahead.result()
-                if start + step < self.grid.height:
-                    ahead = pool.submit(self._strip, start + step, step)
-                yield strip
+        return ahead(self._strip(row, step) for row in range(0, self.grid.height, step))
 
     def _strip(self, row: int, rows: int) -> NDArray[Any]:
         window = Window(row, 0, rows, self.grid.width) & self.grid.window
