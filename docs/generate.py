@@ -112,8 +112,8 @@ other name or type, or a value out of range, is refused with the nearest that fi
 
 def training_page() -> str:
     """The reference of all keys, read from the schema itself."""
-    from mapgen.config import TrainConfig
     from mapgen.schema import entries
+    from mapgen.training.config import TrainConfig
 
     lines, table = [NOTICE, "", TRAINING_HEAD], None
     for entry in entries(TrainConfig):

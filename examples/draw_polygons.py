@@ -20,7 +20,7 @@ import shapely
 from PIL import Image, ImageDraw, ImageFont
 
 import mapgen
-from mapgen.io.masks import open_mask
+from mapgen.raster.masks import open_mask
 from mapgen.settings import METHODS, Size
 
 ROOT = Path(__file__).parent.parent

@@ -14,29 +14,29 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Class": "mapgen.legend",
     "Legend": "mapgen.legend",
-    "ModelCard": "mapgen.card",
+    "ModelCard": "mapgen.model.card",
     "MapgenError": "mapgen.errors",
     "SegmentOptions": "mapgen.settings",
     "VectorizeOptions": "mapgen.settings",
-    "save_model": "mapgen.io.models",
-    "evaluate": "mapgen.tools.evaluate",
-    "segment": "mapgen.tools.segment",
-    "train": "mapgen.tools.train",
-    "vectorize": "mapgen.tools.vectorize",
+    "save_model": "mapgen.model.file",
+    "evaluate": "mapgen.accuracy.evaluate",
+    "segment": "mapgen.inference.segment",
+    "train": "mapgen.training.train",
+    "vectorize": "mapgen.layers.vectorize",
 }
 
 if TYPE_CHECKING:
-    from mapgen.card import ModelCard as ModelCard
+    from mapgen.accuracy.evaluate import evaluate as evaluate
     from mapgen.errors import MapgenError as MapgenError
-    from mapgen.io.models import save_model as save_model
+    from mapgen.inference.segment import segment as segment
+    from mapgen.layers.vectorize import vectorize as vectorize
     from mapgen.legend import Class as Class
     from mapgen.legend import Legend as Legend
+    from mapgen.model.card import ModelCard as ModelCard
+    from mapgen.model.file import save_model as save_model
     from mapgen.settings import SegmentOptions as SegmentOptions
     from mapgen.settings import VectorizeOptions as VectorizeOptions
-    from mapgen.tools.evaluate import evaluate as evaluate
-    from mapgen.tools.segment import segment as segment
-    from mapgen.tools.train import train as train
-    from mapgen.tools.vectorize import vectorize as vectorize
+    from mapgen.training.train import train as train
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from factory import Engines, Run, contents, make_model
 from hypothesis import settings
 
-from mapgen.tools.segment import default_output
+from mapgen.inference.segment import default_output
 
 # The same examples in every run and on every machine; no deadlines, since other work may share the processor.
 settings.register_profile("mapgen", derandomize=True, deadline=None, max_examples=60)
@@ -26,7 +26,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def engines(monkeypatch: pytest.MonkeyPatch) -> Engines:
     """Runs in this process use a `FakeEngine`; set `engines.rule` to choose what it does."""
     fakes = Engines()
-    monkeypatch.setattr("mapgen.tools.segment.open_engine", fakes.open)
+    monkeypatch.setattr("mapgen.inference.segment.open_engine", fakes.open)
     return fakes
 
 

@@ -14,10 +14,10 @@ import numpy as np
 import rasterio
 from affine import Affine
 
-from mapgen.card import ModelCard
-from mapgen.engines.protocol import Network, Setup
-from mapgen.io.models import save_model
 from mapgen.legend import NODATA, Class, Legend
+from mapgen.model.card import ModelCard
+from mapgen.model.engine import Network, Setup
+from mapgen.model.file import save_model
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Rule = Callable[[Array], Array]
@@ -173,7 +173,7 @@ class Engines:
     opened: list[FakeEngine] = field(default_factory=list)
 
     def open(self, network: Network, setup: Setup, name: str, device: str) -> FakeEngine:
-        """In place of `mapgen.engines.select.open_engine`; called by the names that were asked for."""
+        """In place of `mapgen.model.select.open_engine`; called by the names that were asked for."""
         engine = FakeEngine(
             network, setup, self.rule, "fake" if name == "auto" else name, "cpu" if device == "auto" else device
         )

@@ -17,7 +17,7 @@ import pytest
 
 import mapgen
 from mapgen import errors
-from mapgen.card import ModelCard
+from mapgen.model.card import ModelCard
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "learn": {"top"},
     "top": {"top"},
 }
-EXCEPTIONS = {("mapgen.engines.torch", "mapgen.learn.network"), ("mapgen.__main__", "mapgen.cli.main")}
+EXCEPTIONS = {("mapgen.model.torch", "mapgen.model.network"), ("mapgen.__main__", "mapgen.cli.main")}
 FACADE = "mapgen"  # mapgen/__init__.py names the public functions, wherever they live
 WEIGHTY = {"torch": {"learn", "engines"}, "segmentation_models_pytorch": {"learn", "engines"}}
 RIM = {"pyogrio", "socket", "urllib.request", "http.client", "sqlite3"}

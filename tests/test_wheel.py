@@ -54,10 +54,10 @@ def test_the_wheel_holds_all_modules_the_model_the_types_and_the_licence(wheel: 
     names = set(zipfile.ZipFile(wheel).namelist())
     modules = {str(p.relative_to(ROOT)) for p in (ROOT / "mapgen").rglob("*.py")}
     assert modules <= names
-    assert f"mapgen/models/{DEFAULT_MODEL}.safetensors" in names
-    assert f"mapgen/models/{DEFAULT_MODEL}.int8.safetensors" in names
+    assert f"mapgen/model/weights/{DEFAULT_MODEL}.safetensors" in names
+    assert f"mapgen/model/weights/{DEFAULT_MODEL}.int8.safetensors" in names
     assert "mapgen/py.typed" in names
-    assert {f"mapgen/web/{p.name}" for p in (ROOT / "mapgen" / "web").iterdir()} <= names
+    assert {f"mapgen/results/web/{p.name}" for p in (ROOT / "mapgen" / "results" / "web").iterdir()} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests/", "examples/", "docs/"))]
 

@@ -10,9 +10,10 @@ import argparse
 import json
 from pathlib import Path
 
-from mapgen.learn.ground import read_ground
+from ground import read_ground
+
 from mapgen.settings import DEFAULT_MODEL
-from mapgen.tools.compress import compress
+from mapgen.training.compress import compress
 
 HERE = Path(__file__).parent
 

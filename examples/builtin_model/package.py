@@ -14,16 +14,16 @@ from pathlib import Path
 import numpy as np
 import rasterio
 import torch
+from ground import read_ground
 from numpy.typing import NDArray
 from read import HERE, read_piece, read_recipe
 
-from mapgen.card import ModelCard
-from mapgen.io.models import save_model
-from mapgen.learn.ground import read_ground
-from mapgen.learn.measure import block_counts, intervals, predict, scores
-from mapgen.learn.network import build
-from mapgen.learn.samples import Piece, statistics
 from mapgen.legend import BUILTIN
+from mapgen.model.card import ModelCard
+from mapgen.model.file import save_model
+from mapgen.model.network import build
+from mapgen.training.measure import block_counts, intervals, predict, scores
+from mapgen.training.samples import Piece, statistics
 
 BLOCK = 256
 """Side of the bootstrap's blocks in pixels: several houses and streets."""

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import rasterio
 
-from mapgen.learn.augment import Geometry, Light
-from mapgen.learn.fit import Recipe, Stage
-from mapgen.learn.losses import IGNORE
-from mapgen.learn.measure import Counts
-from mapgen.learn.samples import Piece, Sampling
 from mapgen.legend import BUILTIN
+from mapgen.training.augment import Geometry, Light
+from mapgen.training.fit import Recipe, Stage
+from mapgen.training.losses import IGNORE
+from mapgen.training.measure import Counts
+from mapgen.training.samples import Piece, Sampling
 
 HERE = Path(__file__).parent
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from mapgen.cli.console import console
 from mapgen.errors import MapgenError, OutputError, PartialError, UsageError
-from mapgen.io.vet import public_name
+from mapgen.files.vet import public_name
 
 
 def expand(names: Sequence[str]) -> list[str]:

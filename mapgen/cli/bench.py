@@ -56,8 +56,8 @@ def bench(
         engine=choice("--engine", engine, ENGINES), device=choice("--device", device, DEVICES),
         precision=choice("--precision", precision, PRECISIONS),
     )  # fmt: skip
-    from mapgen.tools.bench import bench as measured
-    from mapgen.tools.bench import lines
+    from mapgen.inference.bench import bench as measured
+    from mapgen.inference.bench import lines
 
     figures = measured(scene, options, size, ProgressBar(scene or "noise", shown=console.verbosity >= 0))
     if json:

@@ -79,8 +79,8 @@ def compress(
     )  # fmt: skip
     named = [*(calibrate or []), *(more or [])]
     scenes = expand(named) if named else []
-    from mapgen.tools.compress import run
-    from mapgen.tools.models import compression_lines
+    from mapgen.model.listing import compression_lines
+    from mapgen.training.compress import run
 
     found = run(model, scenes, options, output, console.note)
     for warning in found.warnings:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 from mapgen.errors import MapgenError, one_line
-from mapgen.io.vet import public_name
+from mapgen.files.vet import public_name
 
 
 class Console:

@@ -112,7 +112,7 @@ def evaluate(
         overwrite=overwrite,
     )  # fmt: skip
     check_evaluate(options)
-    from mapgen.tools.evaluate import lines, run
+    from mapgen.accuracy.evaluate import lines, run
 
     found = run(source, truth, options, ProgressBar(source, shown=console.verbosity >= 0))
     for warning in found.warnings:

@@ -19,7 +19,7 @@ def info(
     json: Json = False,
 ) -> None:
     """Say what a file is, whether model and scene fit, and the next command to type."""
-    from mapgen.tools.info import describe, lines
+    from mapgen.results.info import describe, lines
 
     record = describe(path, model)
     if json:

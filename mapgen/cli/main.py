@@ -43,7 +43,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    from mapgen.io.gdal import clean_environment
+    from mapgen.files.gdal import clean_environment
 
     clean_environment()
     from typer.exceptions import TyperException

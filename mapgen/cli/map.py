@@ -146,7 +146,7 @@ def map_(
         layer=not no_layer, tiles=not no_tiles, preview=not no_preview, stac=not no_stac, overwrite=overwrite,
     )  # fmt: skip
     names = expand(scenes)
-    from mapgen.tools.map import Listener, Mapper
+    from mapgen.results.map import Listener, Mapper
 
     class Voice(Listener):
         """Says on the console what happens."""

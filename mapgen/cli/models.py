@@ -22,7 +22,7 @@ def default(context: typer.Context) -> None:
 @models.command("list")
 def list_models(json: Json = False) -> None:
     """List the built-in models: name, resolution, bands, classes, what imagery they know."""
-    from mapgen.tools.models import listed
+    from mapgen.model.listing import listed
 
     for entry in listed():
         if json:
@@ -38,7 +38,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Show a model's card: what it knows, on what it was trained, how good it is, and the next command."""
-    from mapgen.tools.models import card_lines, described
+    from mapgen.model.listing import card_lines, described
 
     record = described(name)
     if json:

@@ -23,7 +23,7 @@ from mapgen.cli.options import (
     set_verbosity,
 )
 from mapgen.errors import UsageError
-from mapgen.io.vet import public_name
+from mapgen.files.vet import public_name
 from mapgen.settings import (
     DEFAULT_MODEL,
     DEVICES,
@@ -37,7 +37,7 @@ from mapgen.settings import (
 )
 
 if TYPE_CHECKING:
-    from mapgen.tools.segment import Segmenter
+    from mapgen.inference.segment import Segmenter
 
 
 def segment(
@@ -175,7 +175,7 @@ def segment(
         overwrite=overwrite, creation_options=parse_creation_options(creation_options or []),
     )  # fmt: skip
     names = expand(scenes)
-    from mapgen.tools.segment import Segmenter, default_output
+    from mapgen.inference.segment import Segmenter, default_output
 
     run = Segmenter(options, names)
     if dry_run:

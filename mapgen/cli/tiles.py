@@ -11,7 +11,7 @@ from mapgen.cli.batch import expand, place, run_batch
 from mapgen.cli.console import ProgressBar, console
 from mapgen.cli.options import Json, Output, Overwrite, Quiet, Verbose, choice, set_verbosity
 from mapgen.cli.vectorize import parse_list
-from mapgen.io.vet import public_name
+from mapgen.files.vet import public_name
 from mapgen.settings import (
     TILE_CONTAINERS,
     TILE_IMAGES,
@@ -141,7 +141,7 @@ def tiles(
         confidence=confidence,
     )  # fmt: skip
     names = expand(sources)
-    from mapgen.tools.tiles import Tiler, default_output, is_tile_folder
+    from mapgen.tiling.tiles import Tiler, default_output, is_tile_folder
 
     run = Tiler(options, announce=console.note)
     whole = output is not None and len(names) == 1 and is_tile_folder(output)

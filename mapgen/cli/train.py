@@ -13,8 +13,8 @@ from mapgen.cli.options import Json, Overwrite, Quiet, Verbose, set_verbosity
 from mapgen.errors import CheckError, UsageError
 
 if TYPE_CHECKING:
-    from mapgen.config import TrainConfig
-    from mapgen.tools.train import Report
+    from mapgen.training.config import TrainConfig
+    from mapgen.training.train import Report
 
 
 def train(
@@ -44,14 +44,14 @@ def train(
     set_verbosity(quiet, verbose)
     if check and steps is not None:
         raise UsageError("--steps", "--check trains nothing", "use one of the two")
-    from mapgen.io.config import read_config
+    from mapgen.training.read_config import read_config
 
     found = read_config(Path(config))
     folder = None if output is None else Path(output)
     if check:
         _check(config, found, folder, overwrite)
         return
-    from mapgen.tools.train import run
+    from mapgen.training.train import run
 
     bar = ProgressBar(found.name, shown=console.verbosity >= 0)
     done = run(
@@ -66,7 +66,7 @@ def train(
 
 
 def _check(name: str, config: TrainConfig, folder: Path | None, overwrite: bool) -> None:
-    from mapgen.tools.train import check
+    from mapgen.training.train import check
 
     found = check(config, folder, overwrite=overwrite)
     if console.as_json:

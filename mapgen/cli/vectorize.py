@@ -12,7 +12,7 @@ from mapgen.cli.batch import expand, place, run_batch
 from mapgen.cli.console import ProgressBar, console
 from mapgen.cli.options import Json, Output, Overwrite, Quiet, Verbose, choice, set_verbosity
 from mapgen.errors import UsageError
-from mapgen.io.vet import public_name
+from mapgen.files.vet import public_name
 from mapgen.settings import LAYER_FORMATS, METHODS, VectorizeOptions, parse_size
 
 
@@ -134,7 +134,7 @@ def vectorize(
     streaming = output == "-"
     if streaming and json:
         raise UsageError("-o -", "stdout cannot carry features and reports at once", "leave out --json")
-    from mapgen.tools.vectorize import STDOUT, Vectorizer, default_output
+    from mapgen.layers.vectorize import STDOUT, Vectorizer, default_output
 
     run = Vectorizer(options, announce=console.note)
     suffix = options.format or "geojson"

@@ -53,7 +53,7 @@ def view(
     if not 0 <= port <= 65535:
         raise UsageError("--port", f"{port} is not between 0 and 65535", "such as --port 8000")
     options = ViewOptions(compare=compare, imagery=imagery, size=size, opacity=opacity, overwrite=overwrite)
-    from mapgen.tools.view import View
+    from mapgen.results.view import View
 
     with View(path, options) as shown:
         for text in shown.warnings:

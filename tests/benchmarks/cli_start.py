@@ -1,6 +1,6 @@
 """How long the command line takes to answer: writes docs/benchmarks/cli_start.json.
 
-    python tests/benchmarks/cli_start.py [NOTE]
+python tests/benchmarks/cli_start.py [NOTE]
 """
 
 from __future__ import annotations

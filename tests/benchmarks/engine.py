@@ -20,8 +20,8 @@ from typing import Any
 import rasterio
 from machine import load, record, versions, write
 
-from mapgen.io.models import find_model
-from mapgen.io.specimen import write_specimen
+from mapgen.inference.specimen import write_specimen
+from mapgen.model.file import find_model
 from mapgen.settings import DEFAULT_MODEL
 
 SIDE, SMALL = 4096, 512
@@ -83,7 +83,7 @@ def efficiency(precision: str, stitch: str, runs: list[dict[str, Any]]) -> dict[
 
 def precisions(model: str) -> list[str]:
     """Those that pay on this machine: float32 only where there is nothing cheaper."""
-    from mapgen.engines.openvino import native_precisions
+    from mapgen.model.openvino import native_precisions
 
     cheap = [name for name in native_precisions() if name != "fp32"] + (["int8"] if find_model(model).int8 else [])
     return cheap or ["fp32"]

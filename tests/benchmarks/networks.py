@@ -25,26 +25,26 @@ from machine import load, record, versions, write
 EXAMPLE = Path(__file__).parents[2] / "examples" / "builtin_model"
 sys.path.insert(0, str(EXAMPLE))
 
+from ground import read_ground  # noqa: E402
 from read import read_piece, read_recipe, total  # noqa: E402
 
-from mapgen.card import ModelCard  # noqa: E402
-from mapgen.engines.openvino import native_precisions  # noqa: E402
-from mapgen.engines.protocol import Engine, Network, Setup  # noqa: E402
-from mapgen.engines.select import open_engine  # noqa: E402
-from mapgen.io.cache import cache_folder  # noqa: E402
-from mapgen.io.models import Model, int8_path, open_model, read_graph, read_tensors, save_model  # noqa: E402
-from mapgen.learn.fit import Stage, fit, resume, start  # noqa: E402
-from mapgen.learn.ground import read_ground  # noqa: E402
-from mapgen.learn.losses import combined  # noqa: E402
-from mapgen.learn.measure import confusion, measure, scores  # noqa: E402
-from mapgen.learn.network import build  # noqa: E402
-from mapgen.learn.samples import Piece, Sampler, ahead, statistics  # noqa: E402
+from mapgen.files.cache import cache_folder  # noqa: E402
+from mapgen.inference.bench import engine_rate  # noqa: E402
 from mapgen.legend import BUILTIN  # noqa: E402
+from mapgen.model.card import ModelCard  # noqa: E402
+from mapgen.model.engine import Engine, Network, Setup  # noqa: E402
+from mapgen.model.file import Model, int8_path, open_model, read_graph, read_tensors, save_model  # noqa: E402
+from mapgen.model.network import build  # noqa: E402
+from mapgen.model.normalization import Normalization  # noqa: E402
+from mapgen.model.openvino import native_precisions  # noqa: E402
+from mapgen.model.select import open_engine  # noqa: E402
 from mapgen.patch import padded  # noqa: E402
-from mapgen.scaling import Normalization  # noqa: E402
 from mapgen.settings import Precision  # noqa: E402
-from mapgen.tools.bench import engine_rate  # noqa: E402
-from mapgen.tools.compress import compress  # noqa: E402
+from mapgen.training.compress import compress  # noqa: E402
+from mapgen.training.fit import Stage, fit, resume, start  # noqa: E402
+from mapgen.training.losses import combined  # noqa: E402
+from mapgen.training.measure import confusion, measure, scores  # noqa: E402
+from mapgen.training.samples import Piece, Sampler, ahead, statistics  # noqa: E402
 
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "LinkNet": ("Linknet", {}),

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import rasterio
 
-from mapgen.engines.protocol import Network, Setup
-from mapgen.engines.select import open_engine
-from mapgen.io.models import find_model, read_tensors
+from mapgen.model.engine import Network, Setup
+from mapgen.model.file import find_model, read_tensors
+from mapgen.model.normalization import Normalization
+from mapgen.model.select import open_engine
 from mapgen.patch import filled
-from mapgen.scaling import Normalization
 from mapgen.settings import DEFAULT_MODEL
 
 SIZE = 640

@@ -106,7 +106,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if options.folder is None:
-        from mapgen.io.cache import cache_folder
+        from mapgen.files.cache import cache_folder
 
         options.folder = (cache_folder("benchmarks") or Path("benchmarks")) / "peers"
     if options.imagery:
@@ -134,7 +134,7 @@ def chosen(options: argparse.Namespace, folder: Path) -> Iterator[Program]:
 
 def ours(folder: Path, options: argparse.Namespace) -> Iterator[Program]:
     """mapgen in each precision, at the neighbours' windows and at its own."""
-    from mapgen.engines.openvino import native_precisions
+    from mapgen.model.openvino import native_precisions
 
     model = str(folder / "unet.safetensors")
     same = {"model": model, "window": WINDOW, "halo": OVERLAP // 2}
@@ -198,7 +198,7 @@ def drawn() -> tuple[list[Any], np.ndarray]:
     sys.path.insert(0, str(EXAMPLES))
     from make_scene import draw_scene
 
-    from mapgen.learn.samples import Piece
+    from mapgen.training.samples import Piece
 
     pieces = []
     for seed in range(1, TOWNS + 1):
@@ -211,9 +211,8 @@ def drawn() -> tuple[list[Any], np.ndarray]:
 
 def labelled(data: Path) -> tuple[list[Any], np.ndarray]:
     """Training ground of the built-in model, and sixteen cells of it, none of them twice."""
+    from ground import read_ground
     from read import HERE, read_piece
-
-    from mapgen.learn.ground import read_ground
 
     pieces = [read_piece(data, name, weight) for name, weight in read_ground(HERE / "ground.json").training.items()]
     cells = [
@@ -232,13 +231,13 @@ def train(pieces: list[Any], folder: Path) -> None:
     import torch
     from read import HERE, read_recipe
 
-    from mapgen.card import ModelCard
-    from mapgen.io.models import save_model
-    from mapgen.learn.fit import Stage, fit, start
-    from mapgen.learn.losses import combined
-    from mapgen.learn.network import build
-    from mapgen.learn.samples import Sampler, ahead
     from mapgen.legend import Class, Legend
+    from mapgen.model.card import ModelCard
+    from mapgen.model.file import save_model
+    from mapgen.model.network import build
+    from mapgen.training.fit import Stage, fit, start
+    from mapgen.training.losses import combined
+    from mapgen.training.samples import Sampler, ahead
 
     document, recipe, sampling = read_recipe(HERE / "recipe.toml")
     recipe = replace(recipe, steps=STEPS, stages=(Stage(0.0, 8, 192),), check_every=STEPS + 1)
@@ -456,8 +455,8 @@ def report(task: dict[str, Any]) -> None:
 
 def by_mapgen(task: dict[str, Any]) -> Run:
     """mapgen, as `mapgen segment` runs it."""
+    from mapgen.inference.segment import Segmenter
     from mapgen.settings import SegmentOptions
-    from mapgen.tools.segment import Segmenter
 
     segmenter = Segmenter(SegmentOptions(**task["options"], overwrite=True))
 

@@ -123,11 +123,11 @@ def cpu_name() -> str:
 
 def whole(scene: str, target: str) -> None:
     """Classes of the whole scene from one pass of the network in torch."""
-    from mapgen.engines.protocol import Network, Setup
-    from mapgen.engines.torch import TorchEngine
-    from mapgen.io.models import find_model, read_tensors
+    from mapgen.model.engine import Network, Setup
+    from mapgen.model.file import find_model, read_tensors
+    from mapgen.model.normalization import Normalization
+    from mapgen.model.torch import TorchEngine
     from mapgen.patch import padded
-    from mapgen.scaling import Normalization
     from mapgen.settings import DEFAULT_MODEL
 
     model = find_model(DEFAULT_MODEL)

@@ -29,7 +29,7 @@ PACKAGES = ("numpy", "numba", "rasterio", "pyproj")
 
 
 def by_mapgen(source: Path, output: Path, threads: int) -> None:
-    from mapgen.tools.tiles import tiles
+    from mapgen.tiling.tiles import tiles
 
     tiles(source, output, zoom=ZOOMS, threads=threads, overwrite=True)
 

@@ -32,7 +32,7 @@ ZOOMS = 4
 
 
 def by_mapgen(source: Path, output: Path, low: int, high: int, threads: int) -> None:
-    from mapgen.tools.tiles import tiles
+    from mapgen.tiling.tiles import tiles
 
     tiles(source, output, vector=True, zoom=(low, high), threads=threads, overwrite=True)
 
@@ -54,8 +54,8 @@ WAYS: dict[str, Callable[[Path, Path, int, int, int], None]] = {"mapgen": by_map
 
 def prepare(folder: Path, name: str, side: int) -> Path:
     """A class map, and its layer in Web Mercator beside it."""
+    from mapgen.layers.vectorize import vectorize
     from mapgen.settings import Size
-    from mapgen.tools.vectorize import vectorize
 
     source = folder / f"{name}.tif"
     block = min(side, 4096)
@@ -91,7 +91,7 @@ def looked_at(path: Path, zoom: int, lon: float, lat: float) -> dict[str, Any]:
     import shapely
     from pmtiles.reader import MmapSource, Reader
 
-    from mapgen.mercator import WEB_MERCATOR, to_mercator
+    from mapgen.tiling.quadtree import WEB_MERCATOR, to_mercator
 
     counts = {"invalid": 0, "overlap %": 0.0, "gap %": 0.0}
     x, y = (float(v) for v in to_mercator(lon, lat))
@@ -118,8 +118,8 @@ def rows(folder: Path, side: int, repeat: int, threads: int) -> list[dict[str, A
 
     prepare(folder, "small", 512)
     source = prepare(folder, "map", side)
-    from mapgen.mercator import to_lonlat
-    from mapgen.tools.tiles import tiles
+    from mapgen.tiling.quadtree import to_lonlat
+    from mapgen.tiling.tiles import tiles
 
     _, high = tiles(source, folder / "auto.pmtiles", vector=True, overwrite=True).zoom
     low = high - ZOOMS + 1

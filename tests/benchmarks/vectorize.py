@@ -69,8 +69,8 @@ def write_mask(path: Path, mask: np.ndarray, copies: int = 1, side: int | None =
 
 
 def by_mapgen(source: Path, output: Path, tolerance: float) -> None:
+    from mapgen.layers.vectorize import vectorize
     from mapgen.settings import Size
-    from mapgen.tools.vectorize import vectorize
 
     vectorize(source, output, simplify=Size(tolerance) if tolerance else None, overwrite=True)
 

@@ -13,10 +13,10 @@ import pytest
 from factory import card, make_model, make_raster, noise
 from safetensors.numpy import save_file
 
-from mapgen.engines.protocol import Network, Setup
 from mapgen.errors import ModelError
-from mapgen.io.models import CARD_KEY, open_model, save_model
 from mapgen.legend import Class, Legend
+from mapgen.model.engine import Network, Setup
+from mapgen.model.file import CARD_KEY, open_model, save_model
 
 WAY_IN = ("mapgen.save_model", "examples/bring_your_own_smp.py")
 
@@ -272,7 +272,7 @@ def test_hostile_class_names_leave_the_side_cars_well_formed(tmp_path, mapgen, e
 @pytest.fixture(scope="module")
 def unet(tmp_path_factory):
     """A small network and its tensors; torch takes seconds to import, so one test module does it, once."""
-    from mapgen.learn.network import build
+    from mapgen.model.network import build
 
     net = build("Unet", "resnet18", 3, 3, decoder_channels=[16, 8, 8, 8, 8])
     return {name: value.numpy() for name, value in net.state_dict().items()}
@@ -290,8 +290,8 @@ def unet(tmp_path_factory):
     ],
 )  # fmt: skip
 def test_weights_that_do_not_fit_the_card_are_refused_with_counts(unet, changes, words):
-    from mapgen.engines.torch import TorchEngine
-    from mapgen.scaling import Normalization
+    from mapgen.model.normalization import Normalization
+    from mapgen.model.torch import TorchEngine
 
     own = card(**({"parameters": {"decoder_channels": [16, 8, 8, 8, 8]}} | changes))
     setup = Setup(Normalization(own.mean, own.std), np.dtype("uint8"))

@@ -253,7 +253,7 @@ def test_a_map_that_says_something_else_is_never_shown(tmp_path, scene, refuses,
 @pytest.mark.parametrize("harm", ["end", "pixels"])
 def test_a_map_of_our_own_writer_that_does_not_read_back_is_never_shown(tmp_path, scene, refuses, monkeypatch, harm):
     """A disk that loses the end of the file, or keeps other tiles than it was given, without a word."""
-    from mapgen.io import cog
+    from mapgen.raster import cog
 
     write = cog.write_cog
 

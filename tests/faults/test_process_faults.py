@@ -20,12 +20,12 @@ WAITING = """
 import os, signal, sys, threading
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {tests!r})
-import factory, mapgen.tools.segment
+import factory, mapgen.inference.segment
 def rule(pixels):
     os.write({pipe}, b"running")
     threading.Event().wait({wait})
     return factory.brightness(pixels)
-mapgen.tools.segment.open_engine = factory.Engines(rule).open
+mapgen.inference.segment.open_engine = factory.Engines(rule).open
 from mapgen.cli.main import main
 main(sys.argv[1:])
 """
@@ -207,13 +207,13 @@ def test_a_bug_of_ours_is_called_one(tmp_path, refuses, engines, error):
 
 
 def test_a_bug_in_reading_is_a_bug_and_no_bad_input(tmp_path, refuses, monkeypatch):
-    monkeypatch.setattr("mapgen.io.scene.Scene._is_nodata", lambda *arguments: 1 // 0)
+    monkeypatch.setattr("mapgen.raster.scene.Scene._is_nodata", lambda *arguments: 1 // 0)
     make_raster(tmp_path / "scene.tif", noise(30, 30))
     refuses(1, ("a bug in mapgen", "ZeroDivisionError"), tmp_path / "scene.tif")
 
 
 def test_a_bug_in_writing_is_a_bug_and_no_bad_output(tmp_path, refuses, monkeypatch):
-    monkeypatch.setattr("mapgen.io.classmap.pam_xml", lambda legend: 1 // 0)
+    monkeypatch.setattr("mapgen.raster.classmap.pam_xml", lambda legend: 1 // 0)
     make_raster(tmp_path / "scene.tif", noise(30, 30))
     refuses(1, ("a bug in mapgen", "ZeroDivisionError"), tmp_path / "scene.tif")
 

@@ -1,0 +1,381 @@
+"""`evaluate`: how good a class map is, measured against truth."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapgen.accuracy.bootstrap import FEWEST, BlockCounter, Lattice
+from mapgen.accuracy.boundary import BoundaryMatcher
+from mapgen.accuracy.confusion import Matches, Rated, Report
+from mapgen.accuracy.objects import ObjectMatcher
+from mapgen.accuracy.truth import Truth, class_key, open_truth, read_values
+from mapgen.accuracy.worst import Place, draw_worst
+from mapgen.errors import InputError, UsageError
+from mapgen.files.commit import check_output
+from mapgen.files.gdal import MEBIBYTE, cache_bytes, environment
+from mapgen.files.pictures import write_picture
+from mapgen.files.vet import is_url
+from mapgen.grid import Window
+from mapgen.legend import PALETTE
+from mapgen.raster.codebook import LIMIT, NONE, CodeArray, Codes
+from mapgen.raster.masks import Mask, open_mask
+from mapgen.settings import EvaluateOptions, Floor, check_evaluate
+
+Progress = Callable[[int, int], None]
+"""Told how many rows of how many are compared."""
+
+BLOCK_PIXELS = 256
+"""Side of the blocks of the bootstrap where it is not given in metres."""
+
+_STRIP = 4 * MEBIBYTE  # pixels
+_NAMED = 64  # classes of a legend that are reported though nothing has them
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A report with what it is about. `failed` says which of the figures asked for fall short, and of what."""
+
+    source: str
+    truth: str
+    report: Report
+    seconds: float
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    unmapped: int = 0
+    """Pixels of the truth where the map has no data."""
+    ignored: int = 0
+    """Pixels of the truth whose class was not to count."""
+    labels: dict[str, int] | None = None
+    """What became of the features of a vector truth."""
+    picture: Path | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of plain values."""
+        record: dict[str, Any] = {"source": self.source, "truth": self.truth} | self.report.to_json()
+        record |= {"unmapped": self.unmapped, "ignored": self.ignored}
+        if self.labels is not None:
+            record["labels"] = self.labels
+        if self.picture is not None:
+            record["picture"] = str(self.picture)
+        rest = {"warnings": list(self.warnings), "failed": list(self.failed), "seconds": self.seconds}
+        return record | rest | {"exit_code": 9 if self.failed else 0}
+
+
+def evaluate(source: str | Path, truth: str | Path, **options: Any) -> Evaluation:
+    """How well the class map `source` agrees with `truth`, a class raster or a vector file on any grid.
+
+    `options` are the fields of `EvaluateOptions`. Raises `InputError`, `OutputError` or `UsageError`; a figure that
+    falls short is in `failed`.
+    """
+    return run(str(source), str(truth), EvaluateOptions(**options))
+
+
+def run(source: str, truth: str, options: EvaluateOptions, progress: Progress | None = None) -> Evaluation:
+    """The evaluation of one map; writes the picture of the worst places where one is asked for."""
+    start = time.perf_counter()
+    check_evaluate(options)
+    inputs = [Path(name) for name in (source, truth) if not is_url(name)]
+    if options.worst is not None:
+        check_output(options.worst, overwrite=options.overwrite, inputs=inputs)
+    with environment(), open_mask(source) as mask:
+        itemsize = np.dtype(mask.dataset.dtypes[0]).itemsize
+        rows = max(int(mask.dataset.block_shapes[0][0]), _rows(mask.grid.width))
+        with environment(cache_bytes(mask.grid.width, rows, 2 * itemsize)):
+            job = _Job(mask, truth, options)
+            try:
+                found = job.evaluation(source, truth, progress)
+                if options.worst is not None:
+                    picture = job.picture(found.report)
+                    write_picture(options.worst, picture, overwrite=options.overwrite, inputs=inputs)
+            finally:
+                job.truth.close()
+    return replace(found, seconds=round(time.perf_counter() - start, 3))
+
+
+def _rows(width: int) -> int:
+    return max(1, min(1024, _STRIP // max(1, width)))
+
+
+class _Job:
+    """One map and its truth, on their way to a report."""
+
+    def __init__(self, mask: Mask, truth: str, options: EvaluateOptions) -> None:
+        self.mask, self.options = mask, options
+        self.codes = Codes()
+        self.truth: Truth = open_truth(truth, mask, self.codes, options)
+        try:
+            self.ignore = [self._code(text, "--ignore", known=False) for text in options.ignore]
+            wanted = [*options.objects, *(f.of for f in options.fail_under if f.figure == "objects" and f.of)]
+            self.objects = tuple(dict.fromkeys(self._code(text, "--objects") for text in wanted))
+            self.floors = [(f, None if f.of is None else self._code(f.of, "--fail-under")) for f in options.fail_under]
+            across, down = mask.grid.resolution_m
+            self.boundary = self._boundary(across, down)
+        except BaseException:
+            self.truth.close()
+            raise
+        self.visible: CodeArray = np.append(np.arange(LIMIT, dtype=np.int16), np.int16(NONE))
+        self.visible[self.ignore] = NONE
+        self.blocks = BlockCounter(
+            self._lattice(across, down), options.seed, options.worst_count if options.worst is not None else 0
+        )
+        self.matcher = ObjectMatcher(self.objects, self.truth.extent.width, LIMIT) if self.objects else None
+        self.seen = np.zeros(LIMIT + 1, np.int64)
+        self.unmapped = 0
+
+    def _code(self, text: str, flag: str, known: bool = True) -> int:
+        """The code of a class by its name or id. Raises `UsageError` for a name that nothing has but must have."""
+        key = class_key(self.mask.names, text)
+        if isinstance(key, str):
+            key = next((k for k, name in self.truth.names.items() if name.casefold() == key), key)
+        if known and isinstance(key, str) and key not in self.truth.names:
+            names = [c.name for c in self.mask.names.classes.values()] or ["its numbers"]
+            raise UsageError(
+                flag, f"no class is called {text!r} in {self.mask.name}", f"use one of {', '.join(names)[:300]}"
+            )
+        return self.codes.code(key, self.truth.name)
+
+    def _boundary(self, across: float, down: float) -> BoundaryMatcher | None:
+        if self.options.boundary is None:
+            return None
+        return BoundaryMatcher(self.options.boundary, across, down, self.truth.extent.width, LIMIT)
+
+    def _lattice(self, across: float, down: float) -> Lattice:
+        grid, side = self.mask.grid, self.options.block
+        rows, cols = (BLOCK_PIXELS if side is None else max(1, round(side / size)) for size in (down, across))
+        return Lattice(grid.height, grid.width, rows, cols)
+
+    def evaluation(self, source: str, truth: str, progress: Progress | None) -> Evaluation:
+        """The evaluation, its seconds and picture still to come."""
+        for window, mapped, true in self._strips(progress):
+            self.blocks.add(window.row, window.col, mapped, true)
+            if self.boundary is not None:
+                self.boundary.add(mapped, true)
+            if self.matcher is not None:
+                self.matcher.add(mapped, true)
+        self.blocks.finish()
+        ignored = int(self.seen[self.ignore].sum())
+        if not self.blocks.counts.any():
+            raise InputError(
+                self.truth.name, self._nothing(ignored), "check its coordinates, nodata value and --ignore"
+            )
+        report = self._report()
+        return Evaluation(
+            self.mask.name, self.truth.name, report, 0.0,
+            warnings=(*self.truth.warnings, *self._warnings(report)), notes=tuple(self._notes(report)),
+            failed=tuple(self._failed(report)), unmapped=self.unmapped, ignored=ignored,
+            labels=self.truth.counts or None, picture=self.options.worst,
+        )  # fmt: skip
+
+    def _nothing(self, ignored: int) -> str:
+        if not self.seen[:-1].any():
+            return "none of its pixels with data lies on the map"
+        if ignored == self.seen[:-1].sum():
+            return "all of it is ignored"
+        return "the map has no data where it has"
+
+    def _strips(self, progress: Progress | None) -> Iterator[tuple[Window, CodeArray, CodeArray]]:
+        """Codes of the map and of the truth, from the top; NONE where they do not count."""
+        extent = self.truth.extent
+        rows = _rows(extent.width)
+        block = int(self.mask.dataset.block_shapes[0][0])
+        step = rows // block * block or rows
+        row = extent.row
+        while row < extent.bottom:
+            end = min(extent.bottom, (row // step + 1) * step)
+            window = Window(row, extent.col, end - row, extent.width)
+            mapped, true = self.read(window)
+            yield window, mapped, true
+            if progress:
+                progress(end - extent.row, extent.height)
+            row = end
+
+    def read(self, window: Window) -> tuple[CodeArray, CodeArray]:
+        """Codes of the map and of the truth in a window; what of the truth does not count is counted apart."""
+        mapped = self.codes.encode(*read_values(self.mask, window), self.mask.name)
+        true = self.truth.read(window)
+        self.seen += np.bincount(true.ravel() % (LIMIT + 1), minlength=LIMIT + 1)
+        true = self.visible[true]
+        self.unmapped += int(np.count_nonzero((true >= 0) & (mapped < 0)))
+        return mapped, true
+
+    def _report(self) -> Report:
+        for value, one in self.mask.names.classes.items():
+            if one.name != str(value) and len(self.mask.names.classes) <= _NAMED:
+                self.codes.code(value, self.mask.name)
+        self.blocks.grow(len(self.codes))
+        counts = self.blocks.counts
+        present = (counts.sum(0) + counts.sum(1)) > 0
+        rated = {
+            code: self._rated(code, counts) for code in range(len(self.codes)) if present[code] or self._named(code)
+        }
+        order = sorted(rated, key=lambda code: (rated[code].id is None, rated[code].id, rated[code].name))
+        self.place = {code: place for place, code in enumerate(order)}
+        intervals = {
+            name: (v[order] if v.ndim == 2 else v).tolist() for name, v in self.blocks.intervals().items()
+        }  # fmt: skip
+        return Report(
+            tuple(rated[code] for code in order), counts[np.ix_(order, order)], intervals, self.blocks.blocks,
+            None if self.boundary is None else _taken(self.boundary.finish(), order),
+            None if self.matcher is None else _taken(self.matcher.finish(), order),
+            tuple(self.place[code] for code in self.objects if code in self.place), self.blocks.worst(),
+        )  # fmt: skip
+
+    def _named(self, code: int) -> bool:
+        """Whether a class is in the legend of the map under a name and not only a number."""
+        key = self.codes.keys[code]
+        one = self.mask.names.classes.get(key) if isinstance(key, int) else None
+        return one is not None and one.name != str(key) and len(self.mask.names.classes) <= _NAMED
+
+    def _rated(self, code: int, counts: NDArray[np.int64]) -> Rated:
+        key = self.codes.keys[code]
+        known = self._named(code) or bool(counts[:, code].any())
+        if isinstance(key, str):
+            return Rated(None, self.truth.names.get(key, key), PALETTE[code % len(PALETTE)], known)
+        (one,) = self.mask.names.of([key])
+        name = self.truth.names.get(key, one.name) if one.name == str(key) else one.name
+        return Rated(key, name, one.color, known)
+
+    def _warnings(self, report: Report) -> Iterator[str]:
+        strange = [
+            f"{one.name} ({int(n)} pixels)"
+            for one, n in zip(report.classes, report.tally.truth, strict=True) if not one.known and n
+        ]  # fmt: skip
+        if strange:
+            yield f"classes that the map does not know, counted as errors: {', '.join(strange)}; leave out by --ignore"
+        for text, code in zip(self.options.ignore, self.ignore, strict=True):
+            if not self.seen[code]:
+                yield f"--ignore {text}: no pixel of the truth has this class"
+        for code in self.objects:
+            if code not in self.place:
+                yield f"--objects {self.codes.keys[code]}: no pixel has this class"
+
+    def _notes(self, report: Report) -> Iterator[str]:
+        if report.blocks < FEWEST:
+            yield f"only {report.blocks} blocks, too few for intervals: use a smaller --block METRES"
+        if self.unmapped:
+            yield f"the map has no data at {self.unmapped} pixels of the truth; they do not count"
+
+    def _failed(self, report: Report) -> Iterator[str]:
+        for floor, code in self.floors:
+            if code is not None and code not in self.place:
+                value = float("nan")
+            else:
+                value = report.figure(floor.figure, None if code is None else self.place[code])
+            if not value >= floor.least:  # also where there is nothing to measure
+                yield _shortfall(floor, value)
+
+    def picture(self, report: Report) -> NDArray[np.uint8]:
+        """The worst places, read once more."""
+        seen, unmapped = self.seen.copy(), self.unmapped
+        places = []
+        for block in report.worst:
+            window = Window(block.row, block.col, block.height, block.width) & self.truth.extent
+            places.append(Place(block, *self.read(window)))
+        self.seen, self.unmapped = seen, unmapped
+        ranks = np.array([self.place.get(code, NONE) for code in range(len(self.codes))] + [NONE], np.int16)
+        places = [Place(p.block, ranks[p.mapped], ranks[p.truth]) for p in places]
+        colors = [tuple(int(one.color[i : i + 2], 16) for i in (1, 3, 5)) for one in report.classes]
+        return draw_worst(places, [one.name for one in report.classes], colors)  # type: ignore[arg-type]
+
+
+def _taken(matches: Matches, order: list[int]) -> Matches:
+    return Matches(
+        matches.mapped[order], matches.mapped_matched[order], matches.truth[order], matches.truth_matched[order]
+    )
+
+
+def _shortfall(floor: Floor, value: float) -> str:
+    if math.isnan(value):
+        return f"{floor} is unknown (nothing to measure), {floor.least:g} was asked for"
+    return f"{floor} is {value:.4f}, below {floor.least:g}"
+
+
+# The report as text --------------------------------------------------------------------------------------------------
+
+_WIDE = 16  # classes beyond which the confusion matrix is in --json only
+
+
+def lines(evaluation: Evaluation) -> Iterator[str]:
+    """The evaluation as a text of tables."""
+    report = evaluation.report
+    yield f"{evaluation.source} against {evaluation.truth}: {report.pixels} pixels in {report.blocks} blocks"
+    yield ""
+    yield from _overall(report)
+    yield ""
+    yield from _table(list(_class_rows(report)))
+    if report.objects is not None:
+        yield from ("", "objects with a partner at IoU 0.5:")
+        yield from _table(list(_object_rows(report, report.objects)))
+    if len(report.classes) <= _WIDE:
+        yield from ("", "confusion, % of the truth's class (rows) by the map's (columns):")
+        yield from _table(list(_confusion_rows(report)))
+    if report.worst:
+        yield from ("", "worst places:")
+        yield from _table(list(_worst_rows(report)))
+
+
+def _overall(report: Report) -> Iterator[str]:
+    names = ("miou", "accuracy", "kappa", *(() if report.boundary is None else ("boundary",)))
+    for name in names:
+        interval = report.intervals.get(name)
+        text = f"  95 %: {interval[0]:.3f}–{interval[1]:.3f}" if interval else ""
+        yield f"{'mIoU' if name == 'miou' else name:<10}{_number(report.figure(name))}{text}"
+
+
+def _class_rows(report: Report) -> Iterator[list[str]]:
+    extra = ["boundary"] if report.boundary is not None else []
+    wide = "iou" in report.intervals
+    yield ["class", "IoU", *(["95 %"] if wide else []), "F1", "precision", "recall", "support", *extra]
+    for code, one in enumerate(report.classes):
+        between = [_between(report.intervals["iou"][code])] if wide else []
+        figures = [_number(report.figure(name, code)) for name in ("f1", "precision", "recall")]
+        support = str(int(report.tally.truth[code]))
+        rest = [_number(report.figure(name, code)) for name in extra]
+        yield [one.name, _number(report.figure("iou", code)), *between, *figures, support, *rest]
+
+
+def _object_rows(report: Report, found: Matches) -> Iterator[list[str]]:
+    yield ["class", "F1", "precision", "recall", "on the map", "in the truth", "matched"]
+    for code in report.object_classes:
+        figures = [_number(float(values[code])) for values in (found.f1, found.precision, found.recall)]
+        numbers = [str(int(v[code])) for v in (found.mapped, found.truth, found.truth_matched)]
+        yield [report.classes[code].name, *figures, *numbers]
+
+
+def _confusion_rows(report: Report) -> Iterator[list[str]]:
+    yield ["", *(one.name for one in report.classes)]
+    for one, row in zip(report.classes, report.counts, strict=True):
+        total = int(row.sum())
+        yield [one.name, *(f"{100 * int(n) / total:.1f}" if total else "–" for n in row)]
+
+
+def _worst_rows(report: Report) -> Iterator[list[str]]:
+    yield ["", "row", "column", "height", "width", "wrong", "of", "share"]
+    for number, b in enumerate(report.worst, 1):
+        places = [str(v) for v in (number, b.row, b.col, b.height, b.width, b.wrong, b.pixels)]
+        yield [*places, f"{b.wrong / b.pixels:.0%}"]
+
+
+def _table(rows: list[list[str]]) -> Iterator[str]:
+    """Columns as wide as their widest entry, the first to the left and the others to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
+        yield "  ".join(cells).rstrip()
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3f}"
+
+
+def _between(interval: Any) -> str:
+    return "–" if math.isnan(interval[0]) else f"{interval[0]:.3f}–{interval[1]:.3f}"

@@ -1,0 +1,271 @@
+"""Truth: what is known of the ground, a class raster on any grid or a vector file, read as codes on a map's grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapgen.errors import InputError, UsageError, one_line
+from mapgen.files.gdal import gdal_errors
+from mapgen.files.vet import is_url
+from mapgen.grid import Grid, Window
+from mapgen.layers.labels import VECTOR_SUFFIXES, Labels, read_labels
+from mapgen.raster.codebook import NONE, CodeArray, Codes
+from mapgen.raster.legends import ClassNames
+from mapgen.raster.masks import Mask, open_mask
+from mapgen.raster.open import gdal_reason
+from mapgen.raster.placement import Placement, same_crs
+from mapgen.settings import EvaluateOptions
+
+_PIECE = 1 << 20  # pixels of the map that are placed at once
+_SOURCE = 1 << 24  # pixels of the truth that are read at once
+
+
+class Truth(Protocol):
+    """Codes of the truth on the map's grid; `names` is what a class without a name in the map's legend is called."""
+
+    extent: Window
+    """The part of the map's grid outside which the truth knows nothing."""
+    names: dict[int | str, str]
+    warnings: list[str]
+    counts: dict[str, int]
+
+    @property
+    def name(self) -> str:
+        """What the file is called."""
+
+    def read(self, window: Window) -> CodeArray:
+        """Codes (H, W) of a window of the map's grid, NONE where nothing is known."""
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+
+def read_values(mask: Mask, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Values and validity (H, W) of a window of a class raster. Raises `InputError` where the file is damaged."""
+    place = ((window.row, window.bottom), (window.col, window.right))
+    try:
+        return mask.dataset.read(1, window=place), mask.dataset.read_masks(1, window=place) > 0
+    except gdal_errors() as exc:
+        where = f"is damaged in the rows {window.row}…{window.bottom - 1} ({gdal_reason(exc)})"
+        raise InputError(mask.name, where, "get the file again") from exc
+
+
+def class_key(names: ClassNames, value: Any) -> int | str:
+    """The class that a text or number means: the id of a class of the legend, another number, or a name of its own."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    found = names.find(str(value))
+    return str(value).strip().casefold() if found is None else found
+
+
+@dataclass(slots=True)
+class RasterTruth:
+    """A class raster on any grid, its nearest pixels taken."""
+
+    mask: Mask
+    placement: Placement | None
+    """None where the pixels of the two lie on each other."""
+    extent: Window
+    codes: Codes
+    keys: dict[int, int | str]
+    """Which class a value means, where that is not the value itself."""
+    names: dict[int | str, str]
+    warnings: list[str]
+    counts: dict[str, int] = field(default_factory=dict)
+    _own: Codes = field(default_factory=Codes)
+    _table: NDArray[np.int16] = field(default_factory=lambda: np.full(1, NONE, np.int16))
+
+    @property
+    def name(self) -> str:
+        """What the file is called."""
+        return self.mask.name
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.mask.dataset.close()
+
+    def read(self, window: Window) -> CodeArray:
+        """Codes (H, W) of a window of the map's grid, NONE where nothing is known."""
+        if self.placement is None:
+            return self._encoded(*read_values(self.mask, window))
+        return self._placed(self.placement, window)
+
+    def _placed(self, placement: Placement, window: Window) -> CodeArray:
+        if window.area > _PIECE:
+            return self._halves(placement, window)
+        rows, cols = placement.positions(window)
+        inside = rows >= 0
+        if not inside.any():
+            return np.full(inside.shape, NONE, np.int16)
+        row, col = int(rows[inside].min()), int(cols[inside].min())
+        source = Window(row, col, int(rows.max()) - row + 1, int(cols.max()) - col + 1)
+        if source.area > _SOURCE and window.area > 1:  # the truth is much finer than the map
+            return self._halves(placement, window)
+        values, valid = read_values(self.mask, source)
+        at = np.where(inside, rows - row, 0), np.where(inside, cols - col, 0)
+        return self._encoded(values[at], valid[at] & inside)
+
+    def _halves(self, placement: Placement, window: Window) -> CodeArray:
+        """The window in two parts, cut across its longer side."""
+        w = window
+        if w.width >= w.height:
+            half = w.width // 2
+            parts = (Window(w.row, w.col, w.height, half), Window(w.row, w.col + half, w.height, w.width - half))
+            return np.hstack([self._placed(placement, part) for part in parts])
+        half = w.height // 2
+        parts = (Window(w.row, w.col, half, w.width), Window(w.row + half, w.col, w.height - half, w.width))
+        return np.vstack([self._placed(placement, part) for part in parts])
+
+    def _encoded(self, values: NDArray[Any], valid: NDArray[np.bool_]) -> CodeArray:
+        own = self._own.encode(values, valid, self.name)
+        if len(self._table) <= len(self._own):  # values that were not met before; the last entry is that of NONE
+            codes = [self.codes.code(self.keys.get(int(v), int(v)), self.name) for v in self._own.keys]
+            self._table = np.array([*codes, NONE], np.int16)
+        return self._table[own]
+
+
+@dataclass(slots=True)
+class VectorTruth:
+    """Polygons of a vector file."""
+
+    labels: Labels
+    burned: NDArray[np.int16]
+    """The code of each polygon."""
+    fill: int
+    extent: Window
+    names: dict[int | str, str]
+    warnings: list[str]
+    counts: dict[str, int]
+
+    @property
+    def name(self) -> str:
+        """What the file is called."""
+        return self.labels.name
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def read(self, window: Window) -> CodeArray:
+        """Codes (H, W) of a window of the map's grid, NONE where nothing is known."""
+        return self.labels.polygons.burn(window, self.burned, self.fill)
+
+
+def open_truth(name: str, mask: Mask, codes: Codes, options: EvaluateOptions) -> Truth:
+    """The truth called `name` on the grid of the map `mask`.
+
+    What is named like a vector file is one, all else a class raster. Raises `InputError` where it cannot be read or
+    does not lie on the map, `UsageError` for options that belong to the other kind.
+    """
+    if options.assume_crs is not None:
+        _check_crs(options.assume_crs)
+    if Path(name.split("?", 1)[0]).suffix.lower() in VECTOR_SUFFIXES:
+        return _open_vector(name, mask, codes, options)
+    return _open_raster(name, mask, codes, options)
+
+
+def _check_crs(text: str) -> None:
+    import pyproj
+
+    try:
+        pyproj.CRS(text)
+    except pyproj.exceptions.CRSError as exc:
+        raise UsageError("--assume-crs", f"{text!r} is no CRS that PROJ knows", "such as EPSG:32640") from exc
+
+
+def _open_vector(name: str, mask: Mask, codes: Codes, options: EvaluateOptions) -> VectorTruth:
+    if is_url(name):
+        raise InputError(name.split("?", 1)[0], "is a vector file on the network", "download it first")
+    if options.match != "id":
+        raise UsageError("--match", f"{options.match} is for raster truth", "leave it out")
+    names: dict[int | str, str] = {}
+
+    def key(value: Any) -> int | str:
+        found = class_key(mask.names, value)
+        names.setdefault(found, one_line(str(value).strip()))
+        return found
+
+    labels = read_labels(
+        Path(name), mask.grid, key, attribute=options.attribute, feature_class=options.feature_class,
+        priority=[class_key(mask.names, p) for p in options.priority], layer=options.layer,
+        assume_crs=options.assume_crs,
+    )  # fmt: skip
+    fill = NONE if options.outside is None else codes.code(key(options.outside), labels.name)
+    burned = np.array([codes.code(k, labels.name) for k in labels.classes], np.int16)
+    extent = labels.extent if fill == NONE else mask.grid.window
+    return VectorTruth(labels, burned, fill, extent, names, labels.warnings, labels.counts)
+
+
+def _open_raster(name: str, mask: Mask, codes: Codes, options: EvaluateOptions) -> RasterTruth:
+    for flag, given in (
+        ("--attribute", options.attribute), ("--class", options.feature_class), ("--outside", options.outside),
+        ("--priority", options.priority), ("--layer", options.layer),
+    ):  # fmt: skip
+        if given:
+            raise UsageError(flag, f"is for vector truth, {one_line(name)} is taken for a raster", "leave it out")
+    truth = open_mask(name)
+    try:
+        warnings: list[str] = []
+        placement = _placement(mask, truth, options.assume_crs, warnings)
+        extent = mask.grid.window if placement is None else placement.extent()
+        if not extent.area:
+            bounds = (", ".join(f"{v:.10g}" for v in grid.bounds) for grid in (truth.grid, mask.grid))
+            problem = "nothing of it lies on the map (bounds {}; the map's {})".format(*bounds)
+            raise InputError(truth.name, problem, "check its coordinates and CRS")
+        keys, names = _meaning(mask, truth, options.match, warnings)
+        return RasterTruth(truth, placement, extent, codes, keys, names, warnings)
+    except BaseException:
+        truth.dataset.close()
+        raise
+
+
+def _placement(mask: Mask, truth: Mask, assumed: str | None, warnings: list[str]) -> Placement | None:
+    """Where the truth lies under the map; None for pixel on pixel. Raises `InputError` where that is not known."""
+    grid, other = mask.grid, truth.grid
+    if assumed is not None:
+        if other.crs is not None:
+            raise InputError(truth.name, "has a CRS of its own", "leave out --assume-crs")
+        other = Grid(assumed, other.transform, other.height, other.width)
+    sizes_agree = (grid.height, grid.width) == (other.height, other.width)
+    both_placed = not (grid.transform.is_identity or other.transform.is_identity)
+    if (grid.crs is None) == (other.crs is None) and (grid.crs is not None or both_placed):
+        agree = sizes_agree and same_crs(grid.crs, other.crs) and _near(grid, other)
+        return None if agree else Placement(grid, other)
+    if not sizes_agree:
+        bare, remedy = (truth, "say it with --assume-crs") if other.crs is None else (mask, "georeference it first")
+        size = f"{other.width} × {other.height} pixels and the map {grid.width} × {grid.height}"
+        raise InputError(bare.name, f"has no CRS, and the truth measures {size}", remedy)
+    if (grid.crs is None) != (other.crs is None):
+        warnings.append("only one of map and truth has a CRS; they are compared pixel by pixel")
+    return None
+
+
+def _near(one: Grid, other: Grid) -> bool:
+    """Whether two grids of one size lie on each other to a hundredth of a pixel."""
+    inverse = ~one.transform
+    corners = ((0, 0), (one.width, 0), (0, one.height), (one.width, one.height))
+    moved = [inverse @ (other.transform @ corner) for corner in corners]
+    return all(abs(a - b) < 0.01 for at, to in zip(corners, moved, strict=True) for a, b in zip(at, to, strict=True))
+
+
+def _meaning(
+    mask: Mask, truth: Mask, match: str, warnings: list[str]
+) -> tuple[dict[int, int | str], dict[int | str, str]]:
+    """The classes of the truth's values where they are not the values, and the names of those the map has not."""
+    keys: dict[int, int | str] = {}
+    names: dict[int | str, str] = {}
+    for value, one in truth.names.classes.items():
+        if one.name == str(value):
+            continue
+        key: int | str = class_key(mask.names, one.name) if match == "name" else value
+        keys[value] = key
+        names[key] = one_line(one.name)
+        mine = mask.names.classes.get(value)
+        told = mine is not None and mine.name != str(value)
+        if match == "id" and told and mine is not None and mine.name.casefold() != one.name.casefold():
+            warnings.append(f"{value} is {one.name!r} here and {mine.name!r} on the map; --match name goes by names")
+    return keys, names

@@ -1,0 +1,1 @@
+"""Imagery and labels laid down as a training dataset."""

@@ -1,0 +1,1 @@
+"""Files: written safely, opened with care, told apart by their content."""

@@ -1,0 +1,326 @@
+"""`segment`: a class map from imagery."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mapgen import __version__
+from mapgen.files.cache import cache_folder
+from mapgen.files.commit import check_output
+from mapgen.files.gdal import environment
+from mapgen.files.vet import beside, driver_of, is_url, public_name
+from mapgen.grid import Window
+from mapgen.inference.decide import decide, decide_with_scores
+from mapgen.inference.infer import TTA, infer
+from mapgen.inference.job import Job, foretell, job_cache, plan_job
+from mapgen.inference.rescale import rescale
+from mapgen.inference.stitch import STITCH, strips
+from mapgen.legend import NODATA
+from mapgen.model.card import ModelCard
+from mapgen.model.engine import Engine, Network, Setup
+from mapgen.model.file import find_model, read_graph, read_tensors, require_int8
+from mapgen.model.select import open_engine
+from mapgen.parallel import ahead
+from mapgen.patch import Array, Patch
+from mapgen.plan import Step
+from mapgen.raster.aoi import Area
+from mapgen.raster.classmap import Scores, check_creation_options, write_class_map
+from mapgen.raster.cog import TILE as BLOCK
+from mapgen.raster.open import open_scene
+from mapgen.raster.scene import Scene
+from mapgen.settings import SegmentOptions
+
+Progress = Callable[[int, int], None]
+"""Told how many pixels of how many are written."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of one scene."""
+
+    source: str
+    output: Path
+    engine: str
+    device: str
+    precision: str = "fp32"
+    scores: tuple[Path, ...] = ()
+    """The rasters of confidence and probabilities that were asked for."""
+    windows: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    shares: dict[str, float] = field(default_factory=dict)
+    """Share of each class among the pixels with data."""
+    valid_share: float = 0.0
+    warnings: tuple[str, ...] = ()
+    damaged: tuple[tuple[int, int], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of plain values."""
+        return dataclasses.asdict(self) | {"output": str(self.output), "scores": [str(path) for path in self.scores]}
+
+
+def default_output(source: str, folder: Path | None = None) -> Path:
+    """`scene.tif` → `scene.mask.tif`, beside the scene (a URL: in the current folder) or in `folder`."""
+    return beside(source, ".mask.tif", folder)
+
+
+def score_path(output: Path, kind: str) -> Path:
+    """`scene.mask.tif` → `scene.confidence.tif` or `scene.probabilities.tif`, beside it."""
+    stem = output.name.removesuffix(output.suffix).removesuffix(".mask")
+    return output.with_name(f"{stem}.{kind}{output.suffix or '.tif'}")
+
+
+Watch = Callable[[str, Iterable[Any]], Iterator[Any]]
+"""Given the name of a stage and its items, yields the same items."""
+
+
+def unwatched(stage: str, items: Iterable[Any]) -> Iterator[Any]:
+    """The items themselves."""
+    del stage
+    return iter(items)
+
+
+class Segmenter:
+    """One model and its options, ready for any number of scenes; the engine is set up once for scenes of one kind."""
+
+    def __init__(
+        self,
+        options: SegmentOptions,
+        inputs: Iterable[str] = (),
+        watch: Watch = unwatched,
+        opener: Callable[[str], Scene] = open_scene,
+    ) -> None:
+        """`inputs` are all scenes of the run, none of which may be replaced by the map of another.
+
+        `watch` may look on as the items of the stages `read`, `infer` and `stitch` pass; `opener` opens a scene.
+        """
+        self.options = options
+        self.watch = watch
+        self.opener = opener
+        self.model = find_model(options.model)
+        check_creation_options(options.creation_options)
+        self._inputs = [self.model.path, *filter(None, [options.aoi]), *(Path(i) for i in inputs if not is_url(i))]
+        self._engines: dict[Setup, Engine] = {}
+
+    def __call__(self, source: str, output: Path, progress: Progress | None = None) -> Result:
+        """Write the class map of the scene `source` to `output`; see `segment`."""
+        start = time.perf_counter()
+        inputs = self._inputs
+        if not is_url(source):
+            driver_of(Path(source))  # first of all, since the place of the output depends on that of the input
+            inputs = [Path(source), *inputs]
+        check_output(output, overwrite=self.options.overwrite, inputs=inputs)
+        scores = self._scores(output)
+        for one in scores:
+            check_output(one.path, overwrite=self.options.overwrite, inputs=[output, *inputs])
+        with environment(remote=is_url(source)), self.opener(source) as scene:
+            job = plan_job(scene, self.model, self.options)
+            engine = self.engine(job)
+            count = _Count(job.model.card)
+            with environment(job_cache(job)):
+                notes = write_class_map(
+                    output,
+                    count.watched(class_strips(job, engine, count, self.watch), progress, job.within.height),
+                    job.scene.grid.crop(job.within),
+                    job.model.card.legend,
+                    _tags(job, engine),
+                    overwrite=self.options.overwrite,
+                    inputs=inputs,
+                    creation_options=self.options.creation_options,
+                    scores=scores,
+                )
+            paths = tuple(one.path for one in scores)
+            return count.result(job, engine, output, paths, time.perf_counter() - start, notes)
+
+    def _scores(self, output: Path) -> list[Scores]:
+        """The rasters of scores that were asked for, in the order of the planes of `class_strips`."""
+        wanted = []
+        if self.options.confidence:
+            wanted.append(Scores(score_path(output, "confidence"), ("confidence",)))
+        if self.options.probabilities:
+            wanted.append(Scores(score_path(output, "probabilities"), tuple(self.model.card.legend.names)))
+        return wanted
+
+    def plan(self, source: str) -> dict[str, Any]:
+        """What a run over the scene would take: windows, time, memory and disk, all estimates; nothing is written.
+
+        The time is that of the network, measured on a window or two without a scene in them.
+        """
+        with environment(remote=is_url(source)), self.opener(source) as scene:
+            job = plan_job(scene, self.model, self.options)
+            told = foretell(job)
+            seconds = told["window_pixels"] * seconds_per_pixel(self.engine(job), job) if told["windows"] else 0.0
+            return told | {"seconds": round(seconds * max(1, len(TTA[self.options.tta])), 1)}
+
+    def engine(self, job: Job) -> Engine:
+        """The engine for a job; it is opened once for scenes of one kind."""
+        dtype = np.dtype(np.float32) if job.resampled else job.scene.patch_dtype
+        options = self.options
+        setup = Setup(
+            job.normalization, dtype, cache_folder("graphs"), job.output, options.precision, options.threads,
+            job.budget.requests,
+        )  # fmt: skip
+        if setup not in self._engines:
+            self._engines = {setup: open_engine(self._network(), setup, options.engine, options.device)}
+        return self._engines[setup]
+
+    def _network(self) -> Network:
+        model = self.model
+        graph = None
+        if self.options.precision == "int8":
+            graph = require_int8(model)  # says why there is none
+        elif self.options.precision == "auto":
+            graph = model.int8
+        int8 = None if graph is None else lambda: read_graph(graph)
+        return Network(model.card, model.sha256, lambda: read_tensors(model), str(model.path), int8)
+
+
+def segment(source: str | Path, output: str | Path | None = None, **options: Any) -> Result:
+    """Write the class map of the scene `source` (a path or URL) to `output`, by default `NAME.mask.tif` beside it.
+
+    `options` are the fields of `SegmentOptions`. The map lies on the scene's own grid: uint8, 255 where there is no
+    data. Raises `InputError`, `OutputError`, `ModelError` or `UsageError`; then nothing is written.
+    """
+    run = Segmenter(SegmentOptions(**options))
+    return run(str(source), Path(output) if output is not None else default_output(str(source)))
+
+
+def class_strips(job: Job, engine: Engine, count: _Count, watch: Watch = unwatched) -> Iterator[tuple[int, Array]]:
+    """The class map of `job.within`, strip by strip from the top; behind it the scores that were asked for."""
+    card, options, scene = job.model.card, job.options, job.scene
+    pixels = count.read(ahead(watch("read", scene.patches(job.steps, job.grid))))
+    batch = options.batch if options.batch is not None else engine.batch
+    known = watch("infer", infer(pixels, engine, card.stride, batch, TTA[options.tta]))
+    stitched = STITCH[options.stitch](known, job.plan)
+    if job.resampled:
+        old, new = (job.grid.height, job.grid.width), (scene.grid.height, scene.grid.width)
+        stitched = rescale(stitched, old, new, job.within, lambda w: _validity(job, w), BLOCK)
+    else:
+        stitched = _limited(stitched, job.area)
+    planes: tuple[int, ...] = ()
+    if options.confidence or options.probabilities:
+        planes = (1 + options.confidence + len(card.legend) * options.probabilities,)
+        masks = decide_with_scores(
+            stitched, card.legend.ids, confidence=options.confidence, probabilities=options.probabilities
+        )
+    else:
+        masks = decide(stitched, card.legend.ids)
+    local = (_moved(patch, job.within) for patch in masks)
+    return watch("stitch", strips(local, job.within.height, job.within.width, BLOCK, NODATA, planes))
+
+
+def seconds_per_pixel(engine: Engine, job: Job) -> float:
+    """Seconds that the engine takes for a pixel of a window, at the size and in the number that the job runs."""
+    height, width = (max(s.end - s.start for s in spans) for spans in (job.plan.rows, job.plan.cols))
+    stride = job.model.card.stride
+    shape = (1, len(job.model.card.bands), -(-height // stride) * stride, -(-width // stride) * stride)
+    pixels = np.zeros(shape, np.float32 if job.resampled else job.scene.patch_dtype)
+    several = min(2, max(1, job.budget.requests))
+    for _ in engine.stream([(0, pixels)] * several):  # prepares for the shape
+        pass
+    start = time.perf_counter()
+    for _ in engine.stream([(0, pixels)] * several):
+        pass
+    return (time.perf_counter() - start) / (several * pixels[0, 0].size)
+
+
+def _validity(job: Job, window: Window) -> Array:
+    """Validity (H, W) of a window of the scene's own grid, the area of interest included."""
+    inside = np.ones((window.height, window.width), bool) if job.area is None else job.area.inside(window)
+    if not inside.any():
+        return inside
+    if not job.scene.has_validity and not job.scene.damaged and job.scene.dtype.kind in "ui":
+        return inside
+    return inside & job.scene.read(window)[1]
+
+
+def _limited(patches: Iterable[Patch], area: Area | None) -> Iterator[Patch]:
+    """Patches with validity cut down to the area of interest."""
+    for patch in patches:
+        if area is None or patch.values is None:
+            yield patch
+        else:
+            yield Patch(patch.step, patch.values, patch.valid & area.inside(patch.step.keep))
+
+
+def _moved(patch: Patch, within: Window) -> Patch:
+    """The patch in the coordinates of the output, cut to it."""
+    keep = patch.step.keep & within
+    rows, cols = keep.slices(patch.step.keep)
+    values = None if patch.values is None else patch.values[..., rows, cols]
+    place = keep.shifted(-within.row, -within.col)
+    return Patch(Step(place, place), values, patch.valid[rows, cols])
+
+
+class _Count:
+    """Counts windows and pixels as they pass."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self.card = card
+        self.windows = self.skipped = 0
+        self.pixels = np.zeros(256, np.int64)
+
+    def read(self, patches: Iterable[Patch]) -> Iterator[Patch]:
+        for patch in patches:
+            self.windows += 1
+            self.skipped += patch.values is None
+            yield patch
+
+    def watched(
+        self, parts: Iterable[tuple[int, Array]], progress: Progress | None, height: int
+    ) -> Iterator[tuple[int, Array]]:
+        for row, strip in parts:
+            classes = strip if strip.ndim == 2 else strip[0]
+            for value in (*self.card.legend.ids, NODATA):  # several times as fast as counting all 256 values
+                self.pixels[value] += np.count_nonzero(classes == value)
+            yield row, strip
+            if progress:
+                progress(row + len(classes), height)
+
+    def result(
+        self, job: Job, engine: Engine, output: Path, scores: tuple[Path, ...], seconds: float, more: Sequence[str]
+    ) -> Result:
+        known = int(self.pixels.sum() - self.pixels[NODATA])
+        notes = [*job.warnings, *more]
+        if not known:
+            notes.append("has no valid pixel; its map is all nodata")
+        if job.scene.damaged:
+            row, col = job.scene.damaged[0]
+            notes.append(
+                f"{len(job.scene.damaged)} damaged blocks were taken as nodata, the first at row {row}, column {col}"
+            )
+        return Result(
+            source=public_name(job.scene.name), output=output, engine=engine.name, device=engine.device,
+            precision=engine.precision, scores=scores, seconds=round(seconds, 3),
+            windows=self.windows, skipped=self.skipped,
+            shares={c.name: round(float(self.pixels[c.id] / max(1, known)), 6) for c in self.card.legend},
+            valid_share=round(known / max(1, int(self.pixels.sum())), 6),
+            warnings=tuple(notes), damaged=tuple(job.scene.damaged),
+        )  # fmt: skip
+
+
+def _tags(job: Job, engine: Engine) -> dict[str, str]:
+    """What a class map says of its origin, as TIFF tags."""
+    card, options = job.model.card, job.options
+    parameters = {
+        "bands": list(job.scene.bands), "nodata": options.nodata, "scale": str(options.scale),
+        "resolution": options.resolution, "window": list(job.budget.window),
+        "halo": options.halo if options.halo is not None else card.halo, "stitch": options.stitch, "tta": options.tta,
+        "engine": engine.name, "device": engine.device, "precision": engine.precision,
+    }  # fmt: skip
+    return {
+        "MAPGEN_VERSION": __version__,
+        "MAPGEN_MODEL": card.name,
+        "MAPGEN_MODEL_SHA256": job.model.sha256,
+        "MAPGEN_PARAMETERS": json.dumps(parameters),
+        "MAPGEN_LEGEND": json.dumps(card.legend.to_json(), ensure_ascii=False),
+        "TIFFTAG_SOFTWARE": f"mapgen {__version__}",
+    }

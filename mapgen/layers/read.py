@@ -1,0 +1,109 @@
+"""Polygons with all their attributes, from any vector file, in longitude and latitude."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from mapgen.errors import InputError, UsageError, one_line
+from mapgen.layers.labels import facts_of, reading
+
+Geometries = NDArray[np.object_]
+
+STEPS = 512
+"""An edge longer than this part of a layer gets points between its ends before it is reprojected."""
+
+
+@dataclass(slots=True)
+class PolygonLayer:
+    """Valid polygons in degrees on WGS 84, what they are known by, and their attributes by name."""
+
+    name: str
+    layer: str
+    shapes: Geometries
+    ids: NDArray[np.int64]
+    columns: dict[str, NDArray[Any]]
+    warnings: list[str] = field(default_factory=list)
+
+
+def read_polygons(path: Path, layer: str | None = None, assume_crs: str | None = None) -> PolygonLayer:
+    """The polygons of a layer of a vector file, its only one where none is named.
+
+    Invalid ones are repaired, features without geometry left out; both are counted in the warnings. Raises `InputError`
+    for files that cannot be read, have lines or points, or no CRS; `UsageError` where the layer must be named.
+    """
+    import pyogrio.raw
+
+    subject = one_line(path)
+    facts = facts_of(path, subject, layer)
+    with reading(subject):
+        meta, fids, wkb, fields = pyogrio.raw.read(path, layer=facts["layer"], force_2d=True, return_fids=True)
+    if wkb is None:
+        raise InputError(subject, "holds no geometry", "name a file of polygons")
+    shapes: Geometries = np.atleast_1d(shapely.from_wkb(wkb, on_invalid="ignore"))
+    there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
+    flat = shapely.get_dimensions(shapes) == 2
+    if (there & ~flat).any():
+        kinds = ", ".join(sorted({str(s.geom_type).lower() for s in shapes[there & ~flat]}))
+        raise InputError(subject, f"holds {kinds}, vector tiles are made of polygons", "buffer them first")
+    warnings = [] if there.all() else [f"{(~there).sum()} of {len(shapes)} features have no geometry and were left out"]
+    shapes = shapes[there]
+    wrong = np.flatnonzero(~shapely.is_valid(shapes))
+    if len(wrong):
+        shapes[wrong] = [_polygonal(s) for s in shapely.make_valid(shapes[wrong])]
+        warnings.append(f"{len(wrong)} of {len(there)} invalid polygons were repaired")
+    columns = {str(k): values[there] for k, values in zip(meta["fields"], fields, strict=True)}
+    name = str(facts["layer"] or path.stem)
+    return PolygonLayer(
+        subject,
+        name,
+        _in_degrees(subject, shapes, _crs(subject, facts["crs"], assume_crs)),
+        fids[there],
+        columns,
+        warnings,
+    )
+
+
+def _polygonal(shape: Any) -> Any:
+    """What of a repaired geometry is area."""
+    return shapely.union_all([p for p in shapely.get_parts(shape) if shapely.get_dimensions(p) == 2])
+
+
+def _crs(subject: str, own: str | None, assumed: str | None) -> str:
+    import pyproj
+
+    if own is not None and assumed is not None:
+        raise InputError(subject, "has a CRS of its own", "leave out --assume-crs")
+    if own is None and assumed is None:
+        raise InputError(subject, "does not name its CRS", "name it with --assume-crs EPSG:n")
+    try:
+        return str(pyproj.CRS.from_user_input(own or assumed).to_wkt())
+    except pyproj.exceptions.CRSError as exc:
+        problem = f"{one_line(own or assumed)[:80]!r} is not a CRS that PROJ knows"
+        raise UsageError("--assume-crs", problem, "such as --assume-crs EPSG:32611") from exc
+
+
+def _in_degrees(subject: str, shapes: Geometries, crs: str) -> Geometries:
+    import pyproj
+
+    source = pyproj.CRS(crs)
+    bounds = shapely.total_bounds(shapes) if len(shapes) else np.zeros(4)
+    if source.is_geographic:
+        if np.abs(bounds[::2]).max() > 361 or np.abs(bounds[1::2]).max() > 91:
+            problem = f"coordinates up to {np.abs(bounds).max():.0f} are not lon/lat"
+            raise InputError(subject, problem, "correct its CRS, such as with ogr2ogr -a_srs EPSG:32640")
+    else:
+        # A straight edge of the file is one of its CRS, and bends in another.
+        shapes = shapely.segmentize(shapes, max(bounds[2] - bounds[0], bounds[3] - bounds[1], 1e-9) / STEPS)
+    if source.equals(pyproj.CRS("EPSG:4326"), ignore_axis_order=True):
+        return shapes
+    to = pyproj.Transformer.from_crs(source, "EPSG:4326", always_xy=True)
+    moved = shapely.transform(shapes, lambda xy: np.stack(to.transform(xy[:, 0], xy[:, 1]), axis=1))
+    if not np.isfinite(shapely.get_coordinates(moved)).all():
+        raise InputError(subject, "has coordinates that its CRS cannot place on the earth", "check its CRS")
+    return moved

@@ -1,0 +1,319 @@
+"""`vectorize`: a map layer from a class map."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapgen.errors import InputError, UsageError
+from mapgen.files.commit import check_output
+from mapgen.files.gdal import cache_bytes, environment
+from mapgen.files.vet import beside, is_url
+from mapgen.grid import Grid
+from mapgen.kernels import announced
+from mapgen.layers.area import pixel_areas
+from mapgen.layers.crs import coordinate_decimals, layer_crs, measure_decimals, placed
+from mapgen.layers.layer import Layer, dissolved
+from mapgen.layers.parquet import check_pyarrow
+from mapgen.layers.write import LONLAT_FORMATS, SUFFIXES, stream_layer, write_layer
+from mapgen.polygons.coverage import Coverage, Generalization, class_drift, draw, on_the_ground
+from mapgen.polygons.regions import OUTSIDE, Regions, find_regions
+from mapgen.polygons.sieve import fill_holes, sieved
+from mapgen.polygons.zones import Zones
+from mapgen.raster.aoi import area_of
+from mapgen.raster.masks import Mask, open_mask, read_strips
+from mapgen.settings import VectorizeOptions
+
+Progress = Callable[[int, int], None]
+"""Told how many rows of how many are read."""
+
+STDOUT = Path("-")
+"""The output that means newline-delimited GeoJSON on stdout."""
+
+LARGE = 100_000_000
+"""Bytes of GeoJSON beyond which another format is recommended."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of one class map."""
+
+    source: str
+    output: Path
+    format: str
+    features: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    classes: dict[str, dict[str, float]] = field(default_factory=dict)
+    """For each class its polygons, its area in m², and by how many pixels generalization has changed its area."""
+    not_written: dict[str, int] = field(default_factory=dict)
+    """Regions that are not in the layer, by the reason."""
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of plain values."""
+        return dataclasses.asdict(self) | {"output": str(self.output)}
+
+
+def default_output(source: str, folder: Path | None = None, form: str = "geojson") -> Path:
+    """`scene.mask.tif` → `scene.mask.geojson`, beside the map (a URL: in the current folder) or in `folder`."""
+    return beside(source, f".{form}", folder)
+
+
+def vectorize(source: str | Path, output: str | Path | None = None, **options: Any) -> Result:
+    """Write the polygons of the class map `source` to `output`, by default `NAME.geojson` beside it.
+
+    `options` are the fields of `VectorizeOptions`. Raises `InputError`, `OutputError` or `UsageError`; then nothing is
+    written.
+    """
+    settled = VectorizeOptions(**options)
+    form = settled.format or "geojson"
+    target = Path(output) if output is not None else default_output(str(source), form=form)
+    return Vectorizer(settled)(str(source), target)
+
+
+class Vectorizer:
+    """The options of one run, checked, ready for any number of class maps."""
+
+    def __init__(self, options: VectorizeOptions, announce: Callable[[str], None] | None = None) -> None:
+        self.options = options
+        self.announce = announce
+        self.threads = options.threads or min(8, os.cpu_count() or 1)
+        check_options(options)
+
+    def __call__(
+        self, source: str, output: Path, progress: Progress | None = None, stream: BinaryIO | None = None
+    ) -> Result:
+        """Write the layer of the class map `source` to `output`, or to `stream` where `output` is STDOUT."""
+        start = time.perf_counter()
+        form = settled_format(output, self.options)
+        inputs = [Path(source)] if not is_url(source) else []
+        inputs += [p for p in (self.options.clip, self.options.confidence) if p is not None]
+        if output != STDOUT:
+            check_output(output, overwrite=self.options.overwrite or self.options.append, inputs=inputs)
+        listening = announced(self.announce) if self.announce else contextlib.nullcontext()
+        with listening, environment(), open_mask(source, self.threads) as mask:
+            job = _Job(mask, self.options, form, self.threads)
+            with environment(cache_bytes(mask.grid.width, mask.strip_rows, mask.itemsize)):
+                layer = job.layer(output, progress)
+            result = job.result(source, output, layer)
+            if stream is not None and output == STDOUT:
+                stream_layer(stream, layer, job.digits, job.decimals, self.threads)
+            else:
+                result.bytes = write_layer(
+                    output, layer, form, digits=job.digits, decimals=job.decimals, overwrite=self.options.overwrite,
+                    append=self.options.append, inputs=inputs, threads=self.threads,
+                )  # fmt: skip
+        result.seconds = round(time.perf_counter() - start, 3)
+        result.notes = tuple(job.notes + _size_hint(result))
+        return result
+
+
+def _size_hint(result: Result) -> list[str]:
+    if result.format != "geojson" or result.bytes <= LARGE:
+        return []
+    return [f"{result.bytes / 1e6:.0f} MB of GeoJSON: FlatGeobuf (.fgb) or GeoPackage (.gpkg) open faster"]
+
+
+def settled_format(output: Path, options: VectorizeOptions) -> str:
+    """`format_of`, if the options and this machine allow it. Raises `UsageError` otherwise."""
+    form = format_of(output, options)
+    if options.append and form != "gpkg":
+        raise UsageError("--append", f"only GeoPackages are appended to, not {form}", "use a .gpkg output")
+    if form == "parquet":
+        check_pyarrow()
+    return form
+
+
+def format_of(output: Path, options: VectorizeOptions) -> str:
+    """The format of an output: as asked for, else by its suffix. Raises `UsageError` where they do not say."""
+    if output == STDOUT:
+        if options.format not in (None, "geojsonl"):
+            raise UsageError("--format", f"{options.format} cannot be streamed", "use geojsonl, or a file with -o")
+        return "geojsonl"
+    if options.format is not None:
+        return options.format
+    form = SUFFIXES.get(output.suffix.lower())
+    if form is None:
+        known = ", ".join(sorted(SUFFIXES))
+        raise UsageError(
+            "-o",
+            f"no format is known by the suffix {output.suffix or '(none)'} of {output.name}",
+            f"use one of {known}, or -f",
+        )
+    return form
+
+
+def check_options(options: VectorizeOptions) -> None:
+    """Raise `UsageError` for options that no class map can make sense of."""
+    for flag, size, units in (
+        ("--sieve", options.sieve, ("px", "m2")), ("--min-area", options.min_area, ("px", "m2")),
+        ("--max-area", options.max_area, ("px", "m2")), ("--min-hole", options.min_hole, ("px", "m2")),
+        ("--simplify", options.simplify, ("px", "m")),
+    ):  # fmt: skip
+        if size is not None and (size.unit not in units or not 0 <= size.value < math.inf):
+            raise UsageError(
+                flag, f"{size} is not a size of 0 or more in {' or '.join(units)}", f"such as {flag} 8{units[0]}"
+            )
+    if not 0 <= options.smooth <= 6:
+        raise UsageError("--smooth", f"{options.smooth} rounds", "use 0 to 6; each doubles the vertices")
+
+
+class _Job:
+    """One class map on its way to a layer."""
+
+    def __init__(self, mask: Mask, options: VectorizeOptions, form: str, threads: int) -> None:
+        self.mask, self.options, self.form, self.threads = mask, options, form, threads
+        self.notes: list[str] = []
+        self.warnings: list[str] = []
+        self.not_written: dict[str, int] = {}
+        self.grid = placed(mask.grid, mask.name, options.assume_crs)
+        self.crs = layer_crs(self.grid, options.crs, lonlat=form in LONLAT_FORMATS)
+        self.digits = coordinate_decimals(self.grid, options.precision)
+        self.decimals = measure_decimals(self.grid)
+        if options.clip is not None:
+            mask.area = _clip(self.grid, options.clip)
+
+    def layer(self, output: Path, progress: Progress | None) -> Layer:
+        regions = find_regions(self._strips(progress), self.grid.width)
+        self._wonder(regions)
+        regions = self._tidied(regions)
+        wanted = self._wanted(regions)
+        coverage = draw(regions, wanted, self._generalization(), self.threads)
+        classes = self.mask.names.of(np.unique(regions.values[coverage.rings.regions]).tolist())
+        name = self.options.layer or (output.stem if output != STDOUT else "layer")
+        layer = on_the_ground(coverage, self.grid, self.crs, name, classes, self.threads)
+        layer = self._with_confidence(layer, coverage)
+        layer = self._by_area(layer)
+        self.drift = class_drift(coverage)
+        return dissolved(layer) if self.options.dissolve else layer
+
+    def _strips(self, progress: Progress | None) -> Iterator[NDArray[Any]]:
+        row = 0
+        for strip in self.mask.strips():
+            yield strip
+            row += len(strip)
+            if progress:
+                progress(row, self.grid.height)
+
+    def _wonder(self, regions: Regions) -> None:
+        """Say what looks like a mistake."""
+        pixels = self.grid.height * self.grid.width
+        if pixels > 10_000 and len(regions) > pixels / 4:
+            self.warnings.append(
+                f"has {len(regions)} regions in {pixels} pixels; is it a class map? --sieve 8px tidies one"
+            )
+        if not self.mask.names.classes and (regions.values[1:] == 0).any() and self.mask.nodata != 0:
+            self.notes.append("class 0 is written like any other; leave it out with --background 0")
+
+    def _tidied(self, regions: Regions) -> Regions:
+        """After the sieve and the filling of holes."""
+        options, before = self.options, len(regions)
+        for size, tidy in ((options.sieve, sieved), (options.min_hole, fill_holes)):
+            if size is not None and size.value > 0:
+                weights = pixel_areas(self.grid) if size.unit == "m2" else None
+                regions = tidy(regions, size.value, self.mask.nodata, weights)
+        if before != len(regions):
+            self.not_written["absorbed"] = before - len(regions)
+        return regions
+
+    def _wanted(self, regions: Regions) -> NDArray[np.bool_]:
+        """Which regions become features: those with data, of a class that is asked for and not background, in size."""
+        names, options = self.mask.names, self.options
+        present = set(np.unique(regions.values[1:]).tolist()) - {self.mask.nodata}
+        wanted = np.ones(len(regions) + 1, bool)
+        wanted[OUTSIDE] = False
+        self._leave(wanted, regions.values == self.mask.nodata, "nodata")
+        background = set(names.background) | {self._class(k, "--background", present) for k in options.background}
+        if options.classes is not None:
+            chosen = {self._class(k, "--classes", present) for k in options.classes}
+            background -= chosen - {self._class(k, "--background", present) for k in options.background}
+            self._leave(wanted, ~np.isin(regions.values, list(chosen | background)), "other classes")
+        if hidden := background & present:
+            called = ", ".join(c.name for c in names.of(hidden))
+            self.notes.append(f"background, not written: {called}")
+        self._leave(wanted, np.isin(regions.values, list(background)), "background")
+        low, high = options.min_area, options.max_area
+        if low is not None and low.unit == "px":
+            self._leave(wanted, regions.pixels < low.value, "smaller than --min-area")
+        if high is not None and high.unit == "px":
+            self._leave(wanted, regions.pixels > high.value, "larger than --max-area")
+        return wanted
+
+    def _leave(self, wanted: NDArray[np.bool_], which: NDArray[np.bool_], reason: str) -> None:
+        count = int((wanted & which).sum())
+        if count:
+            self.not_written[reason] = self.not_written.get(reason, 0) + count
+        wanted &= ~which
+
+    def _class(self, key: str, flag: str, present: set[int]) -> int:
+        value = self.mask.names.find(key)
+        if value is None:
+            known = ", ".join(c.name for c in self.mask.names.of(set(self.mask.names.classes) | present))
+            raise UsageError(
+                flag, f"no class is called {key!r} in {self.mask.name}", f"use one of {known[:300] or 'its numbers'}"
+            )
+        if value not in present and value not in self.mask.names.classes:
+            self.warnings.append(f"{flag} {key}: no pixel has this class")
+        return value
+
+    def _generalization(self) -> Generalization:
+        size, (across, down) = self.options.simplify, self.grid.resolution_m
+        if size is None:
+            return Generalization(smooth=self.options.smooth)
+        if size.unit == "px":
+            return Generalization(size.value, self.options.method, self.options.smooth)
+        return Generalization(size.value / across, self.options.method, self.options.smooth, down / across)
+
+    def _with_confidence(self, layer: Layer, coverage: Coverage) -> Layer:
+        if self.options.confidence is None:
+            return layer
+        zones = Zones(coverage.regions)
+        for row, values, valid in read_strips(self.options.confidence, self.grid, self.mask.strip_rows):
+            zones.add(row, values, valid)
+        numbers = coverage.rings.regions
+        columns = {"confidence": zones.means()[numbers], "confidence_min": zones.minima()[numbers]}
+        return dataclasses.replace(layer, columns=layer.columns | columns, weights=zones.counts()[numbers])
+
+    def _by_area(self, layer: Layer) -> Layer:
+        """Without the features that are too small or too large in square metres, as the attribute says."""
+        area = layer.columns["area_m2"]
+        keep = np.ones(len(layer), bool)
+        low, high = self.options.min_area, self.options.max_area
+        if low is not None and low.unit == "m2":
+            self._leave(keep, area < low.value, "smaller than --min-area")
+        if high is not None and high.unit == "m2":
+            self._leave(keep, area > high.value, "larger than --max-area")
+        return layer if keep.all() else layer.taken(np.flatnonzero(keep))
+
+    def result(self, source: str, output: Path, layer: Layer) -> Result:
+        counts = np.bincount(np.repeat(layer.kinds, np.diff(layer.features)), minlength=len(layer.classes))
+        sums = np.bincount(layer.kinds, layer.columns["area_m2"], len(layer.classes))
+        table = {
+            c.name: {"polygons": int(n), "area_m2": float(area), "drift_px": round(self.drift.get(c.id, 0.0), 3)}
+            for c, n, area in zip(layer.classes, counts, sums, strict=True)
+        }
+        if not len(layer):
+            self.warnings.append("nothing to write: the layer is empty")
+        return Result(
+            self.mask.name, output, self.form, len(layer), classes=table, not_written=self.not_written,
+            warnings=tuple(self.warnings),
+        )  # fmt: skip
+
+
+def _clip(grid: Grid, path: Path) -> Any:
+    try:
+        return area_of(grid, path, None)
+    except InputError as exc:
+        raise InputError(exc.subject.replace("--aoi", "--clip"), exc.problem, exc.remedy) from exc

@@ -1,0 +1,184 @@
+"""Layers as files: GeoJSON by mapgen's own writer, all other formats through GDAL, fed with Arrow."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO
+
+from mapgen.errors import InputError, OutputError, UsageError, one_line
+from mapgen.files.commit import staged, translated
+from mapgen.layers.formats import arrow_stream
+from mapgen.layers.geojson_wkb import geojson_features
+from mapgen.layers.gpkg import add_styles
+from mapgen.layers.layer import Layer
+
+SUFFIXES = {
+    ".geojson": "geojson", ".json": "geojson", ".geojsonl": "geojsonl", ".geojsons": "geojsonl", ".ndjson": "geojsonl",
+    ".gpkg": "gpkg", ".fgb": "fgb", ".parquet": "parquet", ".geoparquet": "parquet", ".shp": "shp",
+}  # fmt: skip
+"""The format that a suffix stands for."""
+
+FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
+LONLAT_FORMATS = ("geojson", "geojsonl")
+"""Formats whose coordinates are longitude and latitude on WGS 84 by definition (RFC 7946, RFC 8142)."""
+
+CHUNK = 20_000
+"""Features that are encoded at a time."""
+
+_DRIVERS = {"gpkg": "GPKG", "fgb": "FlatGeobuf", "shp": "ESRI Shapefile"}
+
+
+def write_layer(
+    path: Path,
+    layer: Layer,
+    form: str,
+    *,
+    digits: int = 7,
+    decimals: dict[str, int] | None = None,
+    overwrite: bool = False,
+    append: bool = False,
+    inputs: Sequence[Path] = (),
+    threads: int = 1,
+) -> int:
+    """Write the layer to `path` in one of FORMATS; return the size of the file in bytes.
+
+    `digits` and `decimals` (of coordinates, of attributes) hold for GeoJSON; the other formats store floats whole.
+    `append` adds the layer to an existing GeoPackage. The file is opened again and its features counted before it
+    takes its place. Raises `OutputError`; then nothing is left, and an old file is untouched.
+    """
+    with staged(path, overwrite=overwrite or append, inputs=inputs) as temporary:
+        if append and path.exists():
+            shutil.copyfile(path, temporary)
+        if form in LONLAT_FORMATS:
+            _write_json(temporary, layer, form, digits, decimals or {}, threads, path)
+        elif form == "parquet":
+            from mapgen.layers.parquet import write_parquet
+
+            write_parquet(temporary, layer)
+        else:
+            _write_ogr(temporary, layer, form, append, path)
+        return temporary.stat().st_size
+
+
+def stream_layer(out: BinaryIO, layer: Layer, digits: int, decimals: dict[str, int], threads: int = 1) -> None:
+    """Write the layer as newline-delimited GeoJSON (GeoJSONSeq) to an open stream."""
+    for part in _json_parts(layer, "geojsonl", digits, decimals, threads):
+        out.write(part)
+    out.flush()
+
+
+def _write_json(
+    path: Path, layer: Layer, form: str, digits: int, decimals: dict[str, int], threads: int, final: Path
+) -> None:
+    checksum, size = 0, 0
+    with open(path, "wb") as stream:
+        for part in _json_parts(layer, form, digits, decimals, threads):
+            stream.write(part)
+            checksum, size = zlib.crc32(part, checksum), size + len(part)
+    found, length = 0, 0
+    with open(path, "rb") as stream:
+        while part := stream.read(1 << 22):
+            found, length = zlib.crc32(part, found), length + len(part)
+    if (found, length) != (checksum, size):
+        raise _damaged(final)
+
+
+def _json_parts(layer: Layer, form: str, digits: int, decimals: dict[str, int], threads: int) -> Iterator[bytes]:
+    import json
+
+    if form == "geojson":
+        yield (
+            b'{"type":"FeatureCollection","name":'
+            + json.dumps(layer.name, ensure_ascii=False).encode()
+            + b',"features":[\n'
+        )
+    places = {name: decimals.get(name, 6) for name in layer.columns}
+    held = b""
+    for part in _in_order(
+        lambda first, last: geojson_features(layer, first, last, digits, places), len(layer), threads
+    ):
+        yield held
+        # The comma after the last feature of all must not be written, so the end of each part waits for the next.
+        part = part.replace(b"},\n{", b"}\n{") if form == "geojsonl" else part
+        part, held = part[:-2], (b",\n" if form == "geojson" else b"\n")
+        yield part
+    if form == "geojson":
+        yield b"\n]}\n"
+    else:
+        yield held
+
+
+def _in_order(encode: Callable[[int, int], bytes], count: int, threads: int) -> Iterator[bytes]:
+    """`encode(first, last)` for consecutive ranges, worked ahead on by `threads`, in their order."""
+    ranges = [(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
+    with ThreadPoolExecutor(threads) as pool:
+        ahead = [pool.submit(encode, *r) for r in ranges[: threads + 1]]
+        for i in range(len(ranges)):
+            done = ahead.pop(0).result()
+            if i + threads + 1 < len(ranges):
+                ahead.append(pool.submit(encode, *ranges[i + threads + 1]))
+            yield done
+
+
+def _write_ogr(path: Path, layer: Layer, form: str, append: bool, final: Path) -> None:
+    import pyogrio
+    from pyogrio.errors import DataLayerError, DataSourceError, FieldError, GeometryError
+
+    before = _joined_layer(path, layer) if append and path.exists() else 0
+    try:
+        with warnings.catch_warnings(), translated(final):
+            warnings.simplefilter("ignore")
+            pyogrio.write_arrow(
+                arrow_stream(layer, short=form == "shp"),
+                str(path),
+                driver=_DRIVERS[form],
+                layer=layer.name if form != "shp" else None,
+                geometry_name="geometry",
+                geometry_type="MultiPolygon" if layer.any_multi else "Polygon",
+                crs=layer.crs or "OGC:CRS84",
+                append=before > 0,
+            )
+        if form == "gpkg":
+            add_styles(path, layer)
+        if _count(path, layer.name if form == "gpkg" else None) != before + len(layer):
+            raise _damaged(final)
+    except (DataSourceError, DataLayerError, FieldError, GeometryError) as exc:
+        raise OutputError(
+            final, f"could not be written ({one_line(exc)[:160]})", "check the folder and the disk"
+        ) from exc
+
+
+def _joined_layer(path: Path, layer: Layer) -> int:
+    """How many features the layer of this name has already. Raises `UsageError` where its CRS is another."""
+    import pyogrio
+    import pyproj
+
+    count = _count(path, layer.name)
+    if count:
+        found = pyogrio.read_info(path, layer=layer.name)["crs"]
+        if found is None or not pyproj.CRS(found).equals(pyproj.CRS(layer.crs or "OGC:CRS84"), ignore_axis_order=True):
+            problem = f"the layer {one_line(layer.name)} is in {one_line(found)[:80]}"
+            raise UsageError("--append", problem, "give the same with --crs, or another --layer")
+    return count
+
+
+def _count(path: Path, layer: str | None) -> int:
+    import pyogrio
+    from pyogrio.errors import DataLayerError, DataSourceError
+
+    try:
+        names = [str(n) for n in pyogrio.list_layers(path)[:, 0]]
+        if layer is not None and layer not in names:
+            return 0
+        return int(pyogrio.read_info(path, layer=layer, force_feature_count=True)["features"])
+    except (DataSourceError, DataLayerError) as exc:
+        raise InputError(path.name, f"cannot be read ({one_line(exc)[:120]})", "check the file") from exc
+
+
+def _damaged(final: Path) -> OutputError:
+    return OutputError(final, "did not read back as written (a full or failing disk?)", "free some space and run again")

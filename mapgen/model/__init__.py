@@ -1,0 +1,1 @@
+"""Models: the card, the file, the network and the engines that run it."""

@@ -1,0 +1,90 @@
+"""Choosing an engine and its precision: what was asked for, or what suits the machine."""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib.util import find_spec
+
+from mapgen.errors import UsageError
+from mapgen.model.engine import Engine, Network, Setup
+from mapgen.settings import Device, EngineName, Precision
+
+
+def open_engine(network: Network, setup: Setup, name: EngineName, device: Device) -> Engine:
+    """The engine `name` on `device`; `auto` takes OpenVINO on the CPU, torch on a GPU where there is one.
+
+    Whether there is a GPU is asked of the driver first, because importing torch takes seconds. An explicit choice is
+    honoured or raises `UsageError`; so is an explicit precision.
+    """
+    if name == "openvino" and device not in ("auto", "cpu"):
+        raise UsageError("--device", f"OpenVINO runs on the CPU here, not on {device}", "use --engine torch")
+    if name == "auto" and device == "auto" and _nvidia_driver() and _torch_sees_gpu():
+        name = "torch"
+    if name == "auto":
+        name = "torch" if device in ("cuda", "mps") or find_spec("openvino") is None else "openvino"
+    if name == "openvino":
+        if find_spec("openvino") is None:
+            raise UsageError("--engine", "OpenVINO is not installed", "pip install openvino, or use --engine torch")
+        from mapgen.model.openvino import OpenVINOEngine
+
+        precision = _openvino_precision(network, setup.precision)
+        return OpenVINOEngine(network, dataclasses.replace(setup, precision=precision))
+    if setup.precision == "int8":
+        raise UsageError("--precision", "int8 graphs are OpenVINO's, torch cannot run them", "use --engine openvino")
+    from mapgen.model.torch import TorchEngine
+
+    return TorchEngine(network, setup, device)
+
+
+def likely_precision(wanted: Precision, name: EngineName, device: Device, *, int8: bool) -> Precision:
+    """What an engine will compute in, as far as can be told without one; for estimates."""
+    if wanted != "auto":
+        return wanted
+    if name == "torch" or device in ("cuda", "mps") or find_spec("openvino") is None:
+        return "fp32"
+    return _fastest(int8=int8)
+
+
+def _fastest(*, int8: bool) -> Precision:
+    """int8 where there is a graph for it and the CPU multiplies bytes fast, else bf16 where it is native, else fp32."""
+    from mapgen.model.cpu import multiplies_bytes
+
+    if int8 and multiplies_bytes():
+        return "int8"
+    from mapgen.model.openvino import native_precisions
+
+    return "bf16" if "bf16" in native_precisions() else "fp32"
+
+
+def _openvino_precision(network: Network, wanted: Precision) -> Precision:
+    """The precision that was asked for, or the fastest. Raises `UsageError` where model or CPU do not have it."""
+    if wanted == "auto":
+        return _fastest(int8=network.int8 is not None)
+    if wanted == "int8" and network.int8 is None:
+        raise UsageError(
+            "--precision",
+            f"{network.subject} brings no int8 graph",
+            "make one with mapgen compress, or use --precision auto",
+        )
+    if wanted in ("int8", "fp32"):
+        return wanted
+    from mapgen.model.openvino import native_precisions
+
+    native = native_precisions()
+    if wanted not in native:
+        raise UsageError(
+            "--precision", f"this CPU does not compute in {wanted}", f"use --precision auto or {' or '.join(native)}"
+        )
+    return wanted
+
+
+def _nvidia_driver() -> bool:
+    from ctypes.util import find_library
+
+    return find_library("cuda") is not None or find_library("nvcuda") is not None
+
+
+def _torch_sees_gpu() -> bool:
+    from mapgen.model.torch import cuda_available
+
+    return cuda_available()

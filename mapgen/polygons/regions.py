@@ -1,0 +1,267 @@
+"""Regions: the 4-connected components of a class raster, kept as runs along the rows.
+
+Everything after this module works on runs, so memory follows the length of the borders and not the area, and the
+strips in which the raster was read leave no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapgen.kernels import kernel
+
+Ints = NDArray[np.int32]
+Longs = NDArray[np.int64]
+
+OUTSIDE = 0
+"""The region number of what lies around the raster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """The regions of a raster, numbered 1… in the order of their first pixel (row by row); 0 is the outside.
+
+    `starts[offsets[r]:offsets[r + 1]]` are the columns where the runs of row r begin, the first is 0; `labels` the
+    region of each run. `values` and `pixels` give class value and size of each region, with an entry for the outside.
+    """
+
+    height: int
+    width: int
+    offsets: Longs
+    starts: Ints
+    labels: Ints
+    values: Longs
+    pixels: Longs
+
+    def __len__(self) -> int:
+        return len(self.values) - 1
+
+    def raster(self, rows: slice | None = None) -> Ints:
+        """Region numbers as an image (H, W), of all rows or of a slice of them."""
+        first, last, _ = (rows or slice(None)).indices(self.height)
+        out = np.empty((last - first, self.width), np.int32)
+        _paint(self.offsets, self.starts, self.labels, first, out)
+        return out
+
+    def relabelled(self, target: Ints) -> Regions:
+        """The regions after each region i has become part of region `target[i]` (which maps to itself).
+
+        Regions of one target must touch, and no two touching targets may share a value: then the result is again the
+        4-connected components of its raster. Numbers are given anew, in the order of the first pixel.
+        """
+        labels = target[self.labels]
+        offsets, keep = _merge_runs(self.offsets, labels)
+        number, count = _renumber(labels, len(self.values))
+        labels = number[labels][keep]
+        starts = self.starts[keep]
+        values = np.zeros(count + 1, np.int64)
+        kept = np.flatnonzero(number)
+        values[number[kept]] = self.values[kept]
+        pixels = _sizes(offsets, starts, labels, self.width, count)
+        return Regions(self.height, self.width, offsets, starts, labels, values, pixels)
+
+
+def find_regions(strips: Iterable[NDArray[Any]], width: int) -> Regions:
+    """The 4-connected regions of equal value in the raster that the strips make up, from the top.
+
+    Each strip is an integer array (rows, width); strips may be of any height. The result does not depend on how the
+    raster is cut: regions are joined across strips by a union-find over runs.
+    """
+    counts, starts, labels = [np.zeros(1, np.int64)], [], []
+    parent, values = np.zeros(1, np.int32), np.zeros(1, np.int64)
+    last = (np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int32))
+    number = 1
+    for strip in strips:
+        strip = _plain(strip)
+        count = _count_runs(strip)
+        offsets = np.concatenate(([0, len(last[0])], len(last[0]) + np.cumsum(count)))
+        columns, classes = np.empty(offsets[-1], np.int32), np.empty(offsets[-1], np.int64)
+        regions = np.empty(offsets[-1], np.int32)
+        head = len(last[0])
+        columns[:head], classes[:head], regions[:head] = last
+        _fill_runs(strip, offsets, columns, classes)
+        parent, values = (_grown(a, number + len(columns)) for a in (parent, values))
+        number = _join_rows(offsets, columns, classes, regions, width, parent, values, number)
+        counts.append(count)
+        starts.append(columns[head:])
+        labels.append(regions[head:])
+        tail = slice(offsets[-2], None)
+        last = (columns[tail].copy(), classes[tail].copy(), regions[tail].copy())
+    return _finish(counts, starts, labels, parent, values, number, width)
+
+
+def _finish(
+    counts: list[Longs], starts: list[Ints], labels: list[Ints], parent: Ints, values: Longs, number: int, width: int
+) -> Regions:
+    offsets = np.cumsum(np.concatenate(counts))
+    columns = np.concatenate([np.empty(0, np.int32), *starts])
+    starts.clear()
+    regions = np.concatenate([np.empty(0, np.int32), *labels])
+    labels.clear()
+    final, total = _flatten(parent, number)
+    values = _first_values(final, values, number, total)
+    regions = final[regions]
+    pixels = _sizes(offsets, columns, regions, width, total)
+    return Regions(len(offsets) - 1, width, offsets, columns, regions, values, pixels)
+
+
+def _plain(strip: NDArray[Any]) -> NDArray[Any]:
+    """The strip in one of the two types that the kernels are compiled for."""
+    if strip.dtype == np.uint8:
+        return np.ascontiguousarray(strip)
+    return np.ascontiguousarray(strip, dtype=np.int64)
+
+
+def _grown(array: NDArray[Any], size: int) -> NDArray[Any]:
+    if size <= len(array):
+        return array
+    out = np.zeros(max(size, len(array) * 3 // 2), array.dtype)
+    out[: len(array)] = array
+    return out
+
+
+def row_strips(raster: NDArray[Any], height: int = 512) -> Iterator[NDArray[Any]]:
+    """An array (H, W) in strips of `height` rows."""
+    for row in range(0, raster.shape[0], height):
+        yield raster[row : row + height]
+
+
+@kernel
+def _count_runs(strip):  # type: ignore[no-untyped-def]
+    height, width = strip.shape
+    counts = np.zeros(height, np.int64)
+    for r in range(height):
+        n = 1 if width > 0 else 0
+        for c in range(1, width):
+            n += strip[r, c] != strip[r, c - 1]
+        counts[r] = n
+    return counts
+
+
+@kernel
+def _fill_runs(strip, offsets, starts, values):  # type: ignore[no-untyped-def]
+    """Write the runs of each row; row r of the strip is row r + 1 of `offsets`, since row 0 is the one above it."""
+    height, width = strip.shape
+    for r in range(height):
+        n = offsets[r + 1]
+        for c in range(width):
+            if c == 0 or strip[r, c] != strip[r, c - 1]:
+                starts[n] = c
+                values[n] = strip[r, c]
+                n += 1
+
+
+@kernel
+def root(parent, i):  # type: ignore[no-untyped-def]
+    """The root of i's tree in a union-find; halves the path to it (Tarjan and van Leeuwen 1984)."""
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i
+
+
+@kernel
+def _join_rows(offsets, starts, values, labels, width, parent, classes, number):  # type: ignore[no-untyped-def]
+    """Give each run the number of a run above that touches it with its value, or a new one; join where two meet.
+
+    The root of a set is its smallest number, which belongs to its first pixel. Returns the next free number.
+    """
+    for r in range(1, len(offsets) - 1):
+        above, above_end = offsets[r - 1], offsets[r]
+        for run in range(offsets[r], offsets[r + 1]):
+            end = starts[run + 1] if run + 1 < offsets[r + 1] else width
+            label = 0
+            while above < above_end:
+                if values[above] == values[run]:
+                    other = root(parent, labels[above])
+                    if label == 0:
+                        label = other
+                    elif other != label:
+                        parent[max(label, other)] = min(label, other)
+                        label = min(label, other)
+                above_stop = starts[above + 1] if above + 1 < above_end else width
+                if above_stop <= end:
+                    above += 1
+                if above_stop >= end:
+                    break
+            if label == 0:
+                label = number
+                parent[label] = label
+                classes[label] = values[run]
+                number += 1
+            labels[run] = label
+    return number
+
+
+@kernel
+def _flatten(parent, number):  # type: ignore[no-untyped-def]
+    """Final region of each provisional number, and how many there are; 0 stays 0."""
+    final = np.zeros(number, np.int32)
+    total = 0
+    for i in range(1, number):
+        if parent[i] == i:
+            total += 1
+            final[i] = total
+        else:
+            final[i] = final[root(parent, i)]
+    return final, total
+
+
+@kernel
+def _first_values(final, classes, number, total):  # type: ignore[no-untyped-def]
+    out = np.zeros(total + 1, np.int64)
+    for i in range(number - 1, 0, -1):
+        out[final[i]] = classes[i]
+    return out
+
+
+@kernel
+def _sizes(offsets, starts, labels, width, total):  # type: ignore[no-untyped-def]
+    pixels = np.zeros(total + 1, np.int64)
+    for r in range(len(offsets) - 1):
+        for run in range(offsets[r], offsets[r + 1]):
+            end = starts[run + 1] if run + 1 < offsets[r + 1] else width
+            pixels[labels[run]] += end - starts[run]
+    return pixels
+
+
+@kernel
+def _paint(offsets, starts, labels, first, out):  # type: ignore[no-untyped-def]
+    height, width = out.shape
+    for i in range(height):
+        r = first + i
+        for run in range(offsets[r], offsets[r + 1]):
+            end = starts[run + 1] if run + 1 < offsets[r + 1] else width
+            out[i, starts[run] : end] = labels[run]
+
+
+@kernel
+def _merge_runs(offsets, labels):  # type: ignore[no-untyped-def]
+    """Which runs begin a new label in their row, and the row offsets of those alone."""
+    keep = np.zeros(len(labels), np.bool_)
+    out = np.zeros(len(offsets), np.int64)
+    for r in range(len(offsets) - 1):
+        n = out[r]
+        for run in range(offsets[r], offsets[r + 1]):
+            if run == offsets[r] or labels[run] != labels[run - 1]:
+                keep[run] = True
+                n += 1
+        out[r + 1] = n
+    return out, keep
+
+
+@kernel
+def _renumber(labels, size):  # type: ignore[no-untyped-def]
+    """New number of each label in the order of first occurrence, 0 for those that do not occur; and their count."""
+    number = np.zeros(size, np.int32)
+    count = 0
+    for i in range(len(labels)):
+        if number[labels[i]] == 0:
+            count += 1
+            number[labels[i]] = count
+    return number, count

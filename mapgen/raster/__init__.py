@@ -1,0 +1,1 @@
+"""Rasters: scenes, class maps, their grids, legends and windows."""

@@ -1,0 +1,117 @@
+"""Areas of interest: the part of a scene that is wanted, from a file of polygons or a box."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mapgen.errors import InputError, one_line
+from mapgen.files.gdal import gdal_errors
+from mapgen.grid import Grid, Window
+from mapgen.patch import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """What of a grid is wanted: `window`, and in it the pixels whose centres lie in `polygons` (in the grid's CRS)."""
+
+    grid: Grid
+    window: Window
+    polygons: Any = None
+
+    def meets(self, grid: Grid) -> bool:
+        """Whether anything that is wanted may lie on another grid (of the same CRS)."""
+        from shapely import Polygon, prepare
+
+        if self.polygons is None:
+            return True
+        prepare(self.polygons)  # only the first time costs anything
+        corners = ((0, 0), (grid.width, 0), (grid.width, grid.height), (0, grid.height))
+        return bool(self.polygons.intersects(Polygon([grid.transform @ corner for corner in corners])))
+
+    def inside(self, window: Window) -> Array:
+        """Which pixels (H, W) of a window of the grid are wanted."""
+        from rasterio.features import geometry_mask
+
+        rows, cols = (window & self.window).slices(window)
+        wanted = np.zeros((window.height, window.width), bool)
+        wanted[rows, cols] = True
+        if self.polygons is None or not wanted.any():
+            return wanted
+        transform = self.grid.crop(window).transform
+        return wanted & geometry_mask([self.polygons], wanted.shape, transform, invert=True)
+
+
+def area_of(grid: Grid, aoi: Path | None, bbox: tuple[float, float, float, float] | None) -> Area | None:
+    """The area that `aoi` (a vector file in any CRS) and `bbox` (left, bottom, right, top in the CRS of the grid) cut
+    out of a grid; None where neither is given.
+
+    Raises `InputError` where the file has no polygons, or nothing of the area lies on the grid.
+    """
+    if aoi is None and bbox is None:
+        return None
+    window, polygons = grid.window, None
+    if bbox is not None:
+        window &= grid.window_of(bbox)
+    if aoi is not None:
+        polygons = _polygons(aoi, grid)
+        window = window & grid.window_of(polygons.bounds) if polygons.area else Window(0, 0, 0, 0)
+    if not window.area:
+        where = f"--aoi {one_line(aoi)}" if aoi is not None else f"--bbox {','.join(f'{v:g}' for v in bbox or ())}"
+        bounds = ", ".join(f"{v:g}" for v in grid.bounds)
+        raise InputError(where, f"nothing of it lies on the scene ({bounds})", "check its coordinates and CRS")
+    return Area(grid, window, polygons)
+
+
+def _polygons(path: Path, grid: Grid) -> Any:
+    """The union of the file's polygons, in the CRS of the grid."""
+    import geopandas
+    import shapely
+    from pyogrio.errors import DataLayerError, DataSourceError
+
+    subject = f"--aoi {one_line(path)}"
+    if not path.is_file():
+        raise InputError(subject, "no such file", "check the path")
+    try:
+        frame = geopandas.read_file(path)
+    except (DataSourceError, DataLayerError, shapely.errors.ShapelyError) as exc:
+        raise InputError(
+            subject, f"cannot be read ({one_line(exc)[:120]})", "use GeoJSON, GPKG or another OGR format"
+        ) from exc
+    shapes = np.asarray(frame.geometry.array) if isinstance(frame, geopandas.GeoDataFrame) else np.empty(0, object)
+    shapes = shapes[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))]
+    shapes = shapely.make_valid(shapes) if len(shapes) else shapes
+    shapes = shapes[shapely.get_dimensions(shapes) == 2]
+    if not len(shapes):
+        raise InputError(subject, "holds no polygons", "name a file with the polygons of the area")
+    if frame.crs is not None:
+        _check_reach(subject, frame.crs, shapes)
+        if grid.crs is not None:
+            shapes = np.asarray(geopandas.GeoSeries(_near(shapes, frame.crs, grid), crs=frame.crs).to_crs(grid.crs))
+    return shapely.union_all(shapely.make_valid(shapes))
+
+
+def _check_reach(subject: str, crs: Any, shapes: Any) -> None:
+    reach = float(np.abs([shape.bounds for shape in shapes]).max())
+    if crs.is_geographic and reach > 400:  # GeoJSON is taken for degrees, whatever is in it
+        problem = f"its coordinates reach {reach:g}, so they are no longitudes and latitudes"
+        raise InputError(subject, problem, "save it with the CRS it is in, such as a GeoPackage")
+
+
+def _near(shapes: Any, crs: Any, grid: Grid) -> Any:
+    """The parts of polygons in the surroundings of a grid; far away its projection may have no place for them."""
+    import shapely
+    from rasterio.errors import CRSError
+    from rasterio.warp import transform_bounds
+
+    try:
+        left, bottom, right, top = transform_bounds(grid.crs, crs.to_wkt(), *grid.bounds, densify_pts=51)
+    except (*gdal_errors(), CRSError):
+        return shapes
+    if not np.isfinite((left, bottom, right, top)).all() or left > right:  # across the antimeridian
+        return shapes
+    margin = max(right - left, top - bottom)
+    return shapely.intersection(shapes, shapely.box(left - margin, bottom - margin, right + margin, top + margin))

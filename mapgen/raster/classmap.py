@@ -1,0 +1,266 @@
+"""Class maps: written as verified Cloud Optimized GeoTIFFs with names, colours and their origin."""
+
+from __future__ import annotations
+
+import errno
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from affine import Affine
+
+from mapgen.errors import OutputError, UsageError, one_line
+from mapgen.files.commit import check_output, free_bytes, staged
+from mapgen.files.gdal import MEBIBYTE, gdal_errors, gdal_messages
+from mapgen.grid import Grid
+from mapgen.legend import NODATA, Legend
+from mapgen.raster.cog import TILE as BLOCK
+from mapgen.raster.cog import CogWriter
+from mapgen.raster.downsample import mean_of_four, mode_of_four
+from mapgen.raster.style import color_table, pam_xml, qml
+
+SCORE_SCALE = 0.004
+"""The probability that a step of a byte stands for in a raster of scores."""
+
+_CO_REMEDY = "see https://gdal.org/drivers/raster/cog.html"
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """A raster of probabilities beside a class map: uint8, 0 … 250 for 0 … 1 (scale 0.004), nodata 255."""
+
+    path: Path
+    bands: tuple[str, ...]
+    """What each band is called."""
+
+
+def write_class_map(
+    path: Path,
+    strips: Iterable[tuple[int, Array]],
+    grid: Grid,
+    legend: Legend,
+    tags: Mapping[str, str],
+    *,
+    overwrite: bool = False,
+    inputs: Sequence[Path] = (),
+    creation_options: Sequence[tuple[str, str]] = (),
+    scores: Sequence[Scores] = (),
+) -> list[str]:
+    """Write `strips` (row, uint8 (h, width)), top to bottom and without gaps, as the class map at `path`.
+
+    A COG: DEFLATE, nodata 255, mode overviews, colour table, category names and RAT in `.aux.xml`, a `.qml` for QGIS.
+    With `scores` the strips are (B, h, width): the classes, then the bands of each of those rasters, which lie beside
+    the class map. All files are opened again and compared with the checksums of the strips before any of them gets its
+    name. Raises `OutputError`; then nothing is left, and an old file is untouched.
+
+    Returns what to warn of: a side-car that is not written because its name would be too long.
+    """
+    for one in scores:
+        check_output(one.path, overwrite=overwrite, inputs=[path, *inputs])
+    notes: list[str] = []
+    with staged(path, overwrite=overwrite, inputs=inputs) as temporary, ExitStack() as stack:
+        head = _Raster(path, "classes", grid, 1, tags, creation_options, legend)
+        rasters = [head, *(_Raster(s.path, f"{i}", grid, len(s.bands), tags, creation_options, s.bands)
+                           for i, s in enumerate(scores))]  # fmt: skip
+        with _writing(path):
+            for raster in rasters:
+                stack.enter_context(raster.opened(temporary.parent))
+            for row, strip in strips:
+                first = 0
+                for raster in rasters:
+                    raster.write(row, strip if strip.ndim == 2 else strip[first : first + raster.count])
+                    first += raster.count
+            for raster in rasters:
+                raster.finish()
+        for raster in rasters:
+            raster.verify()
+            raster.file.rename(temporary.with_name(raster.path.name))
+        for name, content in ((f"{path.name}.aux.xml", pam_xml(legend)), (f"{path.stem}.qml", qml(legend))):
+            if name == path.name:
+                continue
+            try:
+                temporary.with_name(name).write_bytes(content)
+            except OSError as exc:
+                if exc.errno != errno.ENAMETOOLONG:
+                    raise
+                notes.append(f"has no class names beside it: the name of an {name[-8:]} file would be too long")
+    return notes
+
+
+class _Raster:
+    """One of the rasters under way: by mapgen's own writer, or by GDAL's COG driver where creation options are given.
+
+    GDAL's driver of rasterio holds a whole raster in memory, so it gets a tiled GeoTIFF to copy.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        short: str,
+        grid: Grid,
+        count: int,
+        tags: Mapping[str, str],
+        creation_options: Sequence[tuple[str, str]],
+        content: Legend | tuple[str, ...],
+    ) -> None:
+        self.path, self.count = path, count
+        # Short names while GDAL works, since it appends to them for temporary files of its own.
+        self._plain, self._short = f"{short}-plain.tif", f"{short}-cog.tif"
+        self._grid, self._tags, self._options, self._content = grid, tags, creation_options, content
+        self._sums: list[tuple[int, int, int]] = []
+        self._writer: Any = None
+
+    @contextmanager
+    def opened(self, folder: Path) -> Iterator[None]:
+        """Ready for `write` and `finish`, in the folder."""
+        import rasterio
+
+        self.file, self._source = folder / self._short, folder / self._plain
+        if self._options:
+            profile = self._profile | {
+                "height": self._grid.height, "width": self._grid.width, "tiled": True, "blockxsize": BLOCK,
+                "blockysize": BLOCK, "compress": "DEFLATE", "ZLEVEL": 1, "BIGTIFF": "IF_SAFER", "SPARSE_OK": True,
+            }  # fmt: skip
+            with rasterio.open(self._source, "w", **profile) as dataset:
+                self._describe(dataset)
+                self._writer = dataset
+                yield
+            return
+        reduce = mode_of_four if isinstance(self._content, Legend) else mean_of_four
+        with CogWriter(self.file, self._grid.height, self._grid.width, self._specimen(), reduce) as writer:
+            self._writer = writer
+            yield
+
+    def write(self, row: int, strip: Array) -> None:
+        """The next rows (h, width) or (B, h, width)."""
+        self._sums.append((row, strip.shape[-2], zlib.crc32(np.ascontiguousarray(strip).data)))
+        if isinstance(self._writer, CogWriter):
+            self._writer.write(strip)
+        else:
+            place = ((row, row + strip.shape[-2]), (0, self._grid.width))
+            self._writer.write(strip.reshape(self.count, *strip.shape[-2:]), window=place)
+
+    def finish(self) -> None:
+        """Write what is left to write."""
+        import rasterio.shutil
+
+        self._writer.close()
+        if self._options:
+            resampling = "MODE" if isinstance(self._content, Legend) else "AVERAGE"
+            options = _cog_options(self._options) | {"OVERVIEW_RESAMPLING": resampling}
+            rasterio.shutil.copy(self._source, self.file, driver="COG", **options)
+            self._source.unlink()
+
+    def verify(self) -> None:
+        """Raise `OutputError` unless the file holds what was written."""
+        verify_raster(self.file, self._grid, self._sums, self.path)
+
+    @property
+    def _profile(self) -> dict[str, Any]:
+        return {
+            "driver": "GTiff", "dtype": "uint8", "count": self.count, "nodata": NODATA,
+            "crs": self._grid.crs, "transform": self._grid.transform,
+        }  # fmt: skip
+
+    def _describe(self, dataset: Any) -> None:
+        dataset.update_tags(**self._tags)
+        if isinstance(self._content, Legend):
+            dataset.write_colormap(1, color_table(self._content))
+        else:
+            dataset.descriptions = self._content
+            dataset.scales = (SCORE_SCALE,) * self.count
+
+    def _specimen(self) -> bytes:
+        """A GeoTIFF of one pixel, by GDAL, with everything but the pixels."""
+        from rasterio.io import MemoryFile
+
+        with MemoryFile(ext=".tif") as memory:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that a scene without georeferencing has none was said before
+                with memory.open(height=1, width=1, INTERLEAVE="PIXEL", **self._profile) as dataset:
+                    self._describe(dataset)
+            return bytes(memory.read())
+
+
+def _cog_options(creation_options: Sequence[tuple[str, str]]) -> dict[str, str]:
+    options = {"COMPRESS": "DEFLATE", "BLOCKSIZE": str(BLOCK), "OVERVIEW_RESAMPLING": "MODE", "BIGTIFF": "IF_SAFER"}
+    for key, value in creation_options:
+        if key.upper() in ("DRIVER", "OVERVIEW_RESAMPLING", "RESAMPLING", "WARP_RESAMPLING"):
+            raise UsageError("--co", f"{key} is fixed for class maps", "leave it out")
+        options[key.upper()] = value
+    return options
+
+
+def check_creation_options(creation_options: Sequence[tuple[str, str]]) -> None:
+    """Raise `UsageError` unless GDAL's COG driver takes the options and keeps pixels and grid, tried on a small raster.
+
+    GDAL itself only warns of options it does not know, and some are lossy or warp.
+    """
+    if not creation_options:
+        return
+    import rasterio.shutil
+    from rasterio.io import MemoryFile
+
+    options = _cog_options(creation_options)
+    given = " ".join(f"{key}={value}" for key, value in creation_options)
+    pixels = np.random.default_rng(1).integers(0, 200, (1, 64, 64), np.uint8)
+    profile = {
+        "driver": "GTiff", "dtype": "uint8", "count": 1, "height": 64, "width": 64, "nodata": NODATA,
+        "crs": "EPSG:32631", "transform": Affine(1, 0, 500_000, 0, -1, 5_000_000),
+    }  # fmt: skip
+    with MemoryFile(ext=".tif") as source, MemoryFile(ext=".tif") as target, gdal_messages() as complaints:
+        with source.open(**profile) as dataset:
+            dataset.write(pixels)
+        try:
+            rasterio.shutil.copy(source.name, target.name, driver="COG", **options)
+            with target.open(driver="GTiff") as dataset:
+                kept = dataset.transform == profile["transform"] and np.array_equal(dataset.read(), pixels)
+        except gdal_errors() as exc:
+            raise UsageError("--co", f"GDAL refuses {given} ({one_line(exc)[:160]})", _CO_REMEDY) from exc
+    if complaints:
+        raise UsageError("--co", f"GDAL refuses {given} ({one_line(complaints[0])[:160]})", _CO_REMEDY)
+    if not kept:
+        raise UsageError("--co", f"{given} would change the pixels or the grid", "use lossless options only")
+
+
+def verify_raster(path: Path, grid: Grid, sums: Sequence[tuple[int, int, int]], final: Path) -> None:
+    """Raise `OutputError`, naming `final`, unless the file at `path` holds this grid and strips of these checksums."""
+    import rasterio
+
+    damaged = OutputError(
+        final, "did not read back as written (a full or failing disk?)", "free some space and run again"
+    )
+    try:
+        with rasterio.open(path, driver="GTiff") as dataset:
+            if (dataset.height, dataset.width) != (grid.height, grid.width) or dataset.transform != grid.transform:
+                raise damaged
+            for row, height, checksum in sums:
+                strip = dataset.read(window=((row, row + height), (0, grid.width)))
+                if zlib.crc32(strip) != checksum:
+                    raise damaged
+    except gdal_errors() as exc:
+        raise damaged from exc
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn GDAL's errors of writing into `OutputError`; errors of the pixels' source pass through."""
+    from rasterio.errors import CRSError
+
+    try:
+        yield
+    except CRSError as exc:
+        raise OutputError(
+            path, f"its CRS cannot be stored ({one_line(exc)[:120]})", "reproject the scene first"
+        ) from exc
+    except gdal_errors() as exc:
+        full = free_bytes(path.parent) < MEBIBYTE
+        remedy = "free some space or write elsewhere with -o" if full else "check the folder and the --co options"
+        raise OutputError(path, f"could not be written ({one_line(exc.__cause__ or exc)[:160]})", remedy) from exc

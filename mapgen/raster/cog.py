@@ -1,0 +1,278 @@
+"""Cloud Optimized GeoTIFFs of bytes, written while their pixels come in, overviews included.
+
+GDAL's COG driver wants the whole raster first, reads it again for the overviews and compresses it a second time, all
+after the last window: as much work as a fast network's. Here every tile is compressed once, as soon as it is complete,
+and the file is put together from the finished tiles at the end. What describes the place, the colours and the tags is
+made by GDAL, in a raster of one pixel, and copied tag by tag.
+
+Layout by https://docs.ogc.org/is/21-026/21-026.html and https://gdal.org/drivers/raster/cog.html#file-format-details
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from mapgen.legend import NODATA
+from mapgen.raster.downsample import evened
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Reduce = Callable[[Array], Array]
+
+TILE = 512
+"""Side of a tile, the default of GDAL's COG driver."""
+
+_SHORT, _LONG, _LONG8 = 3, 4, 16
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 16: 8, 17: 8, 18: 8}
+"""Bytes of a value of each type of a TIFF field."""
+
+_LAYOUT_OF_THIS_FILE = {254, 256, 257, 259, 266, 273, 278, 279, 282, 283, 284, 317, 322, 323, 324, 325}
+"""Tags that say how and where the pixels lie: this file's own, never copied."""
+
+_FULL_SIZE_ONLY = {305, 33550, 33922, 34264, 34735, 34736, 34737, 42112}
+"""Tags that only the first image carries: the place, the software, the metadata."""
+
+_GHOST = (
+    b"LAYOUT=IFDS_BEFORE_DATA\nBLOCK_ORDER=ROW_MAJOR\nBLOCK_LEADER=SIZE_AS_UINT4\n"
+    b"BLOCK_TRAILER=LAST_4_BYTES_REPEATED\nKNOWN_INCOMPATIBLE_EDITION=NO\n "
+)
+"""What GDAL writes to tell its own readers that they need no second request for the size of a tile."""
+
+_CLASSIC_LIMIT = 4_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A TIFF field: its type, the number of its values, and those as little-endian bytes."""
+
+    kind: int
+    count: int
+    data: bytes
+
+
+class CogWriter:
+    """A COG of uint8 at `path`, made from strips (row, (H, W) or (B, H, W)) that come from the top without gaps.
+
+    Strips begin at multiples of `TILE` rows and are `TILE` high, but for the last. `like` is a small GeoTIFF by GDAL
+    whose place, colours, bands and tags the file takes over. `reduce` halves a strip for the next overview; overviews
+    go on until one fits a tile. Pixels that no strip covers do not exist: all rows must come. Memory: some rows of
+    tiles, whatever the height. The tiles wait in files beside `path`, which `close` puts together.
+    """
+
+    def __init__(self, path: Path, height: int, width: int, like: bytes, reduce: Reduce, threads: int = 2) -> None:
+        self._path = path
+        self._fields = read_fields(like)
+        self._bands = int.from_bytes(self._fields[277].data, "little")
+        self._reduce = reduce
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="mapgen-deflate")
+        self._limit = 8 * threads
+        self._waiting: deque[tuple[_Level, Future[bytes]]] = deque()
+        self._levels = [_Level(height, width, path.with_name(f"{path.name}.{0}.tiles"))]
+        while max(height, width) > TILE:
+            height, width = -(-height // 2), -(-width // 2)
+            self._levels.append(_Level(height, width, path.with_name(f"{path.name}.{len(self._levels)}.tiles")))
+
+    def __enter__(self) -> CogWriter:
+        return self
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        for level in self._levels:
+            level.file.close()
+            level.path.unlink(missing_ok=True)
+
+    def write(self, strip: Array) -> None:
+        """Take the next rows of the raster."""
+        self._add(0, strip if strip.ndim == 3 else strip[None])
+
+    def close(self) -> None:
+        """Write the last tiles and the file itself."""
+        for number, level in enumerate(self._levels):
+            if level.rows:
+                self._row_of_tiles(number, level.taken())
+        self._drain(0)
+        self._pool.shutdown()
+        with open(self._path, "wb") as file:
+            write_cog(file, self._levels, self._fields)
+
+    def _add(self, number: int, strip: Array) -> None:
+        level = self._levels[number]
+        level.add(strip)
+        if level.rows == TILE:
+            self._row_of_tiles(number, level.taken())
+
+    def _row_of_tiles(self, number: int, rows: Array) -> None:
+        level = self._levels[number]
+        for col in range(0, level.width, TILE):
+            tile = rows[:, :, col : col + TILE]
+            self._waiting.append((level, self._pool.submit(compressed, tile)))
+        self._drain(self._limit)
+        if number + 1 < len(self._levels):
+            self._add(number + 1, self._reduce(evened(rows)))
+
+    def _drain(self, limit: int) -> None:
+        """Write finished tiles, in order, until no more than `limit` are under way."""
+        while len(self._waiting) > limit:
+            level, tile = self._waiting.popleft()
+            level.append(tile.result())
+
+
+@dataclass(slots=True)
+class _Level:
+    """One of the images of the file: the rows that do not fill a tile yet, and the tiles that are finished."""
+
+    height: int
+    width: int
+    path: Path
+    rows: int = 0
+    parts: list[Array] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    _file: BinaryIO | None = None
+
+    @property
+    def file(self) -> BinaryIO:
+        if self._file is None:
+            self._file = open(self.path, "w+b")  # noqa: SIM115 - closed by the writer
+        return self._file
+
+    def add(self, strip: Array) -> None:
+        self.parts.append(strip)
+        self.rows += strip.shape[1]
+
+    def taken(self) -> Array:
+        rows = self.parts[0] if len(self.parts) == 1 else np.concatenate(self.parts, axis=1)
+        self.parts, self.rows = [], 0
+        return rows
+
+    def append(self, tile: bytes) -> None:
+        """A tile, with its size before it and its last bytes again behind it, as `_GHOST` promises."""
+        self.file.write(struct.pack("<I", len(tile)) + tile + tile[-4:])
+        self.sizes.append(len(tile))
+
+
+def compressed(tile: Array) -> bytes:
+    """A tile (B, h, w), filled up with nodata, as TIFF stores it: pixel by pixel, deflated.
+
+    Of deflate only run lengths and Huffman codes are used: on class maps that is five times as fast as zlib's usual
+    level and as small, see docs/decisions.
+    """
+    if not (tile != NODATA).any():
+        return _empty(len(tile))
+    return _deflated(tile)
+
+
+@lru_cache
+def _empty(bands: int) -> bytes:
+    """A tile without data, of which sparse maps have very many."""
+    return _deflated(np.full((bands, TILE, TILE), NODATA, np.uint8))
+
+
+def _deflated(tile: Array) -> bytes:
+    bands, height, width = tile.shape
+    if (height, width) != (TILE, TILE):
+        tile = np.pad(tile, ((0, 0), (0, TILE - height), (0, TILE - width)), constant_values=NODATA)
+    data = np.ascontiguousarray(tile[0] if bands == 1 else np.moveaxis(tile, 0, -1))
+    deflate = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
+    return deflate.compress(data.data) + deflate.flush()
+
+
+def read_fields(tiff: bytes) -> dict[int, Field]:
+    """The fields of the first image of a classic little-endian TIFF, which is what GDAL writes for a small raster."""
+    order, magic, start = struct.unpack_from("<2sHI", tiff)
+    assert (order, magic) == (b"II", 42)
+    fields = {}
+    for at in range(struct.unpack_from("<H", tiff, start)[0]):
+        entry = start + 2 + 12 * at
+        tag, kind, count = struct.unpack_from("<HHI", tiff, entry)
+        size = _SIZES[kind] * count
+        place = entry + 8 if size <= 4 else struct.unpack_from("<I", tiff, entry + 8)[0]
+        fields[tag] = Field(kind, count, tiff[place : place + size])
+    return fields
+
+
+def write_cog(file: BinaryIO, levels: list[_Level], fields: dict[int, Field]) -> None:
+    """Header and directories, then the tiles of each level, the smallest first."""
+    framed = [sum(level.sizes) + 8 * len(level.sizes) for level in levels]
+    tags = sum(len(f.data) for f in fields.values())
+    big = sum(framed) + len(levels) * (tags + 400) + 12 * sum(len(level.sizes) for level in levels) > _CLASSIC_LIMIT
+    # Twice: the offsets of the tiles are known once the length of all directories is, and do not change it.
+    starts = [0] * len(levels)
+    for _ in range(2):
+        head = _header(big) + b"".join(_directories(levels, fields, starts, big))
+        at = len(head)
+        for number in reversed(range(len(levels))):
+            starts[number], at = at, at + framed[number]
+    file.write(head)
+    for level in reversed(levels):
+        level.file.seek(0)
+        shutil.copyfileobj(level.file, file, 1 << 20)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _header(big: bool) -> bytes:
+    ghost = b"GDAL_STRUCTURAL_METADATA_SIZE=%06d bytes\n" % len(_GHOST) + _GHOST
+    first = (16 if big else 8) + len(ghost) + len(ghost) % 2
+    head = struct.pack("<2sHHHQ", b"II", 43, 8, 0, first) if big else struct.pack("<2sHI", b"II", 42, first)
+    return head + ghost + b"\0" * (len(ghost) % 2)
+
+
+def _directories(levels: list[_Level], fields: dict[int, Field], starts: list[int], big: bool) -> Iterator[bytes]:
+    """The directory of each level with the values that do not fit into it, one after the other."""
+    at = len(_header(big))
+    for number, level in enumerate(levels):
+        part = _directory(_image_fields(level, fields, starts[number], number, big), at, number + 1 == len(levels), big)
+        yield part
+        at += len(part)
+
+
+def _image_fields(level: _Level, fields: dict[int, Field], start: int, number: int, big: bool) -> dict[int, Field]:
+    skipped = _LAYOUT_OF_THIS_FILE if number == 0 else _LAYOUT_OF_THIS_FILE | _FULL_SIZE_ONLY
+    own = {tag: value for tag, value in fields.items() if tag not in skipped}
+    sizes = np.array(level.sizes, "<u4")
+    offsets = start + 4 + np.concatenate([[0], np.cumsum(sizes.astype(np.int64) + 8)[:-1]])
+    own[254] = _long(1 if number else 0)
+    own[256], own[257] = _long(level.width), _long(level.height)
+    own[259] = _short(8)  # Deflate
+    own[284] = _short(1)  # pixel interleaved
+    own[322], own[323] = _short(TILE), _short(TILE)
+    own[324] = Field(*((_LONG8, len(sizes), offsets.astype("<u8").tobytes()) if big
+                       else (_LONG, len(sizes), offsets.astype("<u4").tobytes())))  # fmt: skip
+    own[325] = Field(_LONG, len(sizes), sizes.tobytes())
+    return own
+
+
+def _short(value: int) -> Field:
+    return Field(_SHORT, 1, struct.pack("<H", value))
+
+
+def _long(value: int) -> Field:
+    return Field(_LONG, 1, struct.pack("<I", value))
+
+
+def _directory(fields: dict[int, Field], at: int, last: bool, big: bool) -> bytes:
+    """A directory that begins at the byte `at` of the file, tags in order, and behind it what does not fit."""
+    inline, count_format = (8, "<Q") if big else (4, "<I")
+    length = struct.calcsize("<Q" if big else "<H") + len(fields) * (20 if big else 12) + inline
+    entries, values = [], b""
+    for tag, value in sorted(fields.items()):
+        if len(value.data) <= inline:
+            content = value.data.ljust(inline, b"\0")
+        else:
+            content = struct.pack(count_format, at + length + len(values))
+            values += value.data + b"\0" * (len(value.data) % 2)
+        entries.append(struct.pack("<HH", tag, value.kind) + struct.pack(count_format, value.count) + content)
+    following = 0 if last else at + length + len(values)
+    head = struct.pack("<Q" if big else "<H", len(fields))
+    return head + b"".join(entries) + struct.pack(count_format, following) + values

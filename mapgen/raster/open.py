@@ -1,0 +1,175 @@
+"""Opening scenes: what may be read, on which grid, and what to warn of, before the first pixel is."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from mapgen.errors import InputError, NetworkError, ResourceError, one_line
+from mapgen.files.gdal import MEBIBYTE, gdal_errors
+from mapgen.files.vet import check_url, driver_of, is_url, public_name
+from mapgen.grid import Grid, is_singular
+from mapgen.raster.scene import Scene
+
+BLOCK_LIMIT = 512 * MEBIBYTE
+"""Bytes of one block; GDAL can only read a block whole."""
+
+SIDE_LIMIT = 10_000_000
+"""Pixels of a side."""
+
+PIXEL_LIMIT = 10**12
+"""Pixels of a scene, a million each way: the windows of more would not fit into memory."""
+
+_URL_DRIVERS = {".jp2": "JP2OpenJPEG", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".img": "HFA"}
+
+
+def open_scene(name: str | Path, *, any_kind: bool = False) -> Scene:
+    """The scene called `name`, a path or an http(s) URL, vetted and open for reading; all colour bands selected.
+
+    `any_kind` also takes pixels that are no intensities, such as the palette indices of a class map.
+
+    Raises `InputError` for what is no readable raster, `ResourceError` for dimensions or blocks that would exhaust the
+    memory, `NetworkError` for a URL that does not answer.
+    """
+    from rasterio.enums import ColorInterp
+
+    with opened_dataset(name) as (subject, dataset):
+        if not any_kind:
+            _check_kind(subject, dataset)
+        scene = Scene(subject, dataset, grid_of(dataset, subject))
+        alphas = [i for i, c in enumerate(dataset.colorinterp, 1) if c is ColorInterp.alpha]
+        scene.bands = tuple(i for i in dataset.indexes if i not in alphas) or tuple(dataset.indexes)
+        if alphas and len(alphas) < dataset.count:
+            _settle_alpha(scene, alphas[0])
+        _place_warnings(scene)
+    return scene
+
+
+@contextmanager
+def opened_dataset(name: str | Path, **options: Any) -> Iterator[tuple[str, Any]]:
+    """What a path or URL is called in errors, and its rasterio dataset, vetted; closed again if the block raises.
+
+    `options` go to the GeoTIFF driver. Raises `InputError`, `ResourceError` or `NetworkError`, also for what GDAL finds
+    wrong within the block: keys of the georeferencing are read as late as that.
+    """
+    subject = public_name(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # rasterio's, of files without georeferencing: that is said in our own words
+        dataset = _open(str(name), subject, options)
+        try:
+            check_size(subject, dataset)
+            yield subject, dataset
+        except gdal_errors() as exc:
+            dataset.close()
+            raise InputError(subject, f"cannot be read ({gdal_reason(exc)})", "get the file again") from exc
+        except BaseException:
+            dataset.close()
+            raise
+
+
+def _open(name: str, subject: str, options: dict[str, Any]) -> Any:
+    import rasterio
+
+    if is_url(name):
+        check_url(name)
+        target, driver = f"/vsicurl/{name}", _URL_DRIVERS.get(Path(urlsplit(name).path).suffix.lower(), "GTiff")
+    else:
+        # The absolute name, since GDAL gives a meaning of its own to relative ones such as `GTIFF_DIR:2:scene.tif`.
+        target, driver = os.path.abspath(name), driver_of(Path(name))
+    try:
+        return rasterio.open(target, driver=driver, **(options if driver == "GTiff" else {}))
+    except gdal_errors() as exc:
+        if is_url(name):
+            problem = "could not be opened over the network"
+            raise NetworkError(subject, problem, "check the address, try again later") from exc
+        raise InputError(subject, f"cannot be read ({gdal_reason(exc)})", "get the file again") from exc
+
+
+def gdal_reason(exc: Exception) -> str:
+    """What GDAL says is wrong, on one line and without the name of the file."""
+    text = one_line(exc.__cause__ or exc)
+    return text.split(": ", 1)[-1][:160]
+
+
+def grid_of(dataset: Any, subject: str) -> Grid:
+    """The grid of an open dataset. Raises `InputError` for a transform that gives pixels no area."""
+    transform = dataset.transform
+    if is_singular(transform):
+        raise InputError(subject, f"its transform {tuple(transform)[:6]} gives pixels no area", "georeference it again")
+    crs = dataset.crs.to_wkt() if dataset.crs else None
+    return Grid(crs or None, transform, dataset.height, dataset.width)
+
+
+def check_size(subject: str, dataset: Any) -> None:
+    """Raise `ResourceError` before the first read of what could not be read within bounds."""
+    if max(dataset.height, dataset.width) > SIDE_LIMIT:
+        size = f"{dataset.width} × {dataset.height} pixels"
+        raise ResourceError(
+            subject, f"claims {size}, the limit is {SIDE_LIMIT} a side", "cut it with gdal_translate -srcwin"
+        )
+    if dataset.height * dataset.width > PIXEL_LIMIT:
+        problem = f"claims {dataset.width} × {dataset.height} pixels, the limit is {PIXEL_LIMIT:.0e}"
+        raise ResourceError(subject, problem, "cut it with gdal_translate -srcwin")
+    height, width = dataset.block_shapes[0]
+    planes = dataset.count if str(dataset.interleaving).lower().endswith("pixel") else 1
+    block = height * width * planes * np.dtype(dataset.dtypes[0]).itemsize
+    if block > BLOCK_LIMIT:
+        raise ResourceError(
+            subject,
+            f"one block ({width} × {height}) takes {block // MEBIBYTE} MiB, the limit is {BLOCK_LIMIT // MEBIBYTE}",
+            "rewrite it with gdal_translate -co TILED=YES",
+        )
+
+
+def _check_kind(subject: str, dataset: Any) -> None:
+    """Raise `InputError` for pixels whose numbers are no intensities: complex, palette, CMYK, bits."""
+    from rasterio.enums import ColorInterp
+
+    kinds = set(dataset.colorinterp)
+    if dataset.count == 0:
+        raise InputError(subject, "has no bands", "name the raster inside it (gdalinfo lists its subdatasets)")
+    if any("complex" in d for d in dataset.dtypes):
+        raise InputError(subject, f"holds complex numbers ({dataset.dtypes[0]})", "convert them to intensities first")
+    if ColorInterp.palette in kinds:
+        raise InputError(subject, "holds palette indices, not colours", "expand it with gdal_translate -expand rgb")
+    # GDAL shows the inks of most files as red, green, blue and alpha, by a formula that no model was trained with.
+    inks = dataset.tags(ns="IMAGE_STRUCTURE").get("SOURCE_COLOR_SPACE") in ("CMYK", "YCbCrK")
+    if inks or {ColorInterp.cyan, ColorInterp.magenta} & kinds:
+        raise InputError(subject, "holds CMYK inks, not red, green and blue", "convert it to RGB first")
+    if dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS") == "1":
+        raise InputError(subject, "holds one bit per pixel", "mapgen needs imagery of 8 bits or more")
+
+
+def _settle_alpha(scene: Scene, band: int) -> None:
+    """Take the band tagged alpha as validity if it looks like one, else as data, with a warning.
+
+    GDAL tags the fourth band of any four-band uint8 file as alpha on its own; in R, G, B, NIR imagery it is data.
+    """
+    bands = scene.bands
+    scene.bands = (band,)
+    values = scene.sample().values
+    scene.bands = bands
+    top = 255 if scene.dtype == np.uint8 else values.max()  # 255 too where 8 bits were widened, 1 in floats
+    if np.isin(values, (0, top)).mean() >= 0.99:
+        scene.alpha = band
+    else:
+        scene.bands = (*bands, band)
+        scene.warnings.append(f"band {band} is tagged alpha but holds data (near infrared?); it is not used as a mask")
+
+
+def _place_warnings(scene: Scene) -> None:
+    bare = scene.dataset.transform.is_identity
+    if bare and (scene.dataset.gcps[0] or scene.dataset.rpcs):
+        what = "ground control points" if scene.dataset.gcps[0] else "rational polynomials (RPC)"
+        scene.warnings.append(f"has {what} only; the map stays in pixel space: warp it first with gdalwarp")
+    elif bare and scene.grid.crs is None:
+        scene.warnings.append("has no georeferencing; the map stays in pixel space")
+    elif scene.grid.crs is None:
+        scene.warnings.append("has no CRS; its map has none either and its resolution in metres is unknown")

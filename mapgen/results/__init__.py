@@ -1,0 +1,1 @@
+"""What is made of a map: results of a run, page, pictures, metadata."""

@@ -1,0 +1,76 @@
+"""Census: how many pixels and how much ground each class of a map has, counted as its strips pass by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mapgen.grid import Grid
+from mapgen.layers.area import measured
+from mapgen.layers.reproject import LONLAT, projected
+from mapgen.patch import Array
+from mapgen.polygons.lines import Floats, Lines
+
+CELL = 512
+"""Columns that are counted together."""
+
+_EDGES = 8
+"""Parts of each side of a cell when its outline is measured: its sides are no straight lines on the ground."""
+
+
+@dataclass(slots=True)
+class Census:
+    """Counts pixels by class (0 … 255) in cells: strips by `CELL` columns. Memory: a number per cell and class met."""
+
+    rows: list[tuple[int, int]] = field(default_factory=list)
+    """(first row, height) of each strip."""
+    counts: list[dict[int, Array]] = field(default_factory=list)
+
+    def add(self, row: int, classes: Array) -> None:
+        """Take in a strip (h, W) of class ids uint8 from `row` on."""
+        height, width = classes.shape
+        starts = np.arange(0, width, CELL)
+        met = np.flatnonzero(np.bincount(classes.ravel(), minlength=256))
+        self.rows.append((row, height))
+        self.counts.append(
+            {int(k): np.add.reduceat(np.count_nonzero(classes == k, axis=0), starts) for k in met}
+        )  # fmt: skip
+
+    @property
+    def pixels(self) -> dict[int, int]:
+        """Pixels of each class that was met."""
+        result: dict[int, int] = {}
+        for strip in self.counts:
+            for k, cells in strip.items():
+                result[k] = result.get(k, 0) + int(cells.sum())
+        return result
+
+    def areas(self, grid: Grid) -> dict[int, float]:
+        """Square metres on the ellipsoid of each class that was met; `grid` is that of the map and has a CRS.
+
+        Each pixel counts with the mean area of those of its cell. Not a number where a cell has no place on Earth.
+        """
+        result: dict[int, float] = {}
+        for (row, height), strip in zip(self.rows, self.counts, strict=True):
+            each = _pixel_areas(grid, row, height)
+            for k, cells in strip.items():
+                result[k] = result.get(k, 0.0) + float(cells @ each)
+        return result
+
+
+def _pixel_areas(grid: Grid, row: int, height: int) -> Floats:
+    """The mean area in m² of a pixel of each cell of a strip."""
+    assert grid.crs is not None
+    lefts = np.arange(0, grid.width, CELL, dtype=np.float64)
+    rights = np.minimum(lefts + CELL, grid.width)
+    along = np.linspace(0, 1, _EDGES + 1)
+    zero, one = np.zeros(_EDGES), np.ones(_EDGES)
+    across = np.concatenate((zero, along[:-1], one, along[:0:-1], [0.0]))
+    down = np.concatenate((along[:-1], one, along[:0:-1], zero, [0.0]))
+    x = (lefts[:, None] + (rights - lefts)[:, None] * across).ravel()
+    y = np.tile(row + height * down, len(lefts))
+    outlines = Lines(len(down) * np.arange(len(lefts) + 1), x, y)
+    area = measured(projected(outlines, grid.transform, grid.crs, LONLAT))[0]
+    result: Floats = np.abs(area) / ((rights - lefts) * height)
+    return result

@@ -1,0 +1,169 @@
+"""`info`: what a file is, whether a model fits it, and what to do next."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mapgen.errors import InputError, MapgenError, one_line
+from mapgen.files.gdal import environment
+from mapgen.files.vectors import layer_facts
+from mapgen.files.vet import is_url, public_name
+from mapgen.inference.job import foretell, plan_job
+from mapgen.model.file import find_model, open_model
+from mapgen.model.listing import card_lines
+from mapgen.model.listing import describe as describe_model
+from mapgen.raster.open import open_scene
+from mapgen.raster.scene import Scene
+from mapgen.settings import SegmentOptions
+from mapgen.tiling.containers.container import open_tiles
+
+TILE_SETS = (".pmtiles", ".mbtiles")
+
+LAYERS = (".geojson", ".json", ".geojsonl", ".gpkg", ".fgb", ".shp", ".parquet")
+
+
+def describe(name: str, model: str) -> dict[str, Any]:
+    """What the file is, as plain values; `kind` is scene, class map, layer, tile set or model."""
+    path = Path(name)
+    if path.suffix == ".safetensors":
+        return describe_model(open_model(path))
+    if path.suffix.lower() in LAYERS and not is_url(name):
+        return _layer(path)
+    if not is_url(name) and (path.suffix.lower() in TILE_SETS or path.is_dir()):
+        return _tiles(path)
+    with environment():
+        with open_scene(name, any_kind=True) as scene:
+            if _is_class_map(scene):
+                return _class_map(scene, name)
+        with open_scene(name) as scene:
+            return _scene(scene, name, model)
+
+
+def _is_class_map(scene: Scene) -> bool:
+    return scene.dataset.count == 1 and "MAPGEN_LEGEND" in scene.dataset.tags()
+
+
+def _raster(scene: Scene) -> dict[str, Any]:
+    across, down = scene.grid.resolution_m
+    crs = scene.dataset.crs
+    return {
+        "file": public_name(scene.name),
+        "format": scene.dataset.driver,
+        "width": scene.grid.width,
+        "height": scene.grid.height,
+        "bands": scene.band_names,
+        "dtype": scene.dtype.name,
+        "crs": crs.to_string()[:80] if crs else None,
+        "bounds": list(scene.grid.bounds),
+        "resolution_m": [round(across, 6), round(down, 6)] if crs and math.isfinite(across + down) else None,
+        "nodata": _nodata(scene),
+    }
+
+
+def _nodata(scene: Scene) -> str:
+    if scene.alpha is not None:
+        return f"alpha (band {scene.alpha})"
+    values = sorted({str(v) for v in scene.dataset.nodatavals if v is not None})
+    return ", ".join(values) if values else "mask" if scene.has_validity else "none"
+
+
+def _scene(scene: Scene, name: str, model_name: str) -> dict[str, Any]:
+    model = find_model(model_name)
+    record = {"kind": "scene", **_raster(scene), "model": model.card.name}
+    flag = (
+        "" if model.path.stem == model_name and not Path(model_name).exists() else f" --model {shlex.quote(model_name)}"
+    )
+    try:
+        plan = foretell(plan_job(scene, model, SegmentOptions(model=model_name)))
+    except MapgenError as exc:
+        if not isinstance(exc, InputError):
+            raise
+        return record | {"fits": False, "why": exc.problem, "next": exc.remedy, "warnings": list(scene.warnings)}
+    return record | {
+        "fits": True,
+        "windows": plan["windows"],
+        "resampled": plan["grid"]["resampled"],
+        "warnings": plan["warnings"],
+        "next": f"mapgen segment {shlex.quote(name)}{flag}",
+    }
+
+
+def _class_map(scene: Scene, name: str) -> dict[str, Any]:
+    tags = scene.dataset.tags()
+    return {
+        "kind": "class map",
+        **_raster(scene),
+        "model": tags.get("MAPGEN_MODEL"),
+        "model_sha256": tags.get("MAPGEN_MODEL_SHA256"),
+        "mapgen": tags.get("MAPGEN_VERSION"),
+        "parameters": _loaded(tags.get("MAPGEN_PARAMETERS"), {}),
+        "classes": _loaded(tags.get("MAPGEN_LEGEND"), []),
+        "next": f"mapgen vectorize {shlex.quote(name)}",
+    }
+
+
+def _loaded(text: str | None, default: Any) -> Any:
+    try:
+        return json.loads(text) if text else default
+    except ValueError:  # somebody edited the tag
+        return default
+
+
+def _layer(path: Path) -> dict[str, Any]:
+    facts = layer_facts(path)
+    return {
+        "kind": "layer",
+        "file": str(path),
+        **facts,
+        "next": "open it in QGIS, or `mapgen info` its class map",
+    }
+
+
+def _tiles(path: Path) -> dict[str, Any]:
+    with open_tiles(path) as tiles:
+        info = tiles.info
+    return {
+        "kind": "tile set",
+        "file": str(path),
+        "name": info.name,
+        "bytes": path.stat().st_size if path.is_file() else None,
+        "format": info.format,
+        "zoom": [info.min_zoom, info.max_zoom],
+        "tile_size": info.tile_size,
+        "tiling": info.tiling,
+        "bounds": list(info.bounds),
+        "layers": [str(layer.get("id", "")) for layer in info.vector_layers] or None,
+        "classes": [{"id": c.id, "name": c.name} for c in info.classes] or None,
+        "next": "open it with a MapLibre page, or QGIS (MBTiles)",
+    }
+
+
+def lines(record: Mapping[str, Any]) -> Iterator[str]:
+    """The record as text, one fact a line."""
+    if record["kind"] == "model":
+        yield from card_lines(record)
+        return
+    yield f"{one_line(record['file'])}: {record['kind']}"
+    for key, value in record.items():
+        if key in ("kind", "file", "warnings") or value is None:
+            continue
+        yield f"  {key + ':':<14}{one_line(_shown(key, value))}"
+    for warning in record.get("warnings", []):
+        yield f"  warning:      {one_line(warning)}"
+
+
+def _shown(key: str, value: Any) -> str:
+    if key == "classes":
+        return ", ".join(f"{c['id']} {c['name']}" for c in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(f"{v:.10g}" if isinstance(v, float) else str(v) for v in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {v}" for k, v in value.items())
+    return str(value)

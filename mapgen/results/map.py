@@ -1,0 +1,382 @@
+"""`map`: class map, layer, tiles, preview and report of one or several scenes, in one pass over them."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from affine import Affine
+
+from mapgen import __version__
+from mapgen.errors import MapgenError, UsageError
+from mapgen.files.commit import check_output
+from mapgen.files.vet import beside, is_url, public_name
+from mapgen.grid import Grid
+from mapgen.inference.segment import Result as ClassMap
+from mapgen.inference.segment import Segmenter, score_path
+from mapgen.layers.crs import placed
+from mapgen.layers.vectorize import Vectorizer, settled_format
+from mapgen.legend import NODATA
+from mapgen.raster.mosaic import Mosaic, open_mosaic
+from mapgen.raster.open import grid_of, opened_dataset
+from mapgen.results.class_areas import Census
+from mapgen.results.preview import Preview, shown
+from mapgen.results.report import REPORT, drop_report, leave_folder, make_folder, older_files, seen_from, write_json
+from mapgen.results.stac import Source, map_item, model_item, quoted
+from mapgen.results.thumbnail import write_preview
+from mapgen.settings import MapOptions, TilesOptions, VectorizeOptions
+from mapgen.tiling.containers.container import check_tiles
+from mapgen.tiling.footprint import footprint
+from mapgen.tiling.tiles import Tiler
+
+SCHEMA = 1
+"""Of report.json; fields are only added while it stays."""
+
+Progress = Callable[[int, int], None]
+
+_HARMLESS = (1, 130, 143)
+"""Exit codes of errors that no part may swallow: bugs and interruptions."""
+
+
+class Listener:
+    """Told what happens. This one does not care."""
+
+    def progress(self, part: str) -> Progress | None:
+        """How far a part is; `part` is its name for people."""
+        del part
+        return None
+
+    def done(self, path: Path) -> None:
+        """An output is finished."""
+
+    def note(self, text: str) -> None:
+        """Something good to know."""
+
+    def failed(self, error: MapgenError) -> None:
+        """A part failed; the others go on."""
+
+
+@dataclasses.dataclass(slots=True)
+class Result:
+    """What became of a map: what `report.json` says, and the exit code."""
+
+    report: dict[str, Any]
+    exit_code: int
+
+
+def planned(options: MapOptions, name: str, folder: Path) -> dict[str, Path]:
+    """The outputs that were asked for, by role."""
+    names = {"class_map": f"{name}.mask.tif"}
+    if options.segment.confidence:
+        names["confidence"] = score_path(folder / names["class_map"], "confidence").name
+    if options.layer:
+        names["layer"] = f"{name}.{options.format}"
+    if options.tiles:
+        names |= {"raster_tiles": f"{name}.mask.pmtiles", "vector_tiles": f"{name}.pmtiles"}
+    if options.preview:
+        names["preview"] = f"{name}.preview.png"
+    if options.stac:
+        names |= {"stac_item": f"{name}.stac.json", "stac_model": f"{name}.model.stac.json"}
+    return {role: folder / file for role, file in names.items()}
+
+
+def default_name(scenes: Sequence[str], folder: Path) -> str:
+    """One scene's own name; of several, that of the folder."""
+    return beside(scenes[0], "").name if len(scenes) == 1 else folder.resolve().name or "map"
+
+
+class Mapper:
+    """The options of one run, checked: nothing has been read or written yet."""
+
+    def __init__(self, options: MapOptions, listener: Listener | None = None) -> None:
+        self.options = options
+        self.listener = listener or Listener()
+        segment = options.segment
+        if segment.probabilities:
+            raise UsageError("--probabilities", "map writes none", "use mapgen segment for them")
+        if options.name is not None and (not options.name or "/" in options.name or "\\" in options.name):
+            raise UsageError("--name", f"{options.name!r} is not the name of a file", "such as --name town")
+        self.listed = VectorizeOptions(
+            format=options.format, sieve=options.sieve, simplify=options.simplify, assume_crs=options.assume_crs,
+            overwrite=options.overwrite, threads=segment.threads,
+        )  # fmt: skip
+        self.tiled = TilesOptions(
+            zoom=options.zoom, assume_crs=options.assume_crs, overwrite=options.overwrite, threads=segment.threads,
+            kind="classes",
+        )  # fmt: skip
+        # What cannot be is refused before the first window is read.
+        Vectorizer(self.listed)
+        Tiler(self.tiled)
+        if options.assume_crs is not None:
+            placed(Grid(None, Affine.scale(2), 1, 1), "--assume-crs", options.assume_crs)
+        if options.layer:
+            settled_format(Path(f"layer.{options.format}"), self.listed)
+
+    def __call__(self, scenes: Sequence[str], folder: Path) -> Result:
+        """Map the scenes into `folder`, which is made if its parent is there.
+
+        Raises what `segment` raises; then nothing of this run is there. Where a later part fails, the others are kept,
+        the report says so, and the exit code is 3.
+        """
+        options = dataclasses.replace(self.options, name=self.options.name or default_name(scenes, folder))
+        made = make_folder(folder)
+        try:
+            run = _Run(self, options, scenes, folder)
+            run.check()
+            run.class_map()
+        except BaseException:
+            if made:
+                leave_folder(folder)
+            raise
+        return run.finish()
+
+
+class _Run:
+    """One map under way."""
+
+    def __init__(self, mapper: Mapper, options: MapOptions, scenes: Sequence[str], folder: Path) -> None:
+        assert options.name is not None
+        self.mapper, self.options, self.scenes, self.folder = mapper, options, list(scenes), folder
+        self.name, self.listener = options.name, mapper.listener
+        self.paths = planned(options, self.name, folder)
+        self.began = time.perf_counter()
+        self.census = Census()
+        self.seconds: dict[str, float] = {}
+        self.errors: list[dict[str, Any]] = []
+        self.warnings: list[str] = []
+        self.notes: list[str] = []
+        self.files: dict[str, str] = {}
+        self.polygons: dict[str, int] = {}
+        self.placing: dict[str, Any] | None = None
+        self.inputs = [Path(scene) for scene in scenes if not is_url(scene)]
+        self.older = {role: file for role, file in older_files(folder).items() if role not in self.paths}
+        segment = dataclasses.replace(options.segment, overwrite=options.overwrite)
+        self.segmenter = Segmenter(segment, self.scenes, self.watch, self.open)
+        self.card = self.segmenter.model.card
+        self.preview = Preview(shown(self.card.bands)) if options.preview else None
+
+    def open(self, _: str) -> Mosaic:
+        """All scenes as one."""
+        return open_mosaic(self.scenes, None if self.preview is None else self.preview.add)
+
+    def watch(self, stage: str, items: Iterable[Any]) -> Iterator[Any]:
+        """The items, those of the class map counted."""
+        for item in items:
+            if stage == "stitch":
+                row, strip = item
+                self.census.add(row, strip if strip.ndim == 2 else strip[0])
+            yield item
+
+    def check(self) -> None:
+        """Raise `OutputError` unless every output can be written; before hours are spent on the first."""
+        for role, path in (*self.paths.items(), ("report", self.folder / REPORT)):
+            check = check_tiles if role in ("raster_tiles", "vector_tiles") else check_output
+            check(path, overwrite=self.options.overwrite, inputs=self.inputs)
+
+    def class_map(self) -> None:
+        """The one pass over the scenes."""
+        path = self.paths["class_map"]
+        with self.timed("class_map"):
+            self.made: ClassMap = self.segmenter(self.scenes[0], path, self.listener.progress(self.name))
+        drop_report(self.folder)  # of an older run: from now on it is wrong
+        with opened_dataset(path) as (subject, dataset):
+            self.grid = grid_of(dataset, subject)
+            dataset.close()
+        if self.grid.crs is None and self.options.assume_crs and not self.grid.transform.is_identity:
+            self.grid = placed(self.grid, str(path), self.options.assume_crs)
+        self.warnings += self.made.warnings
+        for role, made in (("class_map", path), *(("confidence", score) for score in self.made.scores)):
+            self.finished(role, made)
+
+    def finish(self) -> Result:
+        """All that comes from the class map, then the report."""
+        parts: dict[str, Callable[[], None]] = {
+            "layer": self.layer, "raster_tiles": self.raster_tiles, "vector_tiles": self.vector_tiles,
+            "preview": self.picture, "stac_item": self.stac,
+        }  # fmt: skip
+        for role, work in parts.items():
+            if role in self.paths:
+                self.part(role.removesuffix("_item"), work)
+        for role, file in self.older.items():
+            if (self.folder / file).exists():
+                self.warnings.append(f"{file} ({role.replace('_', ' ')}) is of an earlier run")
+        report = self.report()
+        write_json(self.folder / REPORT, report, overwrite=True)
+        self.listener.done(self.folder / REPORT)
+        return Result(report, 3 if self.errors or self.made.damaged else 0)
+
+    def part(self, name: str, work: Callable[[], None]) -> None:
+        """Do a part; if it fails, say so and let the others be."""
+        try:
+            with self.timed(name):
+                work()
+        except MapgenError as exc:
+            if exc.exit_code in _HARMLESS:
+                raise
+            self.errors.append({"part": name, "error": str(exc), "exit_code": exc.exit_code})
+            self.listener.failed(exc)
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Seconds of a part."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.perf_counter() - start, 3)
+
+    def finished(self, role: str, path: Path) -> None:
+        """Tell of an output that is done."""
+        self.files[role] = path.name
+        self.listener.done(path)
+
+    def layer(self) -> None:
+        """The polygons of the class map."""
+        options = dataclasses.replace(self.mapper.listed, confidence=self.confidence())
+        run = Vectorizer(options, announce=self.listener.note)
+        made = run(str(self.paths["class_map"]), self.paths["layer"], self.listener.progress(f"{self.name}: layer"))
+        self.polygons = {name: int(row["polygons"]) for name, row in made.classes.items()}
+        self.warnings += made.warnings
+        self.notes += made.notes
+        self.finished("layer", self.paths["layer"])
+
+    def raster_tiles(self) -> None:
+        """Pictures of the class map."""
+        self.tile("raster_tiles", self.mapper.tiled)
+
+    def vector_tiles(self) -> None:
+        """Polygons of the class map, drawn anew at every zoom."""
+        self.tile("vector_tiles", dataclasses.replace(self.mapper.tiled, vector=True, confidence=self.confidence()))
+
+    def tile(self, role: str, options: TilesOptions) -> None:
+        """One set of tiles."""
+        run = Tiler(options, announce=self.listener.note)
+        progress = self.listener.progress(f"{self.name}: {role.replace('_', ' ')}")
+        made = run(str(self.paths["class_map"]), self.paths[role], progress)
+        self.warnings += [text for text in made.warnings if text not in self.warnings]
+        self.notes += [text for text in made.notes if text not in self.notes]
+        self.finished(role, self.paths[role])
+
+    def confidence(self) -> Path | None:
+        """The raster of confidence, if it was made."""
+        return self.paths.get("confidence")
+
+    def picture(self) -> None:
+        """The preview, of what passed by."""
+        assert self.preview is not None
+        if self.preview.grid is None:  # an area of interest that meets no window
+            return
+        bounds = write_preview(
+            self.paths["preview"], self.preview.picture(), self.preview.valid, self.preview.grid, self.preview.factor,
+            overwrite=self.options.overwrite, inputs=self.inputs,
+        )  # fmt: skip
+        self.placing = {"bounds": None if bounds is None else list(bounds)}
+        self.finished("preview", self.paths["preview"])
+
+    def stac(self) -> None:
+        """The items of map and model."""
+        model = self.segmenter.model
+        item = model_item(self.card, quoted(seen_from(self.folder, model.path)), model.parameters)
+        write_json(self.paths["stac_model"], item, overwrite=self.options.overwrite)
+        self.finished("stac_model", self.paths["stac_model"])
+        sources = [Source(public_name(scene), self.href(scene)) for scene in self.scenes]
+        software = {"mapgen": __version__, self.card.name: self.card.version}
+        item = map_item(
+            self.name, self.grid, self.card.legend, self.files, sources,
+            f"./{quoted(self.paths['stac_model'].name)}", software, now(),
+        )  # fmt: skip
+        write_json(self.paths["stac_item"], item, overwrite=self.options.overwrite)
+        self.finished("stac_item", self.paths["stac_item"])
+
+    def href(self, scene: str) -> str:
+        """Where a scene is as seen from the results; of a URL neither password nor query."""
+        if not is_url(scene):
+            return quoted(seen_from(self.folder, Path(scene)))
+        parts = urlsplit(scene)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+    def report(self) -> dict[str, Any]:
+        """What report.json says."""
+        made, card, grid = self.made, self.card, self.grid
+        self.seconds["total"] = round(time.perf_counter() - self.began, 3)
+        return {
+            "mapgen_report": SCHEMA, "name": self.name, "created": now(), "mapgen": __version__,
+            "scenes": [
+                {"name": public_name(s), "path": None if is_url(s) else seen_from(self.folder, Path(s))}
+                for s in self.scenes
+            ],
+            "model": {
+                "name": card.name, "version": card.version, "sha256": self.segmenter.model.sha256,
+                "domain": card.domain, "license": card.license,
+            },
+            "engine": {
+                "name": made.engine, "device": made.device, "precision": made.precision, "windows": made.windows,
+                "skipped": made.skipped,
+            },
+            "grid": _described(grid),
+            "classes": self.classes(),
+            "nodata_pixels": self.census.pixels.get(NODATA, 0),
+            "files": self.files,
+            "preview": self.placing,
+            "generalization": {"sieve": str(self.options.sieve), "simplify": str(self.options.simplify)},
+            "seconds": self.seconds,
+            "warnings": self.warnings, "notes": self.notes, "errors": self.errors,
+            "damaged": [list(place) for place in made.damaged],
+            "versions": versions(),
+        }  # fmt: skip
+
+    def classes(self) -> list[dict[str, Any]]:
+        """A row for each class of the legend."""
+        pixels = self.census.pixels
+        areas = {} if self.grid.crs is None else self.census.areas(self.grid)
+        known = max(1, sum(pixels.values()) - pixels.get(NODATA, 0))
+        rows = []
+        for c in self.card.legend:
+            count = pixels.get(c.id, 0)
+            area = None if self.grid.crs is None else _finite(areas.get(c.id, 0.0))
+            hectares = None if area is None else round(area / 10_000, 7)
+            rows.append({
+                "id": c.id, "name": c.name, "color": c.color, "background": c.background, "pixels": count,
+                "share": round(count / known, 6), "area_m2": area, "area_ha": hectares,
+                "polygons": self.polygons.get(c.name, 0) if "layer" in self.files else None,
+            })  # fmt: skip
+        return rows
+
+
+def _finite(area: float) -> float | None:
+    """Square metres to the thousandth; None where there is no place on Earth."""
+    return round(area, 3) if area == area and abs(area) != float("inf") else None
+
+
+def _described(grid: Grid) -> dict[str, Any]:
+    ground = footprint(grid) if grid.crs is not None else None
+    t = grid.transform
+    return {
+        "crs": grid.crs, "transform": [t.a, t.b, t.c, t.d, t.e, t.f], "height": grid.height, "width": grid.width,
+        "resolution_m": None if grid.crs is None else [_finite(r) for r in grid.resolution_m],
+        "bounds": None if ground is None else list(ground.lonlat),
+    }  # fmt: skip
+
+
+def now() -> str:
+    """The time, in UTC, as RFC 3339 writes it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def versions() -> dict[str, str]:
+    """The versions that a map depends on."""
+    found = {"python": platform.python_version(), "mapgen": __version__}
+    for package in ("numpy", "rasterio", "openvino", "torch", "pyogrio", "shapely", "numba"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,218 @@
+"""STAC items: what a map and its model say of themselves to catalogues.
+
+https://github.com/radiantearth/stac-spec/blob/v1.1.0/item-spec/item-spec.md and the extensions `classification`,
+`processing`, `projection` and `mlm` in the versions named here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mapgen.grid import Grid
+from mapgen.legend import NODATA, Legend
+from mapgen.model.card import ModelCard
+
+VERSION = "1.1.0"
+CLASSIFICATION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
+PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
+PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
+MLM = "https://stac-extensions.github.io/mlm/v1.5.0/schema.json"
+
+COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+MEDIA = {
+    "class_map": COG, "confidence": COG, "preview": "image/png",
+    ".gpkg": "application/geopackage+sqlite3", ".geojson": "application/geo+json",
+    ".fgb": "application/vnd.flatgeobuf", ".parquet": "application/vnd.apache.parquet",
+    ".pmtiles": "application/vnd.pmtiles", ".geojsonl": "application/geo+json-seq", ".shp": "application/vnd.shp",
+}  # fmt: skip
+"""Media types of assets, by role or suffix."""
+
+ROLES = {
+    "class_map": ["data"], "confidence": ["data"], "layer": ["data"], "raster_tiles": ["visual"],
+    "vector_tiles": ["visual"], "preview": ["overview"],
+}  # fmt: skip
+TITLES = {
+    "class_map": "Class map", "confidence": "Probability of the chosen class", "layer": "Polygons",
+    "raster_tiles": "Raster tiles of the class map", "vector_tiles": "Vector tiles of the class map",
+    "preview": "Picture of the imagery",
+}  # fmt: skip
+
+_ALONG = 16
+"""Places along each side of a footprint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A scene that a map was made from: what it is called, and where it is as seen from the item."""
+
+    name: str
+    href: str
+
+
+def map_item(
+    name: str,
+    grid: Grid,
+    legend: Legend,
+    files: Mapping[str, str],
+    sources: Sequence[Source],
+    model: str | None,
+    software: Mapping[str, str],
+    created: str,
+) -> dict[str, Any]:
+    """The item of a map on `grid`: `files` by role, names as seen from the item; `model` is the item of the model.
+
+    Its time is that of the making, `created` (RFC 3339), since scenes seldom say when they were taken.
+    """
+    geometry, box = outline(grid)
+    links = [{"rel": "derived_from", "href": source.href, "title": source.name} for source in sources]
+    if model is not None:
+        links.append({"rel": "derived_from", "href": model, "type": "application/geo+json", "title": "The model"})
+    properties: dict[str, Any] = {
+        "title": name, "datetime": created, "created": created,
+        "processing:lineage": "Semantic segmentation of imagery by a neural network",
+        "processing:software": dict(software),
+    }  # fmt: skip
+    if grid.crs is not None:
+        properties["gsd"] = round(float(np.mean(grid.resolution_m)), 6)
+    assets = {role: _asset(role, file, legend) for role, file in files.items() if role in ROLES}
+    item = {
+        "type": "Feature", "stac_version": VERSION, "stac_extensions": [CLASSIFICATION, PROCESSING, PROJECTION],
+        "id": name, "geometry": geometry, "bbox": box, "properties": properties | _projection(grid),
+        "links": links, "assets": assets,
+    }  # fmt: skip
+    return item if box is not None else {k: v for k, v in item.items() if k != "bbox"}
+
+
+def _asset(role: str, file: str, legend: Legend) -> dict[str, Any]:
+    media = MEDIA.get(role) or MEDIA.get("." + file.rsplit(".", 1)[-1], "application/octet-stream")
+    asset: dict[str, Any] = {"href": f"./{quoted(file)}", "type": media, "title": TITLES[role], "roles": ROLES[role]}
+    if role == "class_map":
+        nodata = {"value": NODATA, "name": "nodata", "title": "No data", "nodata": True}
+        asset |= {"data_type": "uint8", "nodata": NODATA, "classification:classes": [*classes(legend), nodata]}
+    elif role == "confidence":
+        asset |= {"data_type": "uint8", "nodata": NODATA, "description": "0 to 250 for 0 to 1"}
+    return asset
+
+
+def classes(legend: Legend) -> list[dict[str, Any]]:
+    """The classes as class objects; their names may hold few characters, their titles any."""
+    names: list[str] = []
+    for c in legend:
+        name = re.sub(r"[^0-9A-Za-z_]+", "-", c.name).strip("-")
+        name = name or "class"
+        names.append(name if name not in names else f"{name}--{c.id}")
+    return [
+        {"value": c.id, "name": name, "title": c.name, "description": c.name, "color_hint": c.color[1:].upper()}
+        for c, name in zip(legend, names, strict=True)
+    ]
+
+
+def _projection(grid: Grid) -> dict[str, Any]:
+    t = grid.transform
+    entries: dict[str, Any] = {
+        "proj:code": None,
+        "proj:shape": [grid.height, grid.width],
+        "proj:transform": [t.a, t.b, t.c, t.d, t.e, t.f],
+        "proj:bbox": list(grid.bounds),
+    }
+    if grid.crs is not None:
+        from pyproj import CRS
+
+        crs = CRS.from_user_input(grid.crs)
+        known = crs.to_authority()
+        entries["proj:code"] = ":".join(known) if known else None
+        entries["proj:wkt2"] = crs.to_wkt()
+    return entries
+
+
+def outline(grid: Grid) -> tuple[dict[str, Any] | None, list[float] | None]:
+    """The outline of a grid as GeoJSON in degrees, cut at the antimeridian, and its box; None without a place."""
+    if grid.crs is None:
+        return None, None
+    import shapely
+    from pyproj import Transformer
+    from shapely.affinity import translate
+
+    t = np.linspace(0, 1, _ALONG, endpoint=False)
+    zero, one = np.zeros(_ALONG), np.ones(_ALONG)
+    cols, rows = np.concatenate((zero, t, one, 1 - t)), np.concatenate((t, one, 1 - t, zero))
+    x, y = cols * grid.width, rows * grid.height
+    a, b, c, d, e, f = tuple(grid.transform)[:6]
+    places = a * x + b * y + c, d * x + e * y + f
+    lon, lat = Transformer.from_crs(grid.crs, "OGC:CRS84", always_xy=True).transform(*places)
+    if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
+        return None, None
+    if np.ptp(lon) > 180:  # across the antimeridian
+        lon = np.where(lon < 0, lon + 360, lon)
+    ring = shapely.Polygon(np.round(np.stack((lon, lat), axis=1), 7))
+    ring = shapely.orient_polygons(ring if ring.is_valid else ring.envelope)
+    west, south, east, north = ring.bounds
+    if east > 180:
+        halves = ring & shapely.box(-180, -90, 180, 90), translate(ring & shapely.box(180, -90, 540, 90), -360)
+        ring = shapely.orient_polygons(shapely.MultiPolygon(halves))
+        east -= 360
+    return dict(shapely.geometry.mapping(ring)), [west, south, east, north]
+
+
+def model_item(card: ModelCard, href: str, parameters: int) -> dict[str, Any]:
+    """The item of a model whose file is at `href` as seen from the item. It has no place and no time."""
+    side, count = card.window, len(card.bands)
+    task = "semantic-segmentation"
+    properties: dict[str, Any] = {
+        "title": card.name, "description": card.description or card.domain or f"{card.architecture} {card.encoder}",
+        "datetime": None, "start_datetime": "1900-01-01T00:00:00Z", "end_datetime": "9999-12-31T23:59:59Z",
+        "bands": [{"name": band, "data_type": card.data_type} for band in card.bands],
+        "gsd": card.resolution_m,
+        "mlm:name": model_name(card.name),
+        "mlm:architecture": card.architecture,
+        "mlm:framework": "PyTorch",
+        "mlm:tasks": [task],
+        "mlm:total_parameters": parameters,
+        "mlm:hyperparameters": {"encoder": card.encoder, "stride": card.stride, "halo": card.halo},
+        "mlm:input": [{
+            "name": "imagery", "bands": list(card.bands), "description": card.domain or card.name,
+            "input": {
+                "shape": [-1, count, side, side], "dim_order": ["batch", "bands", "height", "width"],
+                "data_type": "float32",
+            },
+            "value_scaling": [
+                {"type": "z-score", "mean": mean, "stddev": std} for mean, std in zip(card.mean, card.std, strict=True)
+            ],
+            "resize_type": None,
+        }],
+        "mlm:output": [{
+            "name": "scores", "tasks": [task], "classification:classes": classes(card.legend),
+            "result": {
+                "shape": [-1, len(card.legend), side, side], "dim_order": ["batch", "class", "height", "width"],
+                "data_type": "float32",
+            },
+        }],
+    }  # fmt: skip
+    asset = {
+        "href": href, "type": "application/octet-stream", "title": "The network's tensors, with the model card",
+        "roles": ["mlm:model", "mlm:weights"], "mlm:artifact_type": "safetensors.torch.save_file",
+        # The core allows bands in the properties, where `mlm` wants them, only where an asset has some too.
+        "bands": [{"name": band} for band in card.bands],
+    }  # fmt: skip
+    return {
+        "type": "Feature", "stac_version": VERSION, "stac_extensions": [MLM], "id": model_name(card.name),
+        "geometry": None, "properties": properties, "links": [], "assets": {"model": asset},
+    }  # fmt: skip
+
+
+def model_name(name: str) -> str:
+    """A name as `mlm:name` allows it: letters, digits and `_.-`, three at least, a letter first."""
+    plain = re.sub(r"[^0-9A-Za-z_.-]+", "-", name).strip("_.-")
+    return plain if len(plain) > 2 and plain[0].isascii() and plain[0].isalpha() else f"model-{plain or 'unnamed'}"
+
+
+def quoted(path: str) -> str:
+    """A file's name as part of a URL."""
+    from urllib.parse import quote
+
+    return quote(path)

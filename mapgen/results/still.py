@@ -1,0 +1,127 @@
+"""Still pictures of a map: imagery below, classes above it, a legend and a scale bar beside them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapgen.files.glyphs import ADVANCE, HEIGHT, word
+from mapgen.tiling.quadtree import Bounds, to_lonlat, to_mercator
+
+Pixels = NDArray[np.uint8]
+
+PAPER, INK = (255, 255, 255), (32, 32, 32)
+PAD = 12
+SWATCH = 16
+ROW = SWATCH + 6
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A picture of `height` × `width` pixels over `bounds` in Web Mercator metres."""
+
+    bounds: Bounds
+    height: int
+    width: int
+
+    @property
+    def resolution(self) -> float:
+        """Web Mercator metres of a pixel."""
+        return (self.bounds[2] - self.bounds[0]) / self.width
+
+    @property
+    def metres(self) -> float:
+        """True metres of a pixel in the middle of the picture, on the sphere."""
+        middle = float(to_lonlat(0.0, (self.bounds[1] + self.bounds[3]) / 2)[1])
+        return self.resolution * math.cos(math.radians(middle))
+
+
+def frame_of(lonlat: Bounds, side: int, finest: float) -> Frame:
+    """The frame around degrees (west, south, east, north) whose longer side has `side` pixels.
+
+    Fewer where a pixel would be finer than `finest` Web Mercator metres: nothing more is to be seen.
+    """
+    left, bottom = (float(v) for v in to_mercator(lonlat[0], lonlat[1]))
+    right, top = (float(v) for v in to_mercator(lonlat[2], lonlat[3]))
+    across, down = max(right - left, 1e-3), max(top - bottom, 1e-3)
+    step = max(max(across, down) / side, finest)
+    width, height = max(1, round(across / step)), max(1, round(down / step))
+    return Frame((left, top - height * step, left + width * step, top), height, width)
+
+
+def laid_over(below: Pixels, above: Pixels, opacity: float) -> Pixels:
+    """Colours (H, W, 3) with others (H, W, 4) laid over them, their alpha times `opacity`."""
+    share = above[..., 3:].astype(np.float32) * np.float32(opacity / 255)
+    mixed = below * (1 - share) + above[..., :3] * share
+    return np.rint(mixed).astype(np.uint8)
+
+
+def round_length(most: float) -> float:
+    """The longest of 1, 2, 5, 10, 20 … that is not longer than `most` (above 0)."""
+    power = 10.0 ** math.floor(math.log10(most) + 1e-12)
+    return max(n * power for n in (1, 2, 5) if n * power <= most * (1 + 1e-12))
+
+
+def length_text(metres: float) -> str:
+    """A length as people write it."""
+    return f"{metres / 1000:g} km" if metres >= 1000 else f"{metres:g} m" if metres >= 1 else f"{metres * 100:g} cm"
+
+
+def area_text(square_metres: float) -> str:
+    """An area as people write it: hectares from one on, square kilometres from a hundred of them on."""
+    for unit, size in (("km2", 1e6), ("ha", 1e4)):
+        if square_metres >= (1e8 if unit == "km2" else 1e4):
+            value = square_metres / size
+            return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+    return f"{square_metres:,.0f} m2"
+
+
+def with_legend(picture: Pixels, rows: Sequence[tuple[str, str, str]], title: str, metres: float) -> Pixels:
+    """The picture (H, W, 3) with a panel on its right: title, (name, colour, area) of each class, and a scale bar.
+
+    `metres` are those of a pixel. Nothing of the picture is covered.
+    """
+    names = [(_short(name, 28), color, area) for name, color, area in rows]
+    longest = max([len(_short(title, 40)), *(len(n) + len(a) + 2 for n, _, a in names), 14])
+    width = 2 * PAD + SWATCH + 8 + longest * ADVANCE
+    height = max(len(picture), 3 * PAD + HEIGHT + len(names) * ROW + 3 * PAD + 2 * HEIGHT)
+    out = np.full((height, picture.shape[1] + width, 3), PAPER, np.uint8)
+    out[: len(picture), : picture.shape[1]] = picture
+    left, row = picture.shape[1] + PAD, PAD
+    _write(out, row, left, _short(title, 40))
+    row += HEIGHT + PAD
+    for name, color, area in names:
+        out[row : row + SWATCH, left : left + SWATCH] = INK
+        out[row + 1 : row + SWATCH - 1, left + 1 : left + SWATCH - 1] = _rgb(color)
+        text = row + (SWATCH - HEIGHT) // 2
+        _write(out, text, left + SWATCH + 8, name)
+        _write(out, text, out.shape[1] - PAD - len(area) * ADVANCE, area)
+        row += ROW
+    _scale_bar(out, row + PAD, left, width - 2 * PAD, metres)
+    return out
+
+
+def _scale_bar(out: Pixels, row: int, left: int, room: int, metres: float) -> None:
+    length = round_length(room * metres)
+    pixels = max(1, round(length / metres))
+    out[row + 6 : row + 8, left : left + pixels] = INK
+    for end in (left, left + pixels - 1):
+        out[row : row + 8, end : end + 2] = INK
+    _write(out, row + 8 + 6, left, length_text(length))
+
+
+def _write(out: Pixels, row: int, col: int, text: str) -> None:
+    ink = word(text)
+    out[row : row + ink.shape[0], col : col + ink.shape[1]][ink] = INK
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 2] + ".."
+
+
+def _rgb(color: str) -> tuple[int, int, int]:
+    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)

@@ -1,0 +1,25 @@
+"""The files of the page that come with mapgen: its own, MapLibre GL JS and pmtiles.js."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mapgen.errors import OutputError
+from mapgen.files.commit import staged
+from mapgen.results.page import SCRIPTS, STYLES, TEMPLATE
+
+FOLDER = Path(__file__).parent / "web"
+
+
+def page_texts() -> dict[str, str]:
+    """The template, scripts and styles of the page by their names."""
+    return {name: (FOLDER / name).read_text(encoding="utf-8") for name in (TEMPLATE, *SCRIPTS, *STYLES)}
+
+
+def write_page(path: Path, content: bytes, *, overwrite: bool = False, inputs: tuple[Path, ...] = ()) -> None:
+    """Write the page to `path`, and read it back. Raises `OutputError`; then nothing is left."""
+    with staged(path, overwrite=overwrite, inputs=inputs) as temporary:
+        temporary.write_bytes(content)
+        if temporary.read_bytes() != content:
+            problem = "did not read back as written (a full or failing disk?)"
+            raise OutputError(path, problem, "free some space and run again")

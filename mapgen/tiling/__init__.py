@@ -1,0 +1,1 @@
+"""Map tiles, raster and vector, and their containers."""

@@ -1,0 +1,1 @@
+"""What holds tiles: PMTiles, MBTiles, folders."""

@@ -1,0 +1,187 @@
+"""Tiles as files in folders, z/x/y.png, which any web server can serve."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from mapgen.errors import InputError, OutputError
+from mapgen.files.commit import check_output, translated
+from mapgen.tiling.containers.pmtiles import with_metadata
+from mapgen.tiling.quadtree import flipped
+from mapgen.tiling.tilejson import SUFFIX, TileFormat, TileSetInfo, packed
+
+TILEJSON, STYLE = "tilejson.json", "style.json"
+Scheme = Literal["xyz", "tms"]
+
+
+class FolderWriter:
+    """A sink for the folder `path`; with the scheme tms rows are counted from the south. Vector tiles are unpacked:
+
+    a plain web server would not say that they are compressed. `rows` are the tiles of a column at zoom 0.
+    """
+
+    def __init__(self, path: Path, info: TileSetInfo, scheme: Scheme = "xyz", rows: int = 1) -> None:
+        self.info = info
+        self.path, self.scheme, self.rows = path, scheme, rows
+        self._made: set[tuple[int, int]] = set()
+        path.mkdir()
+
+    def put(self, z: int, x: int, y: int, data: bytes) -> None:
+        """Add one tile."""
+        folder = f"{self.path}/{z}/{x}"
+        if (z, x) not in self._made:
+            os.makedirs(folder, exist_ok=True)
+            self._made.add((z, x))
+        row = flipped(z, y, self.rows) if self.scheme == "tms" else y
+        with open(f"{folder}/{row}.{SUFFIX[self.info.format]}", "wb") as stream:
+            stream.write(gzip.decompress(data) if self.info.format == "mvt" else data)
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+    def abandon(self) -> None:
+        """Nothing is open."""
+
+
+class FolderReader:
+    """The tiles in the folder `path`. Raises `InputError` where it does not say what they are."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            record = json.loads((path / TILEJSON).read_text(encoding="utf-8"))
+            self.info = _info(record)
+            self.scheme = record.get("scheme", "xyz")
+            self.rows = int(record.get("rows", 1))
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as exc:
+            raise InputError(path, f"is no folder of tiles ({exc})", f"name one with a {TILEJSON}") from exc
+
+    def __enter__(self) -> FolderReader:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+    def get(self, z: int, x: int, y: int) -> bytes | None:
+        """One tile; vector tiles compressed, as they were put."""
+        path = self.path / str(z) / str(x) / f"{self._row(z, y)}.{SUFFIX[self.info.format]}"
+        return self._packed(path.read_bytes()) if path.is_file() else None
+
+    def tiles(self) -> Iterator[tuple[int, int, int, bytes]]:
+        """All tiles by zoom, column, row."""
+        for z, x, name, path in _tile_files(self.path):
+            yield z, x, self._row(z, name), self._packed(path.read_bytes())
+
+    def _row(self, z: int, row: int) -> int:
+        return flipped(z, row, self.rows) if self.scheme == "tms" else row
+
+    def _packed(self, data: bytes) -> bytes:
+        return packed(data) if self.info.format == "mvt" else data
+
+
+def _tile_files(path: Path) -> Iterator[tuple[int, int, int, Path]]:
+    for zoom in _numbered(path):
+        for column in _numbered(zoom):
+            for file in _numbered(column):
+                yield int(zoom.name), int(column.name), int(file.stem), file
+
+
+def _numbered(path: Path) -> list[Path]:
+    return sorted((p for p in path.iterdir() if re.fullmatch(r"\d+(\.\w+)?", p.name)), key=lambda p: int(p.stem))
+
+
+def _info(record: dict[str, Any]) -> TileSetInfo:
+    forms: dict[str, TileFormat] = {SUFFIX[form]: form for form in ("png", "webp", "jpeg", "mvt")}
+    west, south, east, north = record["bounds"]
+    lon, lat, *_ = record["center"]
+    info = TileSetInfo(
+        record.get("name", ""), forms[record["format"]], record["minzoom"], record["maxzoom"],
+        (west, south, east, north), (lon, lat), tiling=record.get("tile_matrix_set", "WebMercatorQuad"),
+    )  # fmt: skip
+    return with_metadata(info, record)
+
+
+def check_folder(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
+    """Raise `OutputError` unless a folder of tiles can be put at `path` without harm to anything that must stay.
+
+    With `overwrite` an older folder of tiles may be replaced, and nothing that holds anything else.
+    """
+    if not path.is_dir() or path.is_symlink():
+        check_output(path, overwrite=False, inputs=inputs)
+        return
+    with translated(path):
+        if not overwrite:
+            raise OutputError(path, "exists", "use --overwrite, or choose another name with -o")
+        check_output(path / TILEJSON, overwrite=True, inputs=inputs)
+        check_output(path.parent / f"{path.name}.", overwrite=True)
+        foreign = _foreign(path)
+        if foreign is not None:
+            problem = f"holds {foreign.relative_to(path)}, which is no tile"
+            raise OutputError(path, problem, "name a new folder; only folders of tiles are replaced")
+
+
+def _foreign(path: Path) -> Path | None:
+    """Something in a folder that is not of a set of tiles; None where there is nothing such."""
+    names = {entry.name for entry in path.iterdir()}
+    if names and TILEJSON not in names:
+        return path / min(names)
+    for entry in path.iterdir():
+        if entry.is_symlink() or not ((_is_number(entry.name) and entry.is_dir()) or entry.name in (TILEJSON, STYLE)):
+            return entry
+    for column in (c for name in names if _is_number(name) for c in (path / name).iterdir()):
+        if column.is_symlink() or not (_is_number(column.name) and column.is_dir()):
+            return column
+        with os.scandir(column) as files:
+            for file in files:
+                if not re.fullmatch(r"\d+\.(png|webp|jpg|pbf)", file.name) or not file.is_file(follow_symlinks=False):
+                    return Path(file.path)
+    return None
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdigit()
+
+
+@contextmanager
+def staged_folder(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> Iterator[Path]:
+    """The name of a folder to make, in a hidden folder beside `path`; when the block ends well, it moves into place.
+
+    An older folder is moved aside just before, and back where that fails. Everything is flushed to disk first.
+    """
+    check_folder(path, overwrite=overwrite, inputs=inputs)
+    with translated(path):
+        hidden = Path(tempfile.mkdtemp(prefix=".mapgen-", dir=path.parent))
+        try:
+            new = hidden / "new"
+            yield new
+            if hasattr(os, "sync"):  # one call for what may be millions of files
+                os.sync()
+            check_folder(path, overwrite=overwrite, inputs=inputs)  # somebody else may have made it meanwhile
+            _replace(new, path, hidden / "old")
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _replace(new: Path, path: Path, aside: Path) -> None:
+    old = path.is_dir()
+    if old:
+        os.rename(path, aside)
+    try:
+        os.rename(new, path)
+    except BaseException as exc:
+        if old:
+            os.rename(aside, path)
+        if isinstance(exc, OSError) and exc.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            problem = "was made by somebody else meanwhile"
+            raise OutputError(path, problem, "use --overwrite, or choose another name with -o") from exc
+        raise

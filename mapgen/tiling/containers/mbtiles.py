@@ -1,0 +1,116 @@
+"""MBTiles, version 1.3: a SQLite database of tiles, which GDAL and QGIS open.
+
+https://github.com/mapbox/mbtiles-spec/blob/master/1.3/spec.md
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mapgen.errors import InputError, one_line
+from mapgen.tiling.containers.pmtiles import with_metadata
+from mapgen.tiling.quadtree import flipped
+from mapgen.tiling.tilejson import SUFFIX, TileFormat, TileSetInfo
+
+_SCHEMA = """
+PRAGMA application_id = 0x4d504258;
+CREATE TABLE metadata (name TEXT NOT NULL PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE images (tile_id TEXT NOT NULL UNIQUE, tile_data BLOB NOT NULL);
+CREATE TABLE map (
+  zoom_level INTEGER NOT NULL, tile_column INTEGER NOT NULL, tile_row INTEGER NOT NULL, tile_id TEXT NOT NULL,
+  PRIMARY KEY (zoom_level, tile_column, tile_row)) WITHOUT ROWID;
+CREATE VIEW tiles AS SELECT zoom_level, tile_column, tile_row, tile_data FROM map JOIN images USING (tile_id);
+"""
+
+
+class MBTilesWriter:
+    """A sink for the database at `path`: tiles come in any order, equal ones are kept once.
+
+    Nothing is journalled, since the file is thrown away where the run does not end well. Rows are counted from the
+    south there, as the specification wants it.
+    """
+
+    def __init__(self, path: Path, info: TileSetInfo) -> None:
+        self.info = info
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000;")
+        self._db.executescript(_SCHEMA)
+        self._db.execute("BEGIN")
+
+    def put(self, z: int, x: int, y: int, data: bytes) -> None:
+        """Add one tile."""
+        digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+        self._db.execute("INSERT OR IGNORE INTO images VALUES (?, ?)", (digest, data))
+        self._db.execute("INSERT INTO map VALUES (?, ?, ?, ?)", (z, x, flipped(z, y), digest))
+
+    def close(self) -> None:
+        """Write the metadata and end the database."""
+        self._db.executemany("INSERT INTO metadata VALUES (?, ?)", sorted(_metadata(self.info).items()))
+        self._db.execute("COMMIT")
+        self._db.close()
+
+    def abandon(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+
+def _metadata(info: TileSetInfo) -> dict[str, str]:
+    """The rows of the table `metadata`: text, JSON where a value is more than that."""
+    values = info.metadata()
+    layers = values.pop("vector_layers", None)
+    rows = {k: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for k, v in values.items()}
+    lon, lat = info.middle
+    return rows | {
+        "name": info.name or "tiles", "format": SUFFIX[info.format], "minzoom": str(info.min_zoom),
+        "maxzoom": str(info.max_zoom), "bounds": ",".join(f"{v:.7f}" for v in info.bounds),
+        "center": f"{lon:.7f},{lat:.7f},{info.min_zoom}",
+        **({"json": json.dumps({"vector_layers": layers}, ensure_ascii=False)} if layers else {}),
+    }  # fmt: skip
+
+
+class MBTilesReader:
+    """The database at `path`, open for reading. Raises `InputError` where it is none or is damaged."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+            rows = dict(self._db.execute("SELECT name, value FROM metadata"))
+            self.info = _info(rows, path.name)
+        except (sqlite3.Error, ValueError, KeyError, TypeError) as exc:
+            raise InputError(path, f"cannot be read ({one_line(exc)})", "get the file again") from exc
+
+    def __enter__(self) -> MBTilesReader:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._db.close()
+
+    def get(self, z: int, x: int, y: int) -> bytes | None:
+        """One tile."""
+        query = "SELECT tile_data FROM tiles WHERE zoom_level = ? AND tile_column = ? AND tile_row = ?"
+        row = self._db.execute(query, (z, x, flipped(z, y))).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def tiles(self) -> Iterator[tuple[int, int, int, bytes]]:
+        """All tiles by zoom, column, row."""
+        for z, x, y, data in self._db.execute("SELECT zoom_level, tile_column, tile_row, tile_data FROM tiles"):
+            yield z, x, flipped(z, y), data
+
+
+def _info(rows: dict[str, str], name: str) -> TileSetInfo:
+    forms: dict[str, TileFormat] = {"png": "png", "jpg": "jpeg", "jpeg": "jpeg", "webp": "webp", "pbf": "mvt"}
+    west, south, east, north = (float(v) for v in rows.get("bounds", "-180,-85.051129,180,85.051129").split(","))
+    center = [float(v) for v in rows["center"].split(",")[:2]] if "center" in rows else None
+    info = TileSetInfo(
+        rows.get("name", name), forms[rows["format"]], int(rows["minzoom"]), int(rows["maxzoom"]),
+        (west, south, east, north), (center[0], center[1]) if center else None,
+    )  # fmt: skip
+    metadata: dict[str, Any] = {k: rows[k] for k in ("description", "attribution", "type", "tile_size") if k in rows}
+    metadata["classes"] = json.loads(rows.get("classes", "[]"))
+    return with_metadata(info, metadata | json.loads(rows.get("json", "{}")))

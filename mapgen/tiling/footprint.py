@@ -1,0 +1,193 @@
+"""Where a raster lies on a tiling: which ground it covers, how large its pixels are there, how to find them back."""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+
+from mapgen.grid import Grid
+from mapgen.raster.warp import Exact
+from mapgen.tiling.quadtree import MAX_LATITUDE, WEB_MERCATOR, Bounds, TileRange, Tiling, to_mercator
+from mapgen.tiling.tilejson import LonLatBounds
+
+Floats = NDArray[np.float64]
+
+_EDGE = 65
+"""Places along each edge of a raster that its outline is known by."""
+
+_TURN = 12.0
+"""Degrees: a raster with a gap less wide than this in its longitudes goes all the way around."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """The ground of a raster on a tiling. `parts` are boxes in its CRS: two where it goes across the antimeridian."""
+
+    parts: tuple[Bounds, ...]
+    lonlat: LonLatBounds
+    center: tuple[float, float]
+    resolution: float
+    """Units of the tiling's CRS of one pixel: the root of its area, in the middle of the raster."""
+    cut: bool
+    """Whether some of it lies beyond where the tiling ends."""
+
+    def ranges(self, tiling: Tiling, z: int) -> tuple[TileRange, ...]:
+        """The tiles of a zoom that may have data, as ranges that do not overlap."""
+        ranges = sorted((tiling.covering(part, z) for part in self.parts), key=lambda r: r.left)
+        if len(ranges) == 2 and ranges[0].right >= ranges[1].left:  # at a low zoom both edges are of one tile
+            one, two = ranges
+            return (TileRange(z, one.left, min(one.top, two.top), two.right, max(one.bottom, two.bottom)),)
+        return tuple(ranges)
+
+
+def footprint(grid: Grid, tiling: Tiling = WEB_MERCATOR) -> Footprint | None:
+    """The ground of a grid with a CRS; None where none of it is on the tiling."""
+    cols, rows = _lattice(grid)
+    xs, ys = _at(grid.transform, cols, rows)
+    lon, lat = _transformer(grid.crs, "EPSG:4326").transform(xs, ys)
+    kept = np.isfinite(lon) & np.isfinite(lat)
+    if not kept.any():
+        return None
+    lon, lat = (lon[kept] + 180) % 360 - 180, lat[kept]
+    west, east = _turn(lon)
+    south, north = float(lat.min()), float(lat.max())
+    cut = max(north, -south) > MAX_LATITUDE + 1e-9
+    if tiling.name == WEB_MERCATOR.name:
+        if south >= MAX_LATITUDE or north <= -MAX_LATITUDE:
+            return None
+        resolution = _mercator_resolution(grid)
+        parts = _mercator_parts(west, south, east, north, pad=2 * resolution)
+    else:
+        resolution, parts, cut = _plane(grid, tiling, xs, ys)
+    if not parts or not math.isfinite(resolution) or resolution <= 0:
+        return None
+    across = east > 180
+    middle = ((west + east) / 2 + 180) % 360 - 180
+    box = (-180.0 if across else west, max(south, -90.0), 180.0 if across else east, min(north, 90.0))
+    return Footprint(parts, box, (middle, (box[1] + box[3]) / 2), resolution, cut)
+
+
+def _lattice(grid: Grid) -> tuple[Floats, Floats]:
+    """(column, row) places around the grid's edge and a few within, for what goes around a pole."""
+    along = np.linspace(0, 1, _EDGE)
+    inner = np.linspace(0, 1, 9)
+    u = np.concatenate((along, along, np.zeros(_EDGE), np.ones(_EDGE), np.repeat(inner, 9)))
+    v = np.concatenate((np.zeros(_EDGE), np.ones(_EDGE), along, along, np.tile(inner, 9)))
+    return u * grid.width, v * grid.height
+
+
+def _at(transform: Affine, cols: Floats, rows: Floats) -> tuple[Floats, Floats]:
+    a, b, c, d, e, f = tuple(transform)[:6]
+    return a * cols + b * rows + c, d * cols + e * rows + f
+
+
+def _turn(lon: Floats) -> tuple[float, float]:
+    """(west, east) of the shortest arc with all longitudes, west in -180…180, east ≥ west; east > 180 goes across."""
+    places = np.sort(np.unique(lon))
+    gaps = np.diff(places, append=places[0] + 360)
+    widest = int(np.argmax(gaps))
+    if gaps[widest] <= _TURN:
+        return -180.0, 180.0
+    west, east = float(places[(widest + 1) % len(places)]), float(places[widest])
+    return west, east if east >= west else east + 360
+
+
+def _mercator_parts(west: float, south: float, east: float, north: float, pad: float) -> tuple[Bounds, ...]:
+    turns = [(west, east)] if east <= 180 else [(west, 180.0), (-180.0, east - 360)]
+    limit = WEB_MERCATOR.span / 2
+    parts = []
+    for left, right in turns:
+        (x0, x1), (y0, y1) = to_mercator(np.array([left, right]), np.array([south, north]))
+        parts.append((max(-limit, x0 - pad), max(-limit, y0 - pad), min(limit, x1 + pad), min(limit, y1 + pad)))
+    return tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in parts)
+
+
+def _pixel(grid: Grid) -> tuple[Floats, Floats]:
+    """The ends of the cross of a pixel: in the middle of the grid, then at other places, should that have none."""
+    share = np.array([0.5, 0.25, 0.75, 0.1, 0.9])
+    cols, rows = (v.ravel() for v in np.meshgrid(share * grid.width, share * grid.height))
+    order = np.argsort((cols / grid.width - 0.5) ** 2 + (rows / grid.height - 0.5) ** 2, kind="stable")
+    cols, rows = cols[order][:, None], rows[order][:, None]
+    return _at(grid.transform, cols + [-0.5, 0.5, 0, 0], rows + [0, 0, -0.5, 0.5])
+
+
+def _mercator_resolution(grid: Grid) -> float:
+    lon, lat = _transformer(grid.crs, "EPSG:4326").transform(*_pixel(grid))
+    middle = np.clip(lat.mean(1), -MAX_LATITUDE, MAX_LATITUDE)
+    turn = 360.0
+    across, down = ((lon[:, k + 1] - lon[:, k] + turn / 2) % turn - turn / 2 for k in (0, 2))
+    rise, fall = (lat[:, k + 1] - lat[:, k] for k in (0, 2))
+    area = np.abs(across * fall - down * rise) / np.cos(np.radians(middle))
+    return _first_finite(np.sqrt(area) * WEB_MERCATOR.span / turn)
+
+
+def _plane(grid: Grid, tiling: Tiling, xs: Floats, ys: Floats) -> tuple[float, tuple[Bounds, ...], bool]:
+    transformer = _transformer(grid.crs, tiling.crs)
+    px, py = transformer.transform(*_pixel(grid))
+    resolution = _first_finite(
+        np.sqrt(np.abs((px[:, 1] - px[:, 0]) * (py[:, 3] - py[:, 2]) - (px[:, 3] - px[:, 2]) * (py[:, 1] - py[:, 0])))
+    )
+    x, y = transformer.transform(xs, ys)
+    kept = np.isfinite(x) & np.isfinite(y)
+    if not kept.any():
+        return resolution, (), True
+    whole = (
+        tiling.left, tiling.top - tiling.rows * tiling.span, tiling.left + tiling.columns * tiling.span, tiling.top
+    )  # fmt: skip
+    box = (x[kept].min(), y[kept].min(), x[kept].max(), y[kept].max())
+    cut = box[0] < whole[0] or box[1] < whole[1] or box[2] > whole[2] or box[3] > whole[3] or not kept.all()
+    pad = 2 * resolution
+    part = (
+        max(whole[0], box[0] - pad), max(whole[1], box[1] - pad),
+        min(whole[2], box[2] + pad), min(whole[3], box[3] + pad),
+    )  # fmt: skip
+    inside = part[0] < part[2] and part[1] < part[3]
+    return resolution, (tuple(map(float, part)),) if inside else (), bool(cut)  # type: ignore[return-value]
+
+
+def _first_finite(values: Floats) -> float:
+    good = values[np.isfinite(values) & (values > 0)]
+    return float(good[0]) if len(good) else math.nan
+
+
+def mapping(grid: Grid, tiling: Tiling, z: int, size: int) -> Exact:
+    """From places on the grid of all pixels of a zoom to (column, row) on the raster's; any thread may use it.
+
+    Longitudes are taken by whole turns to where the raster has them, if its CRS is geographic.
+    """
+    local = threading.local()
+    to_plane, to_source = tiling.transform(z, size), ~grid.transform
+    left = _left_longitude(grid)
+
+    def exact(cols: Floats, rows: Floats) -> tuple[Floats, Floats]:
+        if not hasattr(local, "transformer"):
+            local.transformer = _transformer(tiling.crs, grid.crs)
+        xs, ys = local.transformer.transform(*_at(to_plane, cols, rows))
+        if left is not None:
+            # The seam lies opposite the raster, so that rounding sends no pixel of its edges around the world.
+            xs = np.where(xs < left, xs + 360 * np.ceil((left - xs) / 360), xs - 360 * np.floor((xs - left) / 360))
+        with np.errstate(invalid="ignore"):
+            return _at(to_source, xs, ys)
+
+    return exact
+
+
+def _left_longitude(grid: Grid) -> float | None:
+    import pyproj
+
+    if not pyproj.CRS.from_user_input(grid.crs).is_geographic:
+        return None
+    left, _, right, _ = grid.bounds
+    return left - max(0.0, min(360.0 - (right - left), 360.0)) / 2
+
+
+def _transformer(source: Any, target: Any) -> Any:
+    import pyproj
+
+    return pyproj.Transformer.from_crs(source, target, always_xy=True)

@@ -1,0 +1,186 @@
+"""`tiles --vector`: vector tiles from a layer of polygons, with its attributes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+
+from mapgen.errors import UsageError
+from mapgen.files.vet import public_name
+from mapgen.layers.layer import LayerClass
+from mapgen.layers.read import PolygonLayer, read_polygons
+from mapgen.legend import BUILTIN, PALETTE
+from mapgen.settings import TilesOptions
+from mapgen.tiling.class_features import LIMIT
+from mapgen.tiling.containers.container import TileSet, container_of
+from mapgen.tiling.layer_features import (
+    UNITS,
+    ShapeTile,
+    Zoomed,
+    in_world,
+    is_coverage,
+    shape_tile,
+    simplified,
+    tile_parts,
+)
+from mapgen.tiling.mvt import EXTENT
+from mapgen.tiling.quadtree import MAX_LATITUDE, WEB_MERCATOR, Bounds, Tile, Tiling
+from mapgen.tiling.tilejson import TileSetInfo
+
+if TYPE_CHECKING:
+    from mapgen.tiling.tiles import Progress, Result
+
+FINEST = 22
+"""The highest zoom that is chosen without being asked for."""
+
+DETAIL = 16
+"""Units of a tile that an edge of middling length has at the highest zoom, if that follows from the layer."""
+
+_Ahead = deque[tuple[Tile, "Future[ShapeTile]"]]
+
+
+class LayerJob:
+    """One layer on its way to vector tiles."""
+
+    def __init__(self, source: str, options: TilesOptions, tiling: Tiling) -> None:
+        _check(options, tiling)
+        self.layer: PolygonLayer = read_polygons(Path(source), options.layer, options.assume_crs)
+        self.options = options
+        self.warnings: list[str] = list(self.layer.warnings)
+        self.notes: list[str] = []
+        self.shapes = in_world(self.layer.shapes)
+        there = ~shapely.is_empty(self.shapes) & (shapely.area(self.shapes) > 0)
+        self.kept = np.flatnonzero(there)
+        self.lonlat = _bounds(self.layer.shapes)
+        if len(self.layer.shapes) and max(abs(self.lonlat[1]), abs(self.lonlat[3])) > MAX_LATITUDE + 1e-9:
+            self.warnings.append(f"reaches beyond ±{MAX_LATITUDE:.2f}°, where the tiles end; it is cut there")
+        self.low, self.high = self._zooms()
+        self.coverage = is_coverage(self.shapes[self.kept])
+        self.largest = self.unpacked = self.reduced = self.given_up = 0
+        self.seen = np.zeros(len(self.shapes), bool)
+
+    def _zooms(self) -> tuple[int, int]:
+        low, high = self.options.zoom
+        if not len(self.kept):
+            return low or 0, high or low or 0
+        left, top, right, bottom = shapely.total_bounds(self.shapes[self.kept])
+        fits = WEB_MERCATOR.zoom_within(tuple(v * WEB_MERCATOR.span for v in (left, top, right, bottom)))
+        if high is None:
+            points, owner = shapely.get_coordinates(self.shapes[self.kept[:20_000]], return_index=True)
+            edges = np.hypot(*np.diff(points, axis=0).T)[np.diff(owner) == 0]
+            edge = float(np.median(edges[edges > 0])) if (edges > 0).any() else 1.0
+            fine = int(np.ceil(np.log2(DETAIL / (EXTENT * edge))))
+            high = max(min(FINEST, fine), min(fits, FINEST), low or 0)
+        return min(fits, high) if low is None else low, high
+
+    def info(self, name: str) -> TileSetInfo:
+        """What the set says about itself before its tiles are known."""
+        fields = {k: _kind(v) for k, v in self.layer.columns.items()}
+        layer = {"id": self.layer.layer, "fields": fields, "minzoom": self.low, "maxzoom": self.high}
+        west, south, east, north = self.lonlat
+        return TileSetInfo(
+            name, "mvt", self.low, self.high, self.lonlat, ((west + east) / 2, (south + north) / 2),
+            vector_layers=(layer,), extra={"kind": "layer"},
+        )  # fmt: skip
+
+    def write(self, sink: TileSet, threads: int, progress: Progress | None) -> None:
+        """Make all tiles, in threads, and put them in an order that does not depend on how many there are."""
+        ahead: _Ahead = deque()
+        with ThreadPoolExecutor(threads) as pool, ExitStack() as last:
+            last.callback(pool.shutdown, cancel_futures=True)  # an interrupt does not wait for what is ahead
+            for done, zoomed in enumerate(self._zoomed()):
+                for tile, parts, which in tile_parts(zoomed):
+                    work = pool.submit(
+                        shape_tile, tile, parts, which, self.layer.layer, self.layer.ids, self.layer.columns
+                    )
+                    ahead.append((tile, work))
+                    if len(ahead) > 4 * threads:
+                        self._put(sink, *ahead.popleft())
+                while ahead:
+                    self._put(sink, *ahead.popleft())
+                if progress:
+                    progress(done + 1, self.high - self.low + 1)
+        missing = int((~self.seen[self.kept]).sum())
+        if missing:
+            self.notes.append(f"{missing} polygons are smaller than a unit of the tiles even at zoom {self.high}")
+
+    def _zoomed(self) -> Iterator[Zoomed]:
+        """The polygons at each zoom from the highest, where they are themselves, simplified from zoom to zoom."""
+        shapes = self.shapes[self.kept]
+        for z in range(self.high, self.low - 1, -1):
+            if z < self.high:
+                pixel = UNITS / (EXTENT << z)
+                shapes = simplified(shapes, self.options.simplify * pixel, coverage=self.coverage)
+            scale = float(EXTENT << z)
+            yield Zoomed(z, shapely.transform(shapes, lambda xy, scale=scale: xy * scale), self.kept)
+
+    def _put(self, sink: TileSet, tile: Tile, work: Future[ShapeTile]) -> None:
+        made = work.result()
+        self.given_up += made.given_up
+        if made.tile is None:
+            return
+        sink.put(tile.z, tile.x, tile.y, made.tile.data)
+        self.largest, self.unpacked = max(self.largest, len(made.tile.data)), max(self.unpacked, made.tile.size)
+        self.reduced += made.tile.sieve > 0
+        if tile.z == self.high:
+            self.seen[made.which] = True
+
+    def classes(self) -> tuple[LayerClass, ...]:
+        """The classes of the features, where they have class_id and class_name as mapgen's own layers do."""
+        ids, names = (self.layer.columns.get(k) for k in ("class_id", "class_name"))
+        if ids is None or names is None or ids.dtype.kind not in "iu":
+            return ()
+        known = {c.name: c.color for c in BUILTIN}
+        pairs = dict(sorted(zip(ids.tolist(), names.tolist(), strict=True), key=lambda p: p[0]))
+        return tuple(LayerClass(i, str(n), known.get(str(n), PALETTE[i % len(PALETTE)])) for i, n in pairs.items())
+
+    def result(self, source: str, output: Path, sink: TileSet) -> Result:
+        """What became of the layer."""
+        from mapgen.tiling.tiles import Result
+
+        if not sink.count:
+            self.warnings.append("nothing to write: the set of tiles is empty")
+        else:
+            self.notes.append(
+                f"the largest tile has {self.largest / 1000:.0f} kB ({self.unpacked / 1000:.0f} kB unpacked)"
+            )
+        if self.reduced:
+            self.notes.append(f"beyond {LIMIT // 1000} kB: {self.reduced} of the tiles; they are simplified further")
+        if self.given_up:
+            remedy = "dissolve the layer, or use --zoom with a higher minimum"
+            self.warnings.append(
+                f"{self.given_up} parts of polygons were left out of tiles that are too full; {remedy}"
+            )
+        return Result(
+            public_name(source), output, container_of(output), "layer", "mvt", (self.low, self.high), sink.count,
+            sink.bytes, classes={c.id: c.name for c in sink.info.classes}, warnings=tuple(self.warnings),
+            notes=tuple(self.notes),
+        )  # fmt: skip
+
+
+def _check(options: TilesOptions, tiling: Tiling) -> None:
+    """Raise `UsageError` for options that a layer can make no sense of."""
+    for flag, value in (("--bands", options.bands), ("--nodata", options.nodata), ("--scale", options.scale),
+                        ("--confidence", options.confidence)):  # fmt: skip
+        if value is not None:
+            raise UsageError(flag, "the source is a layer of polygons", "leave it out")
+    if tiling.name != WEB_MERCATOR.name:
+        raise UsageError("--tms", f"layers are cut to {WEB_MERCATOR.name}", "leave it out")
+
+
+def _bounds(shapes: Any) -> Bounds:
+    if not len(shapes):
+        return -180.0, -85.051129, 180.0, 85.051129
+    west, south, east, north = (float(v) for v in shapely.total_bounds(shapes))
+    return max(west, -180.0), max(south, -90.0), min(east, 180.0), min(north, 90.0)
+
+
+def _kind(column: Any) -> str:
+    return {"b": "Boolean", "i": "Number", "u": "Number", "f": "Number"}.get(column.dtype.kind, "String")

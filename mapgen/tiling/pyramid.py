@@ -1,0 +1,248 @@
+"""The pyramid of a tile set: which parts are worked on together, and how a tile is made of the four above it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapgen.kernels import kernel
+from mapgen.tiling.quadtree import MAX_ZOOM, Bounds, Tile, TileRange, Tiling
+
+Array = NDArray[Any]
+Reduce = Callable[[Array, Array], None]
+"""Shrinks a tile (…, H, W) into a quarter (…, H/2, W/2) that is given."""
+
+JOB_PIXELS = 2048
+"""Side of what is read and worked on at once, in pixels of the base zoom."""
+
+
+@dataclass(frozen=True, slots=True)
+class Zooms:
+    """`low … high` are written; `base ≥ high` is where pixels are taken from the source."""
+
+    low: int
+    high: int
+    base: int
+
+
+def choose_zooms(
+    tiling: Tiling, bounds: Iterable[Bounds], resolution: float, size: int, wanted: tuple[int | None, int | None]
+) -> Zooms:
+    """The zooms of a source with pixels of `resolution` (units of the CRS): as wanted, else from the zoom at which the
+    whole fits on about one tile to the one with the nearest resolution.
+
+    Pixels come from the source where its own are, or nearer: a highest zoom further out is made from those between.
+    """
+    native = tiling.zoom_for(resolution, size)
+    high = max(native, wanted[0] or 0) if wanted[1] is None else wanted[1]
+    fits = min((tiling.zoom_within(b) for b in bounds), default=0)
+    low = min(fits, high) if wanted[0] is None else wanted[0]
+    return Zooms(low, high, min(MAX_ZOOM, max(native, high)))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The work on a pyramid: `jobs` are tiles of the zoom `level`, row by row, each the root of its own part of it."""
+
+    zooms: Zooms
+    ranges: tuple[TileRange, ...]
+    """The tiles of the base zoom that meet the source."""
+    level: int
+    jobs: tuple[Tile, ...]
+
+    def needed(self, tile: Tile) -> bool:
+        """Whether a tile of any zoom up to the base meets the source."""
+        return any(tile in r.at(tile.z) for r in self.ranges)
+
+
+def plan_pyramid(ranges: Iterable[TileRange], zooms: Zooms, size: int) -> Plan:
+    """The jobs of a pyramid over these tiles of the base zoom: every tile between belongs to one job.
+
+    Row by row, so that a raster that is stored in strips is read about once.
+    """
+    ranges = tuple(r for r in ranges if len(r))
+    level = max(0, zooms.base - max(0, (JOB_PIXELS // size).bit_length() - 1))
+    jobs = {tile for r in ranges for tile in r.at(level)}
+    return Plan(zooms, ranges, level, tuple(sorted(jobs, key=lambda t: (t.y, t.x))))
+
+
+def build(tile: Tile, plan: Plan, take: Callable[[Tile], Array | None], assemble: Assemble) -> Iterator[Made]:
+    """The tiles below one tile and itself, children first; memory grows with the number of zooms only.
+
+    Empty ones are left out. Each comes with its pixels; the last is `tile` itself, unless it is empty.
+    """
+    if tile.z == plan.zooms.base:
+        pixels = take(tile)
+        if pixels is not None:
+            yield Made(tile, pixels)
+        return
+    quarters: list[tuple[Tile, Array]] = []
+    for child in tile.children:
+        if not plan.needed(child):
+            continue
+        for made in build(child, plan, take, assemble):
+            yield made
+            if made.tile == child:
+                quarters.append((child, made.pixels))
+    if quarters:
+        yield Made(tile, assemble(quarters))
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A tile with its pixels."""
+
+    tile: Tile
+    pixels: Array
+
+
+class Assemble:
+    """Makes a parent of its children: each shrunk into its quarter, what is missing as `empty`."""
+
+    def __init__(self, reduce: Reduce, empty: Any) -> None:
+        self.reduce, self.empty = reduce, empty
+
+    def __call__(self, quarters: Iterable[tuple[Tile, Array]]) -> Array:
+        """The pixels of the tile that holds these children."""
+        parent: Array | None = None
+        for tile, pixels in quarters:
+            if parent is None:
+                parent = np.full_like(pixels, self.empty)
+            self.put(parent, tile, pixels)
+        assert parent is not None
+        return parent
+
+    def put(self, parent: Array, tile: Tile, pixels: Array) -> None:
+        """Shrink one child into its quarter of the parent."""
+        row, col = tile.quarter
+        height, width = pixels.shape[-2] // 2, pixels.shape[-1] // 2
+        self.reduce(pixels, parent[..., row * height : (row + 1) * height, col * width : (col + 1) * width])
+
+
+class Upper:
+    """The zooms below the jobs: `add` their roots row by row, and take each tile as soon as all its children are in.
+
+    It holds one row of tiles for each zoom.
+    """
+
+    def __init__(self, plan: Plan, assemble: Assemble) -> None:
+        self.plan, self.assemble = plan, assemble
+        self.open: dict[int, dict[Tile, Array]] = {z: {} for z in range(plan.level)}
+
+    def add(self, tile: Tile, pixels: Array) -> None:
+        """Take the pixels of a tile into its parent, which must not have been taken out yet."""
+        if tile.z > self.plan.zooms.low:
+            rows = self.open[tile.z - 1]
+            if tile.parent not in rows:
+                rows[tile.parent] = np.full_like(pixels, self.assemble.empty)
+            self.assemble.put(rows[tile.parent], tile, pixels)
+
+    def done(self, row: int | None) -> Iterator[Made]:
+        """The tiles that no job in row `row` or below belongs to; all that are left where it is None."""
+        for z in range(self.plan.level - 1, self.plan.zooms.low - 1, -1):
+            first = None if row is None else row >> (self.plan.level - z)
+            ready = sorted((t for t in self.open[z] if first is None or t.y < first), key=lambda t: (t.y, t.x))
+            for tile in ready:
+                pixels = self.open[z].pop(tile)
+                self.add(tile, pixels)
+                yield Made(tile, pixels)
+
+
+# --- how four pixels become one ---------------------------------------------------------------------------------------
+
+
+def mode_of(nodata: Any) -> Reduce:
+    """Each pixel the class that most of its four have, ties to the lower id; no data only where all four have none."""
+
+    def reduce(tile: Array, out: Array) -> None:
+        _mode(tile, tile.dtype.type(nodata), out)
+
+    return reduce
+
+
+def first_of(nodata: Any) -> Reduce:
+    """Each pixel the first of its four (upper left, upper right, lower left, lower right) that has data."""
+
+    def reduce(tile: Array, out: Array) -> None:
+        _first(tile, tile.dtype.type(nodata), out)
+
+    return reduce
+
+
+@kernel
+def _mode(tile: Any, nodata: Any, out: Any) -> None:
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            a, b = tile[2 * i, 2 * j], tile[2 * i, 2 * j + 1]
+            c, d = tile[2 * i + 1, 2 * j], tile[2 * i + 1, 2 * j + 1]
+            if a == b and a == c and a == d:
+                out[i, j] = a
+                continue
+            best, most = nodata, 0
+            for value in (a, b, c, d):
+                if value == nodata:
+                    continue
+                count = int(value == a) + int(value == b) + int(value == c) + int(value == d)
+                if count > most or (count == most and value < best):
+                    best, most = value, count
+            out[i, j] = best
+
+
+@kernel
+def _first(tile: Any, nodata: Any, out: Any) -> None:
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] = nodata
+            for value in (
+                tile[2 * i, 2 * j], tile[2 * i, 2 * j + 1], tile[2 * i + 1, 2 * j], tile[2 * i + 1, 2 * j + 1]
+            ):  # fmt: skip
+                if value != nodata:
+                    out[i, j] = value
+                    break
+
+
+def mean_of() -> Reduce:
+    """Of colours (bands + 1, H, W), the last being validity 0…255: means weighted by it, rounded half up."""
+    return _mean
+
+
+def first_color() -> Reduce:
+    """Of colours with validity as the last band: the first of the four that is most valid."""
+    return _first_color
+
+
+@kernel
+def _mean(tile: Any, out: Any) -> None:
+    bands = tile.shape[0] - 1
+    for i in range(out.shape[1]):
+        for j in range(out.shape[2]):
+            total = 0
+            for k in range(4):
+                total += int(tile[bands, 2 * i + (k >> 1), 2 * j + (k & 1)])
+            out[bands, i, j] = (total + 2) >> 2
+            for band in range(bands):
+                value = 0
+                for k in range(4):
+                    r, c = 2 * i + (k >> 1), 2 * j + (k & 1)
+                    value += int(tile[band, r, c]) * int(tile[bands, r, c])
+                out[band, i, j] = 0 if total == 0 else (value + (total >> 1)) // total
+
+
+@kernel
+def _first_color(tile: Any, out: Any) -> None:
+    bands = tile.shape[0] - 1
+    for i in range(out.shape[1]):
+        for j in range(out.shape[2]):
+            best = 0
+            for k in range(1, 4):
+                if (
+                    tile[bands, 2 * i + (k >> 1), 2 * j + (k & 1)]
+                    > tile[bands, 2 * i + (best >> 1), 2 * j + (best & 1)]
+                ):
+                    best = k
+            for band in range(bands + 1):
+                out[band, i, j] = tile[band, 2 * i + (best >> 1), 2 * j + (best & 1)]

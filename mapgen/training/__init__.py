@@ -1,0 +1,1 @@
+"""Training and compressing models. The only room that needs torch."""

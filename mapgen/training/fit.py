@@ -1,0 +1,317 @@
+"""The training loop: from samples to weights, killed and resumed at will."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from mapgen.errors import InputError, ModelError, UsageError
+from mapgen.training.losses import Loss
+
+Precision = Literal["fp32", "bf16", "fp16"]
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""The type of the forward pass where torch's autocast deems it safe."""
+
+
+class Batches(Protocol):
+    """Where samples come from."""
+
+    def batch(self, step: int, count: int, size: int) -> tuple[Tensor, Tensor]:
+        """Images (count, C, size, size) float32 and targets (count, size, size) int64: a pure function of `step`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """From `start`, a fraction 0…1 of the run, batches have `count` crops of `size`×`size` pixels."""
+
+    start: float
+    count: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What the loop does. Two runs of one recipe on one CPU and thread count end in the same weights."""
+
+    steps: int
+    stages: tuple[Stage, ...]
+    rate: float = 1e-3
+    """The highest learning rate."""
+    warmup: float = 0.05
+    """The fraction of the run in which the rate rises; it falls as a cosine to 0 after that (Smith & Topin 2018)."""
+    weight_decay: float = 0.01
+    ema_decay: float = 0.998
+    clip: float = 1.0
+    """Gradients are scaled down to this Euclidean norm."""
+    precision: Precision = "fp32"
+    frozen: float = 0.0
+    """The fraction of the run, from its beginning, in which `network.encoder` stays as it is."""
+    save_every: int = 50
+    check_every: int = 200
+    patience: int = 0
+    """Checks without a better mIoU after which the run ends; 0 never ends it early."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How far a run is, as a pure function of the step: straight lines between knots (step, progress) from 0 to 1.
+
+    A run that has to end sooner or later than planned gets a further knot, which its checkpoint records.
+    """
+
+    knots: tuple[tuple[int, float], ...]
+
+    @classmethod
+    def even(cls, steps: int) -> Pace:
+        """Progress in equal steps."""
+        return cls(((0, 0.0), (steps, 1.0)))
+
+    @property
+    def end(self) -> int:
+        """The number of steps in all."""
+        return self.knots[-1][0]
+
+    def at(self, step: int) -> float:
+        """Progress 0…1 before `step`."""
+        i = min(bisect_right([s for s, _ in self.knots], step), len(self.knots) - 1)
+        (s0, p0), (s1, p1) = self.knots[i - 1], self.knots[i]
+        return min(1.0, p0 + (p1 - p0) * (step - s0) / (s1 - s0))
+
+    def until(self, step: int, end: int) -> Pace:
+        """The same pace up to `step`, then evenly to `end`."""
+        if self.at(step) == 1:
+            raise UsageError("steps", f"the run is finished after {step} steps", "begin another run")
+        if not step < end:
+            raise UsageError("steps", f"{end} is not after step {step}, where the run is", "name a later end")
+        past = tuple(k for k in self.knots if k[0] < step)
+        return Pace((*past, (step, self.at(step)), (end, 1.0)))
+
+
+def rate_at(progress: float, highest: float, warmup: float) -> float:
+    """The learning rate: a line from 0 to `highest` over `warmup`, then half a cosine down to 0."""
+    if progress < warmup:
+        return highest * progress / warmup
+    return highest * 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
+
+
+@dataclass(slots=True)
+class State:
+    """Everything that a run carries from step to step."""
+
+    network: nn.Module
+    average: nn.Module
+    """The exponential moving average of the network, batch statistics included: the model that is kept."""
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    """Keeps the gradients of fp16 in its range; idle with other numbers."""
+    pace: Pace
+    step: int = 0
+    best: float = -math.inf
+    """The highest mIoU of any check."""
+    stale: int = 0
+    """Checks since then."""
+
+    def ended(self, recipe: Recipe) -> bool:
+        """Whether no step is left: the pace is at its end, or patience is."""
+        return self.step >= self.pace.end or 0 < recipe.patience <= self.stale
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a step reports."""
+
+    step: int
+    end: int
+    loss: float
+    rate: float
+    seconds: float
+    check: dict[str, Any] | None
+    """What `check` found, on the steps that it ran."""
+
+
+Check = Callable[[nn.Module], dict[str, Any]]
+Keep = Callable[[nn.Module, dict[str, Any]], None]
+
+
+def start(network: nn.Module, recipe: Recipe) -> State:
+    """The state before the first step."""
+    average = copy.deepcopy(network).eval().requires_grad_(False)
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]  # biases and norms: decay would only shift them
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=recipe.rate, weight_decay=recipe.weight_decay, fused=True)
+    scaler = torch.amp.GradScaler(_device(network).type, enabled=recipe.precision == "fp16")
+    return State(network, average, optimizer, scaler, Pace.even(recipe.steps))
+
+
+def fit(
+    state: State,
+    recipe: Recipe,
+    batches: Batches,
+    loss_of: Loss,
+    *,
+    scale: tuple[Sequence[float] | Tensor, Sequence[float] | Tensor],
+    checkpoint: Path | None = None,
+    check: Check = lambda average: {},
+    keep: Keep = lambda average, found: None,
+    ahead: Callable[[Iterator[Any]], Iterator[Any]] = lambda items: items,
+) -> Generator[Progress]:
+    """Run the state to its end, one `Progress` a step.
+
+    `scale` is (mean, std), each (C,), of the pixel values. Every `check_every` steps and at the end `check` looks at
+    the average; where its `miou` is the best so far, or it has none, `keep` gets the average: what it kept last is the
+    result. A checkpoint is written every `save_every` steps and at the end. Raises `ModelError` at the first loss or
+    gradient that is not finite, so that the last good checkpoint stays.
+    """
+    device = _device(state.network)
+    mean, std = (torch.as_tensor(s, dtype=torch.float32, device=device).view(1, -1, 1, 1) for s in scale)
+    plan = (_stage(recipe, state.pace, step) for step in range(state.step, state.pace.end))
+    made = ahead(batches.batch(step, stage.count, stage.size) for step, stage in plan)
+    for images, target in () if state.ended(recipe) else made:
+        began, step = time.perf_counter(), state.step
+        torch.manual_seed(recipe.seed << 32 | step)  # for dropout, which a resumed run is to repeat
+        hold(state.network, state.pace.at(step) < recipe.frozen)
+        rate = rate_at(state.pace.at(step), recipe.rate, recipe.warmup)
+        x = ((images.to(device) - mean) / std).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, HALF.get(recipe.precision), enabled=recipe.precision in HALF):
+            scores = state.network(x)
+        loss = loss_of(scores.float(), target.to(device))
+        descend(state, loss, rate, recipe)
+        state.step += 1
+        last = state.step == state.pace.end
+        found = judge(state, check, keep) if last or state.step % recipe.check_every == 0 else None
+        yield Progress(step, state.pace.end, loss.item(), rate, time.perf_counter() - began, found)
+        if checkpoint and (state.ended(recipe) or state.step % recipe.save_every == 0):
+            save(state, recipe, checkpoint)  # after the report, so that no step before a checkpoint lacks its own
+        if state.ended(recipe):
+            return
+
+
+def hold(network: nn.Module, frozen: bool) -> None:
+    """Make the network learn; a frozen encoder keeps its weights and the statistics of its norms."""
+    network.train()
+    if isinstance(encoder := getattr(network, "encoder", None), nn.Module):
+        encoder.requires_grad_(not frozen)
+        encoder.train(not frozen)
+
+
+def judge(state: State, check: Check, keep: Keep) -> dict[str, Any]:
+    """What `check` finds of the average, which is kept unless an earlier one was as good."""
+    found = check(state.average)
+    miou = found.get("miou", math.nan)
+    state.stale += 1
+    if not miou <= state.best:  # also where there is no figure to compare
+        state.best, state.stale = miou, 0
+        keep(state.average, found)
+    return found
+
+
+def descend(state: State, loss: Tensor, rate: float, recipe: Recipe) -> None:
+    """One step of the optimizer down the gradient of `loss`, and one of the average towards the network."""
+    _check_finite("loss", loss, state)
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate
+    state.optimizer.zero_grad(set_to_none=True)
+    state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+    state.scaler.unscale_(state.optimizer)
+    norm = nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip)
+    if not state.scaler.is_enabled():  # the scaler leaves out such a step by itself, and tries a smaller scale
+        _check_finite("gradient's norm", norm, state)
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    decay = min(recipe.ema_decay, (1 + state.step) / (10 + state.step))  # short memory at first, when weights move fast
+    with torch.no_grad():
+        for kept, new in zip(state.average.state_dict().values(), state.network.state_dict().values(), strict=True):
+            if kept.is_floating_point():
+                kept.lerp_(new, 1 - decay)
+            else:
+                kept.copy_(new)
+
+
+def _check_finite(what: str, value: Tensor, state: State) -> None:
+    if not torch.isfinite(value):
+        raise ModelError(
+            "training", f"the {what} is {value.item()} at step {state.step}", "lower run.rate, check the data"
+        )
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
+
+
+def _stage(recipe: Recipe, pace: Pace, step: int) -> tuple[int, Stage]:
+    due = [s for s in recipe.stages if s.start <= pace.at(step)]
+    return step, due[-1]
+
+
+def save(state: State, recipe: Recipe, path: Path) -> None:
+    """Write the state to `path`: whole and on the disk, or not at all; the checkpoint before survives until then.
+
+    Raises `OSError`.
+    """
+    values = {
+        "recipe": asdict(recipe),
+        "knots": [list(k) for k in state.pace.knots],
+        "step": state.step,
+        "best": state.best,
+        "stale": state.stale,
+        "scaler": state.scaler.state_dict(),
+        "network": state.network.state_dict(),
+        "average": state.average.state_dict(),
+        "optimizer": state.optimizer.state_dict()["state"],
+    }
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            torch.save(values, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except RuntimeError as exc:  # in which torch hides the system's own error, such as a full disk
+        raise exc.__context__ if isinstance(exc.__context__, OSError) else exc from None
+    os.replace(part, path)
+
+
+def resume(state: State, recipe: Recipe, path: Path) -> None:
+    """Bring `state` to where the checkpoint at `path` was; the recipe must be the one that it was made with.
+
+    Raises `InputError` where the file is no checkpoint of this network, `UsageError` where the recipe differs. Nothing
+    in the file is executed.
+    """
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+        theirs, mine = dict(values["recipe"]), asdict(recipe)
+    except (OSError, RuntimeError, KeyError, TypeError, EOFError, ValueError, UnpicklingError) as exc:
+        reason = str(exc).split("\n")[0][:200]
+        raise InputError(path, f"is not a checkpoint ({reason})", "delete it to start anew") from exc
+    mine.pop("save_every")  # decides nothing that is learnt
+    changed = [k for k in mine if k not in theirs or _plain(theirs[k]) != _plain(mine[k])]
+    if changed:
+        raise UsageError(path, f"was made with another {changed[0]}", "restore the recipe, or delete it to start anew")
+    try:
+        state.network.load_state_dict(values["network"])
+        state.average.load_state_dict(values["average"])
+        moments, groups = values["optimizer"], state.optimizer.state_dict()["param_groups"]
+        state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        state.scaler.load_state_dict(values["scaler"])
+        state.best, state.stale = float(values["best"]), int(values["stale"])
+    except (RuntimeError, ValueError, KeyError, TypeError) as exc:
+        reason = str(exc).split("\n")[0][:200]
+        raise InputError(path, f"holds another network ({reason})", "delete it to start anew") from exc
+    state.pace, state.step = Pace(tuple((int(s), float(p)) for s, p in values["knots"])), int(values["step"])
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,101 @@
+"""How good a network is on labelled ground, while it is trained: windowed inference and confusion counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mapgen.accuracy import confusion as metrics
+from mapgen.dataset.dataset import Dataset, Piece
+from mapgen.grid import Window
+from mapgen.model.card import ModelCard
+from mapgen.patch import padded
+from mapgen.plan import plan_windows
+from mapgen.training.losses import IGNORE
+
+Counts = NDArray[np.int64]
+
+
+def confusion(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int) -> Counts:
+    """Pixels (K, K) by truth (row) and prediction (column), where truth is drawn. Counts of disjoint ground add up."""
+    return metrics.confusion(np.where(truth == IGNORE, -1, truth.astype(np.int16)), predicted, classes)
+
+
+def scores(counts: Counts) -> dict[str, float | list[float]]:
+    """From counts (K, K): `iou` and `f1` per class, NaN where neither truth nor prediction has it, `miou` over the
+    others, `accuracy` over all pixels."""
+    tally = metrics.Tally.of(counts)
+    return {
+        "miou": float(tally.miou),
+        "accuracy": float(tally.accuracy),
+        "iou": tally.iou.tolist(),
+        "f1": tally.f1.tolist(),
+    }
+
+
+def block_counts(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, size: int) -> Counts:
+    """Confusion counts (B, K, K) of the blocks of size×size pixels, row by row, that have a drawn pixel."""
+    height, width = truth.shape
+    places = [np.s_[r : r + size, c : c + size] for r in range(0, height, size) for c in range(0, width, size)]
+    blocks = [confusion(truth[at], predicted[at], classes) for at in places]
+    drawn = [b for b in blocks if b.any()]
+    return np.stack(drawn) if drawn else np.zeros((0, classes, classes), np.int64)
+
+
+def intervals(blocks: Counts, draws: int = 1000, seed: int = 0, level: float = 0.95) -> dict[str, NDArray[np.float64]]:
+    """Block bootstrap intervals of `scores`, each (..., 2): between which `level` of the resampled scores lie.
+
+    `draws` times as many blocks as in `blocks` (B, K, K) are drawn with replacement and scored together (Efron 1979; by
+    blocks because the errors of neighbouring pixels are alike, Künsch 1989). Blocks larger than an object are wanted.
+    """
+    rng = np.random.default_rng(seed)
+    found = [scores(blocks[rng.integers(len(blocks), size=len(blocks))].sum(0)) for _ in range(draws)]
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    return {name: np.nanquantile([f[name] for f in found], tails, axis=0).T for name in found[0]}
+
+
+def predict(
+    network: nn.Module, image: NDArray[np.generic], mean: Tensor, std: Tensor, *, window: int = 1024, halo: int = 64,
+    stride: int = 32, half: bool = False,
+) -> NDArray[np.uint8]:  # fmt: skip
+    """The channel index with the highest score at each pixel of image (C, H, W), by windows that overlap by 2·halo.
+
+    Windows and padding are those of `mapgen segment`. `mean` and `std` (C,) scale the pixel values.
+    """
+    device = next(network.parameters()).device
+    result = np.empty(image.shape[1:], np.uint8)
+    whole = Window(0, 0, *image.shape[1:])
+    network.eval()
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
+        for step in plan_windows(whole.height, whole.width, window, halo, stride).steps():
+            pixels = padded(image[:, *step.read.slices(whole)], stride)
+            x = torch.from_numpy(pixels.astype(np.float32)).to(device)
+            x = ((x - mean.to(device)[:, None, None]) / std.to(device)[:, None, None])[None]
+            best = network(x.contiguous(memory_format=torch.channels_last)).argmax(1)[0]
+            result[step.keep.slices(whole)] = best.cpu().numpy()[step.keep.slices(step.read)]
+    return result
+
+
+def measure(
+    network: nn.Module, pieces: Sequence[Piece], classes: int, mean: Tensor, std: Tensor, *, half: bool = False
+) -> dict[str, Counts]:
+    """Confusion counts of the network on each piece, by its name."""
+    return {
+        p.name: confusion(p.label, predict(network, p.image, mean, std, half=half), classes) for p in pieces
+    }  # fmt: skip
+
+
+def blocks_of(network: nn.Module, dataset: Dataset, card: ModelCard, size: int) -> Counts:
+    """Confusion counts (B, K, K) of the network on the validation ground, block by block, seen as `segment` would."""
+    mean, std = torch.tensor(card.mean), torch.tensor(card.std)
+    found = [np.zeros((0, len(card.legend), len(card.legend)), np.int64)]
+    for piece in dataset.validation:
+        predicted = predict(
+            network, piece.image, mean, std, window=card.window, halo=card.halo, stride=card.stride
+        )  # fmt: skip
+        found.append(block_counts(piece.label, predicted, len(card.legend), size))
+    return np.concatenate(found)

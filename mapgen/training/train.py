@@ -1,0 +1,419 @@
+"""`train`: a model from imagery and labels, as one configuration says."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mapgen import __version__
+from mapgen.dataset.check import Survey, check_dataset
+from mapgen.dataset.contact_sheet import draw_contact
+from mapgen.dataset.dataset import Dataset
+from mapgen.errors import Interrupted, ModelError, UsageError
+from mapgen.files.pictures import write_picture
+from mapgen.model.card import ModelCard
+from mapgen.model.file import find_model, open_model, read_tensors, save_model
+from mapgen.parallel import ahead
+from mapgen.plan import check_window
+from mapgen.training.config import TrainConfig
+from mapgen.training.curves import Curves, draw_curves
+from mapgen.training.read_config import read_config
+from mapgen.training.runs import Log, Run, begin, open_run
+
+if TYPE_CHECKING:
+    from mapgen.training.fit import Progress, Recipe, State
+
+BLOCK = 256
+"""Side of the bootstrap's blocks in pixels: several houses and streets."""
+
+FEWEST = 10
+"""Blocks below which no interval is given, as in `evaluate`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a step tells: steps done, of how many, and at the start; its loss and rate; the last mIoU, else NaN."""
+
+    step: int
+    end: int
+    begun: int
+    loss: float
+    rate: float
+    miou: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A run that is done. `model` is the best average of its weights, with its card."""
+
+    run: Run
+    model: Path
+    steps: int
+    end: int
+    begun: int
+    """The step it went on from; 0 for a run from nothing, `steps` for one that was done before."""
+    card: ModelCard
+    seconds: float
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of plain values."""
+        return {
+            "run": str(self.run.path), "model": str(self.model), "steps": self.steps, "end": self.end,
+            "begun": self.begun, "scores": dict(self.card.scores), "warnings": list(self.warnings),
+            "seconds": self.seconds, "exit_code": 0,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `check` found, and the picture that it drew."""
+
+    survey: Survey
+    picture: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of plain values."""
+        return self.survey.to_json() | {"picture": str(self.picture), "exit_code": 9 if self.survey.failed else 0}
+
+
+def train(
+    config: str | Path, output: str | Path | None = None, *, steps: int | None = None, overwrite: bool = False
+) -> Trained:
+    """Train the model of the TOML file `config` in the folder `output`, by default `runs/NAME` in the current one.
+
+    A run that was stopped goes on from its checkpoint; `steps` lets it end sooner or later than the file says. Raises
+    `UsageError`, `InputError`, `OutputError`, `ModelError`, `NetworkError` or `ResourceError`.
+    """
+    folder = None if output is None else Path(output)
+    return run(read_config(Path(config)), folder, steps=steps, overwrite=overwrite)
+
+
+def run(
+    config: TrainConfig,
+    folder: Path | None = None,
+    *,
+    steps: int | None = None,
+    overwrite: bool = False,
+    progress: Callable[[Report], None] = lambda report: None,
+    say: Callable[[str], None] = lambda text: None,
+    warn: Callable[[str], None] = lambda text: None,
+) -> Trained:
+    """The run of a configuration; `progress` hears of every step, `say` of what was chosen, `warn` of what may spoil
+    the result."""
+    from mapgen.dataset.read import read_dataset
+
+    check_network(config)
+    with open_run(folder, config, overwrite=overwrite) as place:
+        dataset = read_dataset(config.data, place.ground)
+        for warning in dataset.warnings:
+            warn(warning)
+        training = _Training(config, dataset, place, progress, say)
+        begin(place, config, overwrite=overwrite)  # only now, when nothing but training is left to fail
+        return training.trained(steps)
+
+
+def check(config: TrainConfig, folder: Path | None = None, *, overwrite: bool = False) -> Checked:
+    """What a survey says of the ground that a configuration names; its contact sheet is put into the folder of the run.
+
+    Pixels and labels stay laid down there for the training that follows. Raises as `run` does.
+    """
+    from mapgen.dataset.read import read_dataset
+
+    check_network(config)
+    with open_run(folder, config, overwrite=overwrite) as place:
+        dataset = read_dataset(config.data, place.ground, lenient=True)
+        survey = check_dataset(dataset, unlisted=config.data.unlisted)
+        write_picture(place.contact, draw_contact(dataset), overwrite=True)
+        return Checked(survey, place.contact)
+
+
+def check_network(config: TrainConfig) -> None:
+    """Raise `UsageError` for a network that cannot be built, or not for these crops, before any pixel is read."""
+    from mapgen.model.network import build, check_crops, stride_of
+
+    if len(config.data.classes) < 2:
+        raise UsageError(
+            "data.classes", "has one class, which would be everything", "add a class for the rest, and `outside`"
+        )
+    model, bands = config.model, len(config.data.bands) or 3
+    try:
+        network = build(model.architecture, model.encoder, bands, len(config.data.classes), **model.parameters)
+        stride = stride_of(network, bands)
+    except ModelError as exc:  # here it is the configuration that names it
+        raise UsageError(f"model: {exc.subject}", exc.problem, exc.remedy) from exc
+    _window(config, stride)
+    check_crops(network, bands, stride, [(s.count, s.size) for s in _stages(config)])
+    if model.start not in ("scratch", "imagenet"):
+        find_model(model.start)
+
+
+class _Training:
+    """One run: its parts made from the configuration, then the loop."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        dataset: Dataset,
+        place: Run,
+        progress: Callable[[Report], None],
+        say: Callable[[str], None],
+    ) -> None:
+        from mapgen.training.device import device_of, precision_of, seeded, use_threads
+        from mapgen.training.fit import start
+
+        self.config, self.dataset, self.place, self.progress, self.say = config, dataset, place, progress, say
+        use_threads(config.run.threads)
+        device = device_of(config.run.device)
+        self.recipe = _recipe(config, dataset, precision_of(config.run.precision, device))
+        seeded(config.seed)
+        self.network, self.card = self._network()
+        self.state: State = start(self.network.to(device), self.recipe)
+        names = [f"iou {c.name}" for c in dataset.legend]
+        self.log = Log(place.log, ("step", "loss", "rate", "seconds", "miou", "accuracy", *names))
+        say(f"{config.model.architecture} {config.model.encoder} on {device}, {self.recipe.precision}")
+
+    def _network(self) -> tuple[Any, ModelCard]:
+        """The network before its first step, and the card of what it is to be."""
+        from mapgen.model.network import build, channels_last, stride_of
+        from mapgen.training.transfer import encoder_origin, imagenet_origin, model_origin, transplant
+
+        model, data = self.config.model, self.dataset
+        network = build(model.architecture, model.encoder, len(data.bands), len(data.legend), **model.parameters)
+        card = _card(self.config, data, stride_of(network, len(data.bands)))
+        if model.start == "imagenet":
+            notes = transplant(network, card, imagenet_origin(card))
+        elif model.start != "scratch":
+            found = find_model(model.start)
+            if found.card.compression is not None:
+                raise UsageError("model.from", f"{model.start} is compressed", "name the model it was made from")
+            origin = model_origin if model.take == "all" else encoder_origin
+            notes = transplant(network, card, origin(found.card.name, found.card, read_tensors(found), card))
+        else:
+            notes = []
+        for note in notes:
+            self.say(note)
+        return channels_last(network), card
+
+    def trained(self, steps: int | None) -> Trained:
+        """Run the loop to its end, from the checkpoint if there is one."""
+        from mapgen.training.fit import resume
+
+        began = time.perf_counter()
+        if self.place.checkpoint.exists():
+            resume(self.state, self.recipe, self.place.checkpoint)
+            self.say(f"goes on from step {self.state.step} of {self.state.pace.end}")
+        first = self.state.step
+        if not self.place.model.exists():
+            self.state.best = -math.inf  # nothing is kept: the next check must
+        self.log.resume(first)
+        if steps is not None and steps != self.state.pace.end:
+            self.state.pace = self.state.pace.until(first, steps)
+        try:
+            self._loop()
+        except Interrupted as exc:
+            raise Interrupted(
+                exc.subject, f"stopped at step {self.state.step}", self._remedy(), exit_code=exc.exit_code
+            ) from exc
+        if not self.place.model.exists():  # of a run that was done already
+            self._keep(self.state.average, self._check(self.state.average))
+        seconds = round(time.perf_counter() - began, 3)
+        card = open_model(self.place.model).card
+        state = self.state
+        return Trained(
+            self.place, self.place.model, state.step, state.pace.end, first, card, seconds, self.dataset.warnings
+        )
+
+    def _remedy(self) -> str:
+        kept = self.place.checkpoint.exists()
+        return "run the same command again to go on from the last checkpoint" if kept else "run the same command again"
+
+    def _loop(self) -> None:
+        from mapgen.training.device import memory_errors
+        from mapgen.training.fit import fit
+        from mapgen.training.samples import Sampler
+
+        config, data = self.config, self.dataset
+        sampler = Sampler(data.training, len(data.legend), _sampling(config, data), config.seed)
+        steps = fit(
+            self.state, self.recipe, sampler, _loss(config, data), scale=(data.mean, data.std),
+            checkpoint=self.place.checkpoint, check=self._check, keep=self._keep, ahead=partial(ahead, depth=2),
+        )  # fmt: skip
+        with memory_errors("run.batch", "use a smaller run.batch or run.crop"), closing(steps):
+            miou, first = math.nan, self.state.step
+            for step in steps:
+                miou = step.check.get("miou", math.nan) if step.check is not None else miou
+                self._record(step)
+                self.progress(Report(step.step + 1, step.end, first, step.loss, step.rate, miou))
+
+    def _record(self, step: Progress) -> None:
+        row: dict[str, Any] = {
+            "step": step.step, "loss": f"{step.loss:.6g}", "rate": f"{step.rate:.4e}",
+            "seconds": f"{step.seconds:.3f}",
+        }  # fmt: skip
+        found = step.check
+        if found:
+            row |= {"miou": _digits(found["miou"]), "accuracy": _digits(found["accuracy"])}
+            row |= {f"iou {c.name}": _digits(v) for c, v in zip(self.dataset.legend, found["iou"], strict=True)}
+        self.log.add(row)
+        if found is not None:
+            self._draw(step.end)
+
+    def _draw(self, end: int) -> None:
+        legend = self.dataset.legend
+        curves = Curves(
+            end, self.log.points("loss"), self.log.points("rate"), self.log.points("miou"),
+            {c.name: self.log.points(f"iou {c.name}") for c in legend}, {c.name: c.rgb for c in legend},
+        )  # fmt: skip
+        write_picture(self.place.curves, draw_curves(curves), overwrite=True)
+
+    def _check(self, average: Any) -> dict[str, Any]:
+        """Scores of the average on validation ground, its weights rounded as the model file will hold them."""
+        from mapgen.training.measure import blocks_of, scores
+
+        if not self.dataset.validation:
+            return {}
+        blocks = blocks_of(_stored(average)[0], self.dataset, self.card, BLOCK)
+        if not len(blocks):
+            return {}
+        return scores(blocks.sum(0)) | {"blocks": blocks}
+
+    def _keep(self, average: Any, found: dict[str, Any]) -> None:
+        """Write the model as it is now, with its scores on its card."""
+        step, end = self.state.step, self.state.pace.end
+        network, half = _stored(average)
+        text = _trained_how(self.config, self.recipe, step, end)
+        card = replace(
+            self.card, description=" ".join(filter(None, (self.card.description, text))),
+            scores=_scores(found, self.dataset) if found else {},
+        )  # fmt: skip
+        save_model(network, card, self.place.model, half=half, overwrite=True)
+
+
+def _stored(average: Any) -> tuple[Any, bool]:
+    from mapgen.model.network import rounded
+
+    return rounded(average)
+
+
+def _digits(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.6f}"
+
+
+# --- from the configuration to the parts -----------------------------------------------------------------------------
+
+
+def _stages(config: TrainConfig) -> Iterator[Any]:
+    from mapgen.training.fit import Stage
+
+    if not config.run.stages:
+        yield Stage(0.0, config.run.batch, config.run.crop)
+    for stage in config.run.stages:
+        yield Stage(stage.start, stage.batch, stage.crop)
+
+
+def _recipe(config: TrainConfig, data: Dataset, precision: Any) -> Recipe:
+    from mapgen.training.fit import Recipe
+
+    run, stages = config.run, tuple(_stages(config))
+    ends = [*(s.start for s in stages[1:]), 1.0]
+    shown = sum((end - s.start) * s.count * s.size**2 for s, end in zip(stages, ends, strict=True))  # pixels a step
+    per_step = shown / max(1, sum(data.pixels["training"]))
+    steps = run.steps if run.steps is not None else max(1, math.ceil((run.epochs or 1) / per_step))
+    frozen = config.model.freeze
+    if config.model.freeze_epochs is not None:
+        frozen = min(1.0, config.model.freeze_epochs / (steps * per_step))
+    return Recipe(
+        steps, stages, rate=run.rate, warmup=run.warmup, weight_decay=run.weight_decay, ema_decay=run.ema_decay,
+        clip=run.clip, precision=precision, frozen=frozen, save_every=run.save_every, check_every=run.check_every,
+        patience=run.patience, seed=config.seed,
+    )  # fmt: skip
+
+
+def _sampling(config: TrainConfig, data: Dataset) -> Any:
+    from mapgen.training.augment import Geometry, Light
+    from mapgen.training.samples import Sampling
+
+    a = config.augment
+    geometry = Geometry(a.flips, a.angle_deg, a.zoom, a.zoom_spread)
+    light = Light(a.brightness, a.contrast, a.gamma, a.balance, a.saturation, a.haze, a.noise, a.softness)
+    return Sampling(config.sampling.balance, geometry, light, data.high)
+
+
+def _loss(config: TrainConfig, data: Dataset) -> Any:
+    from mapgen.training.losses import class_weights, combined
+
+    wanted = config.loss.class_weights
+    if wanted == "none":
+        weights = None
+    elif isinstance(wanted, str):
+        weights = class_weights(data.pixels["training"])
+    else:
+        weights = tuple(wanted.get(name, 1.0) for name in data.legend.names)
+    return combined(config.loss.shares, config.loss.smoothing, weights)
+
+
+def _card(config: TrainConfig, data: Dataset, stride: int) -> ModelCard:
+    """The card of the model to be, its scores and steps still open."""
+    model, card = config.model, config.card
+    window, halo = _window(config, stride)
+    ground = {name: sum(counts) / 1e6 for name, counts in data.pixels.items()}
+    amount = f"{ground['training']:.3g} Mpx of labelled ground, validated on {ground['validation']:.3g} Mpx of other"
+    return ModelCard(
+        name=config.name, architecture=model.architecture, encoder=model.encoder, parameters=dict(model.parameters),
+        bands=data.bands, mean=data.mean, std=data.std, legend=data.legend, resolution_m=data.resolution_m,
+        data_type=data.data_type, window=window, halo=halo, stride=stride, version=card.version, domain=card.domain,
+        description=card.description, data=card.data or f"{amount}.", license=card.license, limits=card.limits,
+    )  # fmt: skip
+
+
+def _window(config: TrainConfig, stride: int) -> tuple[int, int]:
+    """Window and halo of the card: those of the configuration, up to the next multiples of the stride."""
+    window, halo = (math.ceil(n / stride) * stride for n in (config.model.window, config.model.halo))
+    try:
+        check_window(window, halo, stride)
+    except UsageError as exc:
+        raise UsageError(f"model.{exc.subject.removeprefix('--')}", exc.problem, exc.remedy) from exc
+    return window, halo
+
+
+def _trained_how(config: TrainConfig, recipe: Recipe, step: int, end: int) -> str:
+    """One sentence: what made these weights."""
+    shares = " + ".join(f"{share:g} {name}" for name, share in config.loss.shares.items() if share)
+    crops = ", ".join(f"{s.count} crops of {s.size} px" for s in recipe.stages)
+    start = "random weights" if config.model.start == "scratch" else Path(config.model.start).name
+    return (
+        f"Trained by mapgen {__version__}: the average after step {step} of {end}, AdamW at {recipe.rate:g}, {crops} a "
+        f"step, loss {shares}, from {start}, seed {config.seed}."
+    )
+
+
+def _scores(found: dict[str, Any], data: Dataset) -> dict[str, Any]:
+    """What the card says of validation ground: mIoU, accuracy and each class that is there, with intervals."""
+    from mapgen.training.measure import intervals
+
+    blocks = found["blocks"]
+    spread = intervals(blocks) if len(blocks) >= FEWEST else {}
+    pixels = int(blocks.sum())
+    ground = f"{pixels / 1e6:.3g} Mpx of validation ground in {len(blocks)} blocks of at most {BLOCK} px"
+    result: dict[str, Any] = {"ground": ground + ("; intervals of 95 % by their bootstrap" if spread else "")}
+    for name in ("miou", "accuracy"):
+        result[name] = round(found[name], 4)
+        if spread:
+            result[f"{name}_interval"] = _rounded(spread[name])
+    classes = {
+        one.name: {"iou": round(found["iou"][i], 4), "f1": round(found["f1"][i], 4)}
+        | ({"iou_interval": _rounded(spread["iou"][i])} if spread and all(map(math.isfinite, spread["iou"][i])) else {})
+        for i, one in enumerate(data.legend) if not math.isnan(found["iou"][i])
+    }  # fmt: skip
+    return result | {"classes": classes}
+
+
+def _rounded(values: Any) -> list[float]:
+    return [round(float(v), 4) for v in values]

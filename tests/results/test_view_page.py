@@ -1,0 +1,204 @@
+"""The page in a browser: served and from one file, clicked, toggled, swiped; nothing leaves this machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import Browser
+from scenes import HOSTILE, LEGEND, SIDE, class_map, imagery, result
+
+from mapgen.results.view import View
+from mapgen.settings import ViewOptions
+
+pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+
+READY = "window.mapgenPage && mapgenPage.maps.length && mapgenPage.maps[0].idle"
+
+
+class Watched(Browser):
+    """A browser that remembers which addresses its page asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        super().__init__(900, 600)
+        self.send("Network.enable")
+
+    def _line(self) -> bytes:
+        line = super()._line()
+        message = json.loads(line)
+        if message.get("method") == "Network.requestWillBeSent":
+            self.asked.append(message["params"]["request"]["url"])
+        return line
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Watched]:
+    with Watched() as opened:
+        yield opened
+
+
+def shown(browser: Watched, url: str) -> None:
+    """Open a page and wait until its map has nothing left to draw."""
+    browser.asked.clear()
+    browser.open(url)
+    browser.wait(READY)
+    assert browser.evaluate("mapgenPage.errors") == []
+
+
+def settled(browser: Watched) -> None:
+    """Wait until all maps have drawn what was changed."""
+    browser.wait(
+        "Promise.all(mapgenPage.maps.map(m => new Promise(done => { m.map.once('idle', () => done(true));"
+        " m.map.triggerRepaint() }))).then(() => true)"
+    )
+    assert browser.evaluate("mapgenPage.errors") == []
+
+
+def color_at(browser: Watched, path: Path, x: float, y: float) -> tuple[int, ...]:
+    from PIL import Image
+
+    browser.screenshot(path)
+    with Image.open(path) as image:
+        return image.convert("RGB").getpixel((int(x), int(y)))
+
+
+def click(browser: Watched, x: float, y: float) -> None:
+    for kind in ("mousePressed", "mouseReleased"):
+        browser.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+
+def press(browser: Watched, key: str) -> None:
+    for kind in ("keyDown", "keyUp"):
+        browser.send("Input.dispatchKeyEvent", type=kind, key=key, code=key)
+
+
+def place(browser: Watched, share_x: float, share_y: float) -> tuple[float, float]:
+    """The point of the page at a share of the map from its upper left corner."""
+    script = (
+        "(() => { const [w, s, e, n] = JSON.parse(document.getElementById('data').textContent).sides[0].bounds;"
+        f" const p = mapgenPage.maps[0].map.project([w + (e - w) * {share_x}, n + (s - n) * {share_y}]);"
+        " return [p.x, p.y] })()"
+    )
+    x, y = browser.evaluate(script)
+    return x, y
+
+
+def opaque(browser: Watched) -> None:
+    browser.evaluate(
+        "(() => { const o = document.getElementById('opacity'); o.value = 100; o.dispatchEvent(new Event('input')) })()"
+    )
+
+
+def near(color: tuple[int, ...], other: tuple[int, ...], most: int = 3) -> bool:
+    return max(abs(a - b) for a, b in zip(color, other, strict=True)) <= most
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("view")
+    imagery(base / "scene.tif")
+    class_map(base / "other.mask.tif", np.full((SIDE, SIDE), 3, np.uint8))
+    return result(base / "out")
+
+
+def use(browser: Watched, folder: Path) -> None:
+    """What people do on the page of a folder of results with imagery below, whatever way it came to them."""
+    pictures = folder.parent
+    x, y = place(browser, 0.5, 0.5)
+    opaque(browser)
+    settled(browser)
+    red = LEGEND.classes[1].rgb
+    assert near(color_at(browser, pictures / "whole.png", x, y), red)
+
+    # A polygon tells its attributes, as text.
+    click(browser, x, y)
+    browser.wait("document.querySelector('.maplibregl-popup table')")
+    rows: dict[str, Any] = browser.evaluate(
+        "Object.fromEntries([...document.querySelectorAll('.maplibregl-popup tr')].map(r => "
+        "[r.cells[0].textContent, r.cells[1].textContent]))"
+    )
+    assert rows["class_id"] == "2"
+    assert rows["class_name"] == HOSTILE
+    assert rows["area_m2"].startswith("3,60")
+    assert browser.evaluate("document.querySelectorAll('.maplibregl-popup img, #panel img, #panel b').length") == 0
+    browser.evaluate("document.querySelector('.maplibregl-popup-close-button').click()")
+
+    # A class that is hidden shows the imagery instead, and cannot be clicked.
+    browser.evaluate("document.querySelectorAll('#classes input')[1].click()")
+    settled(browser)
+    assert near(color_at(browser, pictures / "hidden.png", x, y), (120, 120, 90), 12)
+    assert near(color_at(browser, pictures / "hidden.png", *place(browser, 0.12, 0.5)), LEGEND.classes[0].rgb)
+    click(browser, x, y)
+    settled(browser)
+    assert browser.evaluate("document.querySelectorAll('.maplibregl-popup').length") == 0
+    browser.evaluate("document.querySelectorAll('#classes input')[1].click()")
+
+    # The swipe shows the imagery on its right; the arrows move it.
+    browser.evaluate("document.getElementById('swipe').click()")
+    browser.evaluate("document.getElementById('handle').focus()")
+    press(browser, "Home")
+    settled(browser)
+    assert near(color_at(browser, pictures / "swiped.png", x, y), (120, 120, 90), 12)
+    press(browser, "End")
+    assert browser.evaluate("document.getElementById('handle').getAttribute('aria-valuenow')") == "100"
+    settled(browser)
+    assert near(color_at(browser, pictures / "back.png", x, y), red)
+    browser.evaluate("document.getElementById('swipe').click()")
+
+    # The keyboard moves the map.
+    before = browser.evaluate("mapgenPage.maps[0].map.getZoom()")
+    browser.evaluate("mapgenPage.maps[0].map.getCanvas().focus()")
+    browser.send("Input.dispatchKeyEvent", type="keyDown", key="+", code="Equal", windowsVirtualKeyCode=187)
+    browser.wait(f"mapgenPage.maps[0].map.getZoom() > {before}")
+
+    # Dark mode changes the page.
+    shade = "getComputedStyle(document.getElementById('panel')).backgroundColor"
+    light = browser.evaluate(shade)
+    browser.evaluate("document.getElementById('theme').click()")
+    assert browser.evaluate(shade) != light
+    assert browser.evaluate("document.querySelector('.maplibregl-ctrl-scale').textContent").endswith("m")
+
+
+def test_the_served_page_works(browser: Watched, folder: Path) -> None:
+    with View(str(folder), ViewOptions(imagery=str(folder.parent / "scene.tif"))) as view, view.server() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            shown(browser, server.url)
+            use(browser, folder)
+            assert all(url.startswith((server.url, "blob:", "data:")) for url in browser.asked), browser.asked
+            assert len(browser.asked) > 6
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_the_inlined_page_works_from_a_file(browser: Watched, folder: Path) -> None:
+    output = folder.parent / "page.html"
+    with View(str(folder), ViewOptions(imagery=str(folder.parent / "scene.tif"), overwrite=True)) as view:
+        view.inline(output)
+    shown(browser, output.as_uri())
+    use(browser, folder)
+    assert all(url.startswith((output.as_uri(), "blob:", "data:")) for url in browser.asked), browser.asked
+
+
+def test_two_results_are_swiped_between(browser: Watched, folder: Path) -> None:
+    output = folder.parent / "two.html"
+    with View(str(folder / "map.mask.tif"), ViewOptions(compare=str(folder.parent / "other.mask.tif"))) as view:
+        view.inline(output)
+    shown(browser, output.as_uri())
+    opaque(browser)
+    settled(browser)
+    x, y = place(browser, 0.5, 0.5)
+    browser.evaluate(f"mapgenPage.swipeTo(100 * {x + 20} / innerWidth)")
+    assert near(color_at(browser, folder.parent / "one.png", x, y), LEGEND.classes[1].rgb)
+    browser.evaluate(f"mapgenPage.swipeTo(100 * {x - 20} / innerWidth)")
+    assert near(color_at(browser, folder.parent / "two.png", x, y), LEGEND.classes[2].rgb)
+    assert browser.evaluate("document.getElementById('right').textContent") == "other.mask.tif"
