@@ -108,3 +108,12 @@ BUILTIN = Legend(
     )
 )
 """The classes of the built-in models."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerClass:
+    """One class of a layer: any integer as id, a name, a colour `#rrggbb`."""
+
+    id: int
+    name: str
+    color: str

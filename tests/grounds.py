@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from factory import CRS, make_raster, north_up
 
-from mapgen.training.config import DataConfig, config_of
+from mapgen.dataset.config import DataConfig
+from mapgen.training.config import config_of
 
 CLASSES = [{"id": 1, "name": "field"}, {"id": 2, "name": "wood"}, {"id": 3, "name": "lake"}]
 

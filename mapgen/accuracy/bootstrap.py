@@ -14,7 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mapgen.accuracy.confusion import Block, Counts, Floats, Tally
+from mapgen.accuracy.confusion import Tally
+from mapgen.accuracy.report import Block
+from mapgen.arrays import Floats
+from mapgen.arrays import Longs as Counts
 from mapgen.kernels import kernel
 
 DRAWS = 1000

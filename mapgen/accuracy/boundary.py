@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapgen.accuracy.confusion import Counts, Matches
+from mapgen.accuracy.confusion import Matches
+from mapgen.arrays import Longs as Counts
 from mapgen.errors import UsageError
 from mapgen.kernels import kernel
 

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from mapgen.accuracy.bootstrap import FEWEST, BlockCounter, Lattice
 from mapgen.accuracy.boundary import BoundaryMatcher
-from mapgen.accuracy.confusion import Matches, Rated, Report
+from mapgen.accuracy.confusion import Matches
 from mapgen.accuracy.objects import ObjectMatcher
-from mapgen.accuracy.truth import Truth, class_key, open_truth, read_values
+from mapgen.accuracy.report import Rated, Report
+from mapgen.accuracy.truth import Truth, open_truth
 from mapgen.accuracy.worst import Place, draw_worst
 from mapgen.errors import InputError, UsageError
 from mapgen.files.commit import check_output
@@ -25,6 +26,7 @@ from mapgen.files.pictures import write_picture
 from mapgen.files.vet import is_url
 from mapgen.grid import Window
 from mapgen.legend import PALETTE
+from mapgen.raster.class_raster import class_key, read_values
 from mapgen.raster.codebook import LIMIT, NONE, CodeArray, Codes
 from mapgen.raster.masks import Mask, open_mask
 from mapgen.settings import EvaluateOptions, Floor, check_evaluate

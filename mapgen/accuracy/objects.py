@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mapgen.accuracy.confusion import Counts, Matches
+from mapgen.accuracy.confusion import Matches
+from mapgen.arrays import Ints
+from mapgen.arrays import Longs as Counts
 from mapgen.kernels import kernel
 from mapgen.polygons.regions import root
-
-Ints = NDArray[np.int32]
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapgen.accuracy.confusion import Block
+from mapgen.accuracy.report import Block
+from mapgen.arrays import Bytes
 from mapgen.files.glyphs import ADVANCE, HEIGHT, word
 
 SIDE = 256
@@ -19,8 +20,6 @@ PAPER, INK, RIGHT, UNCOUNTED = (255, 255, 255), (40, 40, 40), (232, 232, 232), (
 """Colours of the page, of words, of ground that is right, and of ground that does not count."""
 
 _GAP = 8
-
-Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class Place:
     truth: NDArray[Any]
 
 
-def draw_worst(places: Sequence[Place], names: Sequence[str], colors: Sequence[tuple[int, int, int]]) -> Picture:
+def draw_worst(places: Sequence[Place], names: Sequence[str], colors: Sequence[tuple[int, int, int]]) -> Bytes:
     """The places from the worst on, one a row, as RGB (H, W, 3); `names` and `colors` are those of the codes.
 
     The third panel shows ground that is wrong in the colour of what it should be.
@@ -49,7 +48,7 @@ def draw_worst(places: Sequence[Place], names: Sequence[str], colors: Sequence[t
     return page
 
 
-def _row(number: int, place: Place, palette: Picture) -> Picture:
+def _row(number: int, place: Place, palette: Bytes) -> Bytes:
     block = place.block
     mapped, truth = (_scaled(codes) for codes in (place.mapped, place.truth))
     counted = (mapped >= 0) & (truth >= 0)
@@ -76,7 +75,7 @@ def _scaled(codes: NDArray[Any]) -> NDArray[np.int16]:
     return codes[np.ix_(rows, cols)].astype(np.int16)
 
 
-def _legend(classes: Sequence[tuple[str, tuple[int, int, int]]]) -> Picture:
+def _legend(classes: Sequence[tuple[str, tuple[int, int, int]]]) -> Bytes:
     entries = [*classes, ("right", RIGHT), ("not counted", UNCOUNTED)]
     width = 2 * HEIGHT + _GAP + max(len(name[:24]) for name, _ in entries) * ADVANCE
     lines = []
@@ -88,23 +87,23 @@ def _legend(classes: Sequence[tuple[str, tuple[int, int, int]]]) -> Picture:
     return _stacked(lines)
 
 
-def _ink(text: str, width: int) -> Picture:
+def _ink(text: str, width: int) -> Bytes:
     line = np.full((HEIGHT, width, 3), PAPER, np.uint8)
     dots = word(text[: width // ADVANCE])
     line[:, : dots.shape[1]][dots] = INK
     return line
 
 
-def _widened(picture: Picture, width: int) -> Picture:
+def _widened(picture: Bytes, width: int) -> Bytes:
     page = np.full((picture.shape[0], width, 3), PAPER, np.uint8)
     page[:, : picture.shape[1]] = picture
     return page
 
 
-def _stacked(pictures: Sequence[Picture], gap: int = _GAP) -> Picture:
+def _stacked(pictures: Sequence[Bytes], gap: int = _GAP) -> Bytes:
     """Pictures below each other, as wide as the widest."""
     width = max([p.shape[1] for p in pictures], default=0)
-    parts: list[Picture] = []
+    parts: list[Bytes] = []
     for picture in pictures:
         parts += [_widened(picture, width), np.full((gap, width, 3), PAPER, np.uint8)]
     return np.vstack(parts[:-1]) if parts else np.zeros((0, 0, 3), np.uint8)

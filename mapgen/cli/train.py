@@ -44,7 +44,7 @@ def train(
     set_verbosity(quiet, verbose)
     if check and steps is not None:
         raise UsageError("--steps", "--check trains nothing", "use one of the two")
-    from mapgen.training.read_config import read_config
+    from mapgen.training.config import read_config
 
     found = read_config(Path(config))
     folder = None if output is None else Path(output)

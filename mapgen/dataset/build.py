@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapgen.dataset.common_grid import Site, frames_of
-from mapgen.dataset.dataset import IGNORE
+from mapgen.dataset.config import DataConfig
+from mapgen.dataset.dataset import IGNORE, Moments
 from mapgen.dataset.imagery import Imagery
-from mapgen.dataset.moments import Moments
 from mapgen.dataset.pairs import Pair
 from mapgen.dataset.split import GUARD, HELD, LEAST_GUARD, OUT, TRAIN, VALIDATE, Box, Split, choose
 from mapgen.dataset.targets import Target, Targets
@@ -30,7 +30,6 @@ from mapgen.files.gdal import MEBIBYTE, cache_bytes, environment
 from mapgen.grid import Grid, Window
 from mapgen.patch import filled
 from mapgen.settings import parse_size
-from mapgen.training.config import DataConfig
 
 HALO = 64
 """Pixels around a validation block that are seen but not judged."""

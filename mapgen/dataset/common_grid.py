@@ -16,12 +16,12 @@ import pyproj
 from affine import Affine
 from numpy.typing import NDArray
 
+from mapgen.arrays import Longs
 from mapgen.errors import InputError, one_line
 from mapgen.grid import Grid, Window
 from mapgen.raster.placement import Placement, same_crs
 
 Use = Literal["split", "training", "validation"]
-Longs = NDArray[np.int64]
 
 _PIECE = 1 << 20  # pixels that are placed at once
 LOST = -(1 << 40)

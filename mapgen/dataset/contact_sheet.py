@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mapgen.arrays import Bytes
 from mapgen.dataset.dataset import IGNORE, Dataset, Piece
 from mapgen.files.glyphs import ADVANCE, HEIGHT, word
 from mapgen.grid import Window
@@ -27,10 +28,8 @@ _REACH = 2 * SIDE  # pixels of ground that a panel shows
 _OVER = 0.55  # of the class colour in the second panel
 _LOOKS = 6  # places looked at down and across a piece
 
-Picture = NDArray[np.uint8]
 
-
-def draw_contact(dataset: Dataset, count: int = 18) -> Picture:
+def draw_contact(dataset: Dataset, count: int = 18) -> Bytes:
     """Up to `count` places as RGB (H, W, 3): three of four from training, the others from validation, spread over the
     pieces; in each piece the place with the most classes. Unlabelled ground shows the image alone."""
     judged = min(len(dataset.validation), max(count // 4, count - len(dataset.training)))
@@ -79,7 +78,7 @@ def _cell(
     palette: NDArray[Any],
     bands: tuple[int, int, int],
     stretch: tuple[Any, Any],
-) -> Picture:
+) -> Bytes:
     step = max(1, -(-max(window.height, window.width) // SIDE))
     rows, cols = slice(window.row, window.bottom, step), slice(window.col, window.right, step)
     label = np.asarray(piece.label[rows, cols])
@@ -111,7 +110,7 @@ def _best(piece: Piece, classes: int) -> list[Window]:
     return taken
 
 
-def _legend(dataset: Dataset) -> Picture:
+def _legend(dataset: Dataset) -> Bytes:
     """Classes with their colours and their share of training and of validation in per cent."""
     shares = {side: np.array(n, float) / max(1, sum(n)) for side, n in dataset.pixels.items()}
     width = 2 * HEIGHT + _GAP + 34 * ADVANCE
@@ -126,35 +125,35 @@ def _legend(dataset: Dataset) -> Picture:
     return _below(lines, _GAP)
 
 
-def _held(picture: Picture) -> Picture:
+def _held(picture: Bytes) -> Bytes:
     """The picture in the upper left of a square panel."""
     page = np.full((SIDE, SIDE, 3), 235, np.uint8)
     page[: picture.shape[0], : picture.shape[1]] = picture[:SIDE, :SIDE]
     return page
 
 
-def _ink(text: str, width: int, color: tuple[int, int, int]) -> Picture:
+def _ink(text: str, width: int, color: tuple[int, int, int]) -> Bytes:
     line = np.full((HEIGHT, width, 3), PAPER, np.uint8)
     dots = word(text[: width // ADVANCE])
     line[:, : dots.shape[1]][dots] = color
     return line
 
 
-def _beside(pictures: Sequence[Picture], gap: int = _GAP) -> Picture:
+def _beside(pictures: Sequence[Bytes], gap: int = _GAP) -> Bytes:
     """Pictures in a row, aligned at the top."""
     height = max([p.shape[0] for p in pictures], default=0)
     tall = [np.pad(p, ((0, height - p.shape[0]), (0, 0), (0, 0)), constant_values=PAPER[0]) for p in pictures]
     return np.hstack(list(_spaced(tall, (height, gap, 3)))) if tall else np.zeros((0, 0, 3), np.uint8)
 
 
-def _below(pictures: Sequence[Picture], gap: int) -> Picture:
+def _below(pictures: Sequence[Bytes], gap: int) -> Bytes:
     """Pictures in a column, aligned at the left."""
     width = max([p.shape[1] for p in pictures], default=0)
     wide = [np.pad(p, ((0, 0), (0, width - p.shape[1]), (0, 0)), constant_values=PAPER[0]) for p in pictures]
     return np.vstack(list(_spaced(wide, (gap, width, 3)))) if wide else np.zeros((0, 0, 3), np.uint8)
 
 
-def _spaced(pictures: Iterable[Picture], shape: tuple[int, int, int]) -> Iterable[Picture]:
+def _spaced(pictures: Iterable[Bytes], shape: tuple[int, int, int]) -> Iterable[Bytes]:
     for number, picture in enumerate(pictures):
         if number:
             yield np.full(shape, PAPER, np.uint8)

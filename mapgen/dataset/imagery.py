@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mapgen.dataset.config import DataConfig
 from mapgen.dataset.pairs import Pair
 from mapgen.errors import InputError, UsageError
 from mapgen.files.gdal import environment
 from mapgen.grid import Grid, Window
-from mapgen.raster.bands import choose_bands, with_bands
 from mapgen.raster.open import open_scene
-from mapgen.raster.scene import Scene
-from mapgen.training.config import DataConfig
+from mapgen.raster.scene import Scene, choose_bands, with_bands
 
 TOLERANCE = 0.1
 """Images whose pixels are within this share of the training resolution are not resampled, as in `segment`."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from mapgen.dataset.config import DataConfig, SourceConfig
 from mapgen.errors import InputError, UsageError, one_line
-from mapgen.training.config import DataConfig, SourceConfig
 
 _BESIDE = (".aux.xml", ".ovr", ".msk", ".tfw", ".jgw", ".pgw", ".wld", ".prj", ".qml")
 """Ends of names that a pattern such as `images/*` finds beside images."""

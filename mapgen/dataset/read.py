@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapgen.dataset.build import Laying, unlisted_problem
+from mapgen.dataset.config import DataConfig
 from mapgen.dataset.dataset import Dataset, Piece
 from mapgen.dataset.pairs import Pair, find_pairs
 from mapgen.errors import InputError
 from mapgen.files.commit import translated
 from mapgen.grid import Window
 from mapgen.schema import table_of
-from mapgen.training.config import DataConfig
 
 _VERSION = 1  # of what lies in the folder
 _INDEX = "index.json"

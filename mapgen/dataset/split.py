@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapgen.dataset.common_grid import LOST, Frames, Longs
+from mapgen.arrays import Bytes as Roles
+from mapgen.arrays import Longs
+from mapgen.dataset.common_grid import LOST, Frames
 from mapgen.grid import Window
 from mapgen.kernels import kernel
 
@@ -26,7 +28,6 @@ LEAST_GUARD = 2
 DRAWS = 64
 """Splits that are drawn, of which the best is taken."""
 
-Roles = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 
 _BITS = 26  # of the number of a block's row, and of its column

@@ -13,20 +13,20 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mapgen.accuracy.truth import RasterTruth
+from mapgen.arrays import Bytes as Channels
+from mapgen.dataset.config import DataConfig, SourceConfig
 from mapgen.dataset.dataset import IGNORE
 from mapgen.errors import InputError, MapgenError, UsageError, one_line
+from mapgen.files.vectors import VECTOR_SUFFIXES
 from mapgen.grid import Grid, Window
-from mapgen.layers.labels import VECTOR_SUFFIXES, Features, read_features
+from mapgen.layers.labels import Features, read_features
+from mapgen.raster.class_raster import RasterTruth
 from mapgen.raster.codebook import Codes
 from mapgen.raster.legends import ClassNames
 from mapgen.raster.masks import NODATA as NO_VALUE
 from mapgen.raster.masks import Mask, open_mask
 from mapgen.raster.open import grid_of, opened_dataset
 from mapgen.raster.placement import Placement, same_crs
-from mapgen.training.config import DataConfig, SourceConfig
-
-Channels = NDArray[np.uint8]
 
 _COLOR = re.compile(r"#[0-9a-f]{6}")
 _KEPT = 4  # vector files whose polygons stay in memory: most sources have one for all images or one for each

@@ -7,24 +7,28 @@ import os
 import platform
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
+from affine import Affine
+
+from mapgen.arrays import Array
 from mapgen.errors import InputError
 from mapgen.files.gdal import MEBIBYTE, environment
 from mapgen.files.vet import is_url, public_name
 from mapgen.inference.infer import infer
 from mapgen.inference.job import Job, plan_job
 from mapgen.inference.segment import Progress, Segmenter
-from mapgen.inference.specimen import write_specimen
-from mapgen.inference.stopwatch import Stopwatch
+from mapgen.model.card import ModelCard
 from mapgen.model.engine import Engine
-from mapgen.patch import Array
 from mapgen.raster.open import open_scene
 from mapgen.settings import SegmentOptions
 
@@ -230,3 +234,99 @@ def lines(figures: Figures) -> Iterator[str]:
     yield f"| efficiency | {f.efficiency:.0%} |"
     yield f"| start | {f.start_seconds:.2f} s |"
     yield f"| peak memory | {f.peak_mb} MB |"
+
+
+BLOCK = 512
+
+_CRS = "EPSG:32631"
+
+_GRAINS = (64, 16, 4, 1)
+"""Sides in pixels of the squares that the texture is made of, from the coarse to the fine."""
+
+
+def write_specimen(path: Path, card: ModelCard, side: int, seed: int = 0) -> Path:
+    """Write a scene of `side`² pixels with the bands, values and resolution of a model to `path`, and return that.
+
+    Its pixels are noise of several grains about the model's mean, the same for the same seed: no picture of anything,
+    but no easier to read or to map than one. A tiled GeoTIFF, DEFLATE.
+    """
+    import rasterio
+
+    profile = {
+        "driver": "GTiff", "dtype": card.data_type, "count": len(card.bands), "height": side, "width": side,
+        "crs": _CRS, "transform": Affine(card.resolution_m, 0, 500_000, 0, -card.resolution_m, 5_000_000),
+        "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "compress": "DEFLATE", "ZLEVEL": 1,
+        "interleave": "pixel", "BIGTIFF": "IF_SAFER",
+    }  # fmt: skip
+    with rasterio.open(path, "w", **profile) as dataset:
+        dataset.descriptions = card.bands
+        for row, strip in _strips(card, side, np.random.default_rng(seed)):
+            dataset.write(strip, window=((row, row + strip.shape[1]), (0, side)))
+    return path
+
+
+def _strips(card: ModelCard, side: int, rng: np.random.Generator) -> Iterator[tuple[int, Array]]:
+    """(row, pixels (C, h, side)) from the top, `BLOCK` rows each."""
+    mean, std = (np.array(v, np.float32)[:, None, None] for v in (card.mean, card.std))
+    for row in range(0, side, BLOCK):
+        rows = min(BLOCK, side - row)
+        texture = sum(_grain(rng, len(card.bands), rows, side, grain) for grain in _GRAINS) / len(_GRAINS) ** 0.5
+        yield row, _as_type(mean + std * texture, np.dtype(card.data_type))
+
+
+def _grain(rng: np.random.Generator, bands: int, rows: int, cols: int, grain: int) -> Array:
+    """Normal noise (bands, rows, cols), constant on squares of `grain` pixels; half of it common to all bands."""
+    shape = -(-rows // grain), -(-cols // grain)
+    noise = (rng.standard_normal((1, *shape), np.float32) + rng.standard_normal((bands, *shape), np.float32)) / 2**0.5
+    return noise.repeat(grain, 1).repeat(grain, 2)[:, :rows, :cols]
+
+
+def _as_type(values: Array, dtype: np.dtype[Any]) -> Array:
+    if dtype.kind == "f":
+        return values.astype(dtype)
+    return values.clip(1, np.iinfo(dtype).max).astype(dtype)  # not 0, which looks like nodata
+
+
+T = TypeVar("T")
+
+
+class Stopwatch:
+    """Seconds by stage.
+
+    What runs within a stage and belongs to another stage of the same thread counts for that one alone, so where all is
+    done in one thread, the seconds of all stages add up to those of the outermost. A stage that waits for another
+    thread is charged for the waiting.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.seconds: dict[str, float] = {}
+        self._clock = clock
+        self._inner = threading.local()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Charge the block to the stage `name`."""
+        outer: float = getattr(self._inner, "seconds", 0.0)
+        self._inner.seconds = 0.0
+        began = self._clock()
+        try:
+            yield
+        finally:
+            passed = self._clock() - began
+            with self._lock:
+                self.seconds[name] = self.seconds.get(name, 0.0) + passed - self._inner.seconds
+            self._inner.seconds = outer + passed
+
+    def over(self, name: str, items: Iterable[T]) -> Iterator[T]:
+        """The same items; the making of each is charged to the stage `name`."""
+        source = iter(items)
+        while True:
+            with self.stage(name):
+                item = next(source, _END)
+            if item is _END:
+                return
+            yield item  # type: ignore[misc]
+
+
+_END = object()

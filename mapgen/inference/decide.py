@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from mapgen.arrays import Array
 from mapgen.legend import NODATA
-from mapgen.patch import Array, Patch
+from mapgen.patch import Patch
 
 SCORE_STEPS = 250
 """What a probability of 1 is in a byte; 255 is left for nodata."""

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mapgen.patch import Array, Patch, padded
+from mapgen.arrays import Array
+from mapgen.patch import Patch, padded
 
 
 class Runner(Protocol):

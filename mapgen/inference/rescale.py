@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
+from mapgen.arrays import Array
 from mapgen.grid import Window
-from mapgen.patch import Array, Patch
+from mapgen.patch import Patch
 from mapgen.plan import Step
 from mapgen.raster.resample import Taps, apply_cols, apply_rows, taps
 

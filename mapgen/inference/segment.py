@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from mapgen import __version__
+from mapgen.arrays import Array
 from mapgen.files.cache import cache_folder
 from mapgen.files.commit import check_output
 from mapgen.files.gdal import environment
@@ -29,7 +30,7 @@ from mapgen.model.engine import Engine, Network, Setup
 from mapgen.model.file import find_model, read_graph, read_tensors, require_int8
 from mapgen.model.select import open_engine
 from mapgen.parallel import ahead
-from mapgen.patch import Array, Patch
+from mapgen.patch import Patch
 from mapgen.plan import Step
 from mapgen.raster.aoi import Area
 from mapgen.raster.classmap import Scores, check_creation_options, write_class_map

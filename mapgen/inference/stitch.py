@@ -11,8 +11,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from mapgen.arrays import Array
 from mapgen.grid import Window
-from mapgen.patch import Array, Patch
+from mapgen.patch import Patch
 from mapgen.plan import Plan, Span
 
 

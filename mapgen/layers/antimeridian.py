@@ -8,10 +8,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from mapgen.arrays import Floats, Longs
 from mapgen.kernels import kernel
 from mapgen.layers.layer import Layer
-from mapgen.polygons.lines import Floats, Lines
-from mapgen.polygons.regions import Longs
+from mapgen.polygons.lines import Lines
 
 DECIMALS = 11
 """Of longitudes in a layer that is cut: a turn added and taken away again must not change the last bits of any."""

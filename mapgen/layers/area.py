@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
+from mapgen.arrays import Floats
 from mapgen.grid import Grid
 from mapgen.kernels import kernel
 from mapgen.layers.reproject import LONLAT, projected
-from mapgen.polygons.lines import Floats, Lines
-from mapgen.polygons.regions import Ints, Longs
+from mapgen.polygons.lines import Lines
 
 WGS84 = (6378137.0, 1 / 298.257223563)
 """Semi-major axis in metres and flattening."""
@@ -30,11 +30,6 @@ def measured(lines: Lines, ellipsoid: tuple[float, float] = WGS84) -> tuple[Floa
     a, f = ellipsoid
     e = math.sqrt(f * (2 - f))
     return _measure(lines.offsets, lines.x, lines.y, a, e)
-
-
-def around(offsets: Longs, darts: Ints, values: Floats, signed: bool) -> Floats:
-    """The sum of a value of the lines along the darts of each ring; a reversed line counts negatively if `signed`."""
-    return _around(offsets, darts, values, signed)
 
 
 def pixel_areas(grid: Grid) -> Floats:
@@ -106,13 +101,3 @@ def _arc_length(chord, a, e):  # type: ignore[no-untyped-def]
     """Length of a geodesic by its chord through the earth, as if on a sphere: good to 1e-7 up to some 100 km."""
     u = chord * chord / (a * a * (1 - e * e / 2))
     return chord * (1 + u / 24 + 3 * u * u / 640)
-
-
-@kernel
-def _around(offsets, darts, values, signed):  # type: ignore[no-untyped-def]
-    out = np.zeros(len(offsets) - 1)
-    for k in range(len(out)):
-        for n in range(offsets[k], offsets[k + 1]):
-            value = values[darts[n] >> 1]
-            out[k] += -value if signed and darts[n] & 1 else value
-    return out

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import Element, SubElement, tostring
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mapgen.errors import OutputError, UsageError
 from mapgen.layers.geojson_wkb import wkb
 from mapgen.layers.layer import Layer
+from mapgen.legend import LayerClass
 
 BATCH = 50_000
 """Features in one record batch; the offsets of its geometries are 32 bits wide."""
@@ -57,3 +64,104 @@ def _names(layer: Layer, first: int, last: int) -> tuple[NDArray[np.int32], byte
     lengths = np.array([len(n) for n in names] or [0])[kinds]
     offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
     return offsets, b"".join([names[k] for k in kinds])
+
+
+_TABLE = """CREATE TABLE IF NOT EXISTS layer_styles (
+  id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, f_table_catalog TEXT(256), f_table_schema TEXT(256),
+  f_table_name TEXT(256), f_geometry_column TEXT(256), styleName TEXT(30), styleQML TEXT, styleSLD TEXT,
+  useAsDefault BOOLEAN, description TEXT, owner TEXT(30), ui TEXT(30),
+  update_time DATETIME DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')))"""
+
+_REGISTER = """INSERT OR IGNORE INTO gpkg_contents (table_name, data_type, identifier, description, srs_id)
+  VALUES ('layer_styles', 'attributes', 'layer_styles', '', 0)"""
+
+_INSERT = """INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName,
+  styleQML, styleSLD, useAsDefault, description, owner, update_time) VALUES ('', '', ?, ?, ?, ?, '', 1, ?, '', ?)"""
+
+STYLED = 1000
+"""More classes than this are numbers of things rather than kinds, and get no style."""
+
+_EPOCH = "1980-01-01T00:00:00.000Z"
+"""A fixed time of the style, so that the same layer gives the same bytes."""
+
+
+def add_styles(path: Path, layer: Layer) -> None:
+    """Make the class colours the default style of the layer in the GeoPackage at `path`, in place of an older one."""
+    if len(layer.classes) > STYLED:
+        return
+    with closing(sqlite3.connect(path)) as db, db:
+        (column,) = db.execute(
+            "SELECT column_name FROM gpkg_geometry_columns WHERE table_name = ?", (layer.name,)
+        ).fetchone()
+        db.execute(_TABLE)
+        db.execute(_REGISTER)
+        db.execute("DELETE FROM layer_styles WHERE f_table_name = ? AND useAsDefault", (layer.name,))
+        style = layer_qml(layer.classes).decode()
+        db.execute(_INSERT, (layer.name, column, "classes", style, "class colours", _EPOCH))
+
+
+def layer_qml(classes: tuple[LayerClass, ...]) -> bytes:
+    """A QGIS style that fills the polygons of each class with its colour, by the attribute `class_id`."""
+    root = Element("qgis", version="3.28", styleCategories="Symbology")
+    renderer = SubElement(root, "renderer-v2", type="categorizedSymbol", attr="class_id", enableorderby="0")
+    categories, symbols = SubElement(renderer, "categories"), SubElement(renderer, "symbols")
+    for place, c in enumerate(classes):
+        SubElement(categories, "category", value=str(c.id), label=c.name, symbol=str(place), render="true", type="long")
+        symbol = SubElement(symbols, "symbol", type="fill", name=str(place), alpha="1")
+        fill = SubElement(SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1"}), "Option", type="Map")
+        rgb = ",".join(str(int(c.color[i : i + 2], 16)) for i in (1, 3, 5))
+        for name, value in (
+            ("color", f"{rgb},255"), ("style", "solid"), ("outline_style", "solid"),
+            ("outline_color", "35,35,35,255"), ("outline_width", "0.1"), ("outline_width_unit", "MM"),
+        ):  # fmt: skip
+            SubElement(fill, "Option", type="QString", name=name, value=value)
+    return b"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + tostring(root, encoding="utf-8")
+
+
+def check_pyarrow() -> None:
+    """Raise `UsageError` with what to install where pyarrow is missing."""
+    from importlib.util import find_spec
+
+    if find_spec("pyarrow") is None:
+        raise UsageError("--format parquet", "GeoParquet needs pyarrow", 'pip install "mapgen[parquet]"')
+
+
+def write_parquet(path: Path, layer: Layer) -> None:
+    """Write the layer as GeoParquet 1.1 (WKB, counter-clockwise), and read the number of its rows back."""
+    check_pyarrow()
+    import pyarrow
+    import pyarrow.parquet
+
+    stream = pyarrow.RecordBatchReader.from_stream(arrow_stream(layer))
+    schema = stream.schema.with_metadata({"geo": json.dumps(_metadata(layer))})
+    with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+        for batch in stream:
+            writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+    if pyarrow.parquet.read_metadata(path).num_rows != len(layer):
+        raise OutputError(path.name, "did not read back as written", "free some space and run again")
+
+
+def _metadata(layer: Layer) -> dict[str, Any]:
+    import pyproj
+
+    x, y = layer.lines.x, layer.lines.y
+    crs = pyproj.CRS(layer.crs or "OGC:CRS84").to_json_dict()
+    column: dict[str, Any] = {
+        "encoding": "WKB",
+        "geometry_types": _kinds(layer),
+        "crs": crs,
+        "orientation": "counterclockwise",
+        "edges": "planar",
+    }
+    if len(layer):
+        column["bbox"] = [float(v) for v in (np.min(x), np.min(y), np.max(x), np.max(y))]
+    return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+
+
+def _kinds(layer: Layer) -> list[str]:
+    if not len(layer):
+        return []
+    multi = np.diff(layer.features) != 1
+    return (
+        ["MultiPolygon"] if layer.multi or multi.all() else ["MultiPolygon", "Polygon"] if multi.any() else ["Polygon"]
+    )

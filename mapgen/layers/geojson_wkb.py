@@ -6,14 +6,10 @@ import json
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mapgen.arrays import Bytes, Longs
 from mapgen.kernels import kernel
 from mapgen.layers.layer import Layer
-from mapgen.polygons.regions import Longs
-
-Bytes = NDArray[np.uint8]
-
 
 _MARKS = [
     b'},"geometry":{"type":"Polygon","coordinates":[',

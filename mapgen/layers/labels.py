@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from mapgen.arrays import Geometries
 from mapgen.errors import InputError, UsageError, one_line
+from mapgen.files.vectors import facts_of, reading
 from mapgen.grid import Grid, Window
 from mapgen.layers.rasterize import Polygons
 from mapgen.raster.placement import same_crs
@@ -20,15 +21,8 @@ from mapgen.raster.placement import same_crs
 CLASS_ATTRIBUTES = ("class_id", "class_name", "class")
 """Attributes that hold the class where none is named; the first two are those of mapgen's own layers."""
 
-VECTOR_SUFFIXES = (
-    ".geojson", ".json", ".geojsonl", ".geojsons", ".gpkg", ".fgb", ".shp", ".kml", ".gml", ".parquet", ".tab", ".dxf",
-)  # fmt: skip
-
 _STRAIGHT = 32  # pixels between vertices that are reprojected on their own
 _LARGE = 100_000  # points of a polygon beyond which nobody asks whether it is valid
-_LAYERED = (".gpkg", ".gml", ".kml", ".dxf")  # formats of several layers
-
-Geometries = NDArray[np.object_]
 
 
 @dataclass(slots=True)
@@ -168,56 +162,6 @@ def _ragged(shapes: Geometries) -> tuple[Polygons, NDArray[np.intp]]:
         return Polygons(np.empty((0, 2)), np.zeros(1, np.int64), np.zeros(1, np.int64)), index
     _, coordinates, (points, rings) = shapely.to_ragged_array(parts, include_z=False)
     return Polygons(coordinates, points.astype(np.int64), rings.astype(np.int64)), index
-
-
-def facts_of(path: Path, subject: str, layer: str | None) -> dict[str, Any]:
-    """What the layer to be read says of itself."""
-    import pyogrio
-
-    if not path.is_file():
-        problem = "is a folder" if path.is_dir() else "is not a regular file" if path.exists() else "no such file"
-        raise InputError(subject, problem, "check the path")
-    if path.stat().st_size == 0:
-        raise InputError(subject, "is empty", "get the file again")
-    # Some features are larger than GDAL's limit of 200 MB for one, such as the dissolved classes of a large map.
-    pyogrio.set_gdal_config_options({"OGR_GEOJSON_MAX_OBJ_SIZE": "0"})
-    with reading(subject):
-        # Tables without geometry, such as the styles that QGIS keeps in a GeoPackage, are no layers of polygons.
-        layers = pyogrio.list_layers(path) if path.suffix.lower() in _LAYERED or layer is not None else [("", "")]
-        names = [str(name) for name, geometry in layers if geometry is not None]
-        if not names:
-            raise InputError(subject, "holds no geometry", "name a file of polygons")
-        if layer is None and len(names) > 1:
-            raise UsageError(
-                "--layer", f"{subject} has several layers ({', '.join(names)})", f"such as --layer {names[0]}"
-            )
-        if layer is not None and layer not in names:
-            raise InputError(subject, f"has no layer {layer!r}; it has {', '.join(names)}", "use one of these")
-        facts: dict[str, Any] = pyogrio.read_info(path, layer=layer or names[0] or None)
-    return facts | {"layer": layer or names[0] or None}
-
-
-class reading:
-    """Turns the errors of reading a vector file into `InputError`, and hides the warnings of GDAL."""
-
-    def __init__(self, subject: str) -> None:
-        self.subject = subject
-        self._quiet = catch_warnings()
-
-    def __enter__(self) -> None:
-        self._quiet.__enter__()
-        simplefilter("ignore")
-
-    def __exit__(self, kind: object, exc: BaseException | None, trace: Any) -> None:
-        from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, GeometryError
-
-        self._quiet.__exit__(None, None, None)
-        if isinstance(exc, DataLayerError | DataSourceError | FeatureError | GeometryError):
-            raise InputError(
-                self.subject,
-                f"cannot be read ({one_line(exc)[:120]})",
-                "is it a class raster, GeoJSON, GPKG or another vector file? get it again",
-            ) from exc
 
 
 def _column(subject: str, facts: dict[str, Any], attribute: str | None) -> str:

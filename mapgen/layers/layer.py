@@ -7,17 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mapgen.polygons.lines import Floats, Lines
-from mapgen.polygons.regions import Ints, Longs
-
-
-@dataclass(frozen=True, slots=True)
-class LayerClass:
-    """One class of a layer: any integer as id, a name, a colour `#rrggbb`."""
-
-    id: int
-    name: str
-    color: str
+from mapgen.arrays import Floats, Ints, Longs
+from mapgen.legend import LayerClass
+from mapgen.polygons.lines import Lines
 
 
 @dataclass(frozen=True, slots=True)

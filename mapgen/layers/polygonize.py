@@ -9,10 +9,13 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 
+from mapgen.arrays import Longs
 from mapgen.layers.geojson_wkb import wkb
-from mapgen.layers.layer import Layer, LayerClass
-from mapgen.polygons.coverage import Coverage, Generalization, counter_clockwise, draw
-from mapgen.polygons.regions import OUTSIDE, Longs, find_regions, row_strips
+from mapgen.layers.ground import counter_clockwise
+from mapgen.layers.layer import Layer
+from mapgen.legend import LayerClass
+from mapgen.polygons.coverage import Coverage, Generalization, draw
+from mapgen.polygons.regions import OUTSIDE, find_regions, row_strips
 from mapgen.polygons.sieve import fill_holes, sieved
 
 NO_VALUE = -(1 << 62)

@@ -10,10 +10,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from mapgen.arrays import Geometries
 from mapgen.errors import InputError, UsageError, one_line
-from mapgen.layers.labels import facts_of, reading
-
-Geometries = NDArray[np.object_]
+from mapgen.files.vectors import facts_of, reading
 
 STEPS = 512
 """An edge longer than this part of a layer gets points between its ends before it is reprojected."""

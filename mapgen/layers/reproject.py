@@ -8,8 +8,9 @@ import numpy as np
 import pyproj
 from affine import Affine
 
+from mapgen.arrays import Floats
 from mapgen.grid import Grid
-from mapgen.polygons.lines import Floats, Lines
+from mapgen.polygons.lines import Lines
 
 STRAIGHT = 0.05
 """Pixels that a straight border may lie off its place between two vertices after reprojection."""

@@ -23,13 +23,13 @@ from mapgen.grid import Grid
 from mapgen.kernels import announced
 from mapgen.layers.area import pixel_areas
 from mapgen.layers.crs import coordinate_decimals, layer_crs, measure_decimals, placed
+from mapgen.layers.formats import check_pyarrow
+from mapgen.layers.ground import on_the_ground
 from mapgen.layers.layer import Layer, dissolved
-from mapgen.layers.parquet import check_pyarrow
 from mapgen.layers.write import LONLAT_FORMATS, SUFFIXES, stream_layer, write_layer
-from mapgen.polygons.coverage import Coverage, Generalization, class_drift, draw, on_the_ground
-from mapgen.polygons.regions import OUTSIDE, Regions, find_regions
+from mapgen.polygons.coverage import Coverage, Generalization, class_drift, draw
+from mapgen.polygons.regions import OUTSIDE, Regions, Zones, find_regions
 from mapgen.polygons.sieve import fill_holes, sieved
-from mapgen.polygons.zones import Zones
 from mapgen.raster.aoi import area_of
 from mapgen.raster.masks import Mask, open_mask, read_strips
 from mapgen.settings import VectorizeOptions

@@ -12,9 +12,8 @@ from typing import BinaryIO
 
 from mapgen.errors import InputError, OutputError, UsageError, one_line
 from mapgen.files.commit import staged, translated
-from mapgen.layers.formats import arrow_stream
+from mapgen.layers.formats import add_styles, arrow_stream
 from mapgen.layers.geojson_wkb import geojson_features
-from mapgen.layers.gpkg import add_styles
 from mapgen.layers.layer import Layer
 
 SUFFIXES = {
@@ -57,7 +56,7 @@ def write_layer(
         if form in LONLAT_FORMATS:
             _write_json(temporary, layer, form, digits, decimals or {}, threads, path)
         elif form == "parquet":
-            from mapgen.layers.parquet import write_parquet
+            from mapgen.layers.formats import write_parquet
 
             write_parquet(temporary, layer)
         else:

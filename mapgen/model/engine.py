@@ -9,11 +9,11 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
+from mapgen.arrays import Array
 from mapgen.model.card import ModelCard
 from mapgen.model.normalization import Normalization
 from mapgen.settings import Precision
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Tag = TypeVar("Tag")
 Output = Literal["classes", "probabilities"]
 

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from mapgen.arrays import Array
 from mapgen.errors import UsageError
 from mapgen.model.card import ModelCard
 from mapgen.settings import Scale
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 RANGES = {"uint8": (0.0, 255.0), "uint16": (0.0, 65535.0), "float32": (0.0, 1.0)}
 """The range that pixel values of each data type of a card span."""

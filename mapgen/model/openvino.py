@@ -1,3 +1,4 @@
+# ruff: noqa: E402
 """The engine for CPUs: OpenVINO, from a graph converted once and cached, or from the model's own int8 graph."""
 
 from __future__ import annotations
@@ -5,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 import warnings
 from collections import deque
@@ -14,11 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+# OpenVINO reports its use to its makers unless this package is missing, which it takes in its stride.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
 import openvino as ov
 from openvino import opset13 as ops
 
-from mapgen.model.engine import UNDECIDED, Array, Network, Setup, Tag
-from mapgen.model.load import load_graph
+from mapgen.arrays import Array
+from mapgen.model.engine import UNDECIDED, Network, Setup, Tag
+from mapgen.model.graph import load_graph
 from mapgen.settings import Precision
 
 _CACHE_FORMAT = "2"

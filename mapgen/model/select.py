@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from importlib.util import find_spec
+from pathlib import Path
 
 from mapgen.errors import UsageError
 from mapgen.model.engine import Engine, Network, Setup
@@ -47,7 +48,6 @@ def likely_precision(wanted: Precision, name: EngineName, device: Device, *, int
 
 def _fastest(*, int8: bool) -> Precision:
     """int8 where there is a graph for it and the CPU multiplies bytes fast, else bf16 where it is native, else fp32."""
-    from mapgen.model.cpu import multiplies_bytes
 
     if int8 and multiplies_bytes():
         return "int8"
@@ -88,3 +88,25 @@ def _torch_sees_gpu() -> bool:
     from mapgen.model.torch import cuda_available
 
     return cuda_available()
+
+
+try:
+    from numpy._core._multiarray_umath import __cpu_features__ as _features  # type: ignore[import-not-found]
+except ImportError:  # it is not part of numpy's promises
+    _features = {}
+
+_BYTE_PRODUCTS = ("AVX512VNNI", "AVX512_ICL", "AVX512_SPR", "ASIMDDP")
+"""Names that numpy gives to sets of instructions with a dot product of bytes: VNNI, and Arm's."""
+
+_LINUX_FLAGS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"}
+
+
+def multiplies_bytes() -> bool:
+    """Whether the CPU has a dot product of 8-bit integers (VNNI, AMX, Arm's); without, int8 is hardly faster."""
+    if any(_features.get(name) for name in _BYTE_PRODUCTS):
+        return True
+    try:  # numpy does not name AVX-VNNI, which desktop CPUs without AVX-512 have
+        lines = Path("/proc/cpuinfo").read_text("ascii", "replace").splitlines()
+    except OSError:
+        return False
+    return any(not _LINUX_FLAGS.isdisjoint(line.split()) for line in lines if line.startswith(("flags", "Features")))

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from mapgen.arrays import Array
 from mapgen.errors import ModelError, ResourceError, UsageError, one_line
-from mapgen.model.engine import UNDECIDED, Array, Network, Setup, Tag
+from mapgen.model.engine import UNDECIDED, Network, Setup, Tag
 from mapgen.model.network import build
 from mapgen.settings import Device, Precision
 

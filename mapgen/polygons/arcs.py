@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mapgen.arrays import Ints, Longs
 from mapgen.kernels import kernel
 from mapgen.polygons.nodes import Nodes, find_nodes
-from mapgen.polygons.regions import Ints, Longs, Regions
+from mapgen.polygons.regions import Regions
 
 
 @dataclass(frozen=True, slots=True)

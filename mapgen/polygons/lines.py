@@ -8,11 +8,9 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 
+from mapgen.arrays import Floats, Longs
 from mapgen.kernels import kernel
 from mapgen.polygons.arcs import Arcs
-from mapgen.polygons.regions import Longs
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mapgen.arrays import Ints, Longs
 from mapgen.errors import ResourceError
 from mapgen.kernels import kernel
-from mapgen.polygons.regions import Ints, Longs, Regions
+from mapgen.polygons.regions import Regions
 
 FIXED = 16
 """The flag of a fixed node."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mapgen.arrays import Floats, Ints, Longs
 from mapgen.kernels import kernel
 from mapgen.polygons.arcs import Arcs
-from mapgen.polygons.regions import Ints, Longs
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +102,18 @@ def _collect(following, starts):  # type: ignore[no-untyped-def]
                 break
     offsets[len(starts)] = n
     return offsets, darts[:n].copy()
+
+
+def around(offsets: Longs, darts: Ints, values: Floats, signed: bool) -> Floats:
+    """The sum of a value of the lines along the darts of each ring; a reversed line counts negatively if `signed`."""
+    return _around(offsets, darts, values, signed)
+
+
+@kernel
+def _around(offsets, darts, values, signed):  # type: ignore[no-untyped-def]
+    out = np.zeros(len(offsets) - 1)
+    for k in range(len(out)):
+        for n in range(offsets[k], offsets[k + 1]):
+            value = values[darts[n] >> 1]
+            out[k] += -value if signed and darts[n] & 1 else value
+    return out

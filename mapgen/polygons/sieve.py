@@ -6,9 +6,9 @@ import heapq
 
 import numpy as np
 
+from mapgen.arrays import Floats
 from mapgen.kernels import kernel
 from mapgen.polygons.arcs import find_arcs
-from mapgen.polygons.lines import Floats
 from mapgen.polygons.regions import Regions, root
 from mapgen.polygons.rings import find_rings
 

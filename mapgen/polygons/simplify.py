@@ -16,16 +16,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mapgen.arrays import Bools
 from mapgen.kernels import kernel
 from mapgen.polygons.arcs import Arcs
 from mapgen.polygons.clearance import can_go, farthest, is_clear
 
 PIECE = 2048
 """Arcs are cut into pieces of at most this many vertices, whose ends stay: it bounds the time on hostile shapes."""
-
-Bools = NDArray[np.bool_]
 
 
 def keep_vertices(arcs: Arcs, tolerance: float, method: str, aspect: float = 1.0, threads: int = 1) -> Bools:

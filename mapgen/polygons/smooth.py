@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from mapgen.arrays import Bools, Floats
 from mapgen.kernels import kernel
 from mapgen.polygons.arcs import Arcs
 from mapgen.polygons.clearance import CLEARANCE, distance, extent, first_at, in_triangle
-from mapgen.polygons.lines import Floats, Lines, kept_lines
-from mapgen.polygons.simplify import Bools
+from mapgen.polygons.lines import Lines, kept_lines
 
 REACH = 3.0
 """Pixels of an edge, at most, that are cut at a corner: by that its tip recedes about one pixel. Cutting every edge at

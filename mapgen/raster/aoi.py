@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from mapgen.arrays import Array
 from mapgen.errors import InputError, one_line
 from mapgen.files.gdal import gdal_errors
 from mapgen.grid import Grid, Window
-from mapgen.patch import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from affine import Affine
 
+from mapgen.arrays import Array
 from mapgen.errors import OutputError, UsageError, one_line
 from mapgen.files.commit import check_output, free_bytes, staged
 from mapgen.files.gdal import MEBIBYTE, gdal_errors, gdal_messages
@@ -28,8 +29,6 @@ SCORE_SCALE = 0.004
 """The probability that a step of a byte stands for in a raster of scores."""
 
 _CO_REMEDY = "see https://gdal.org/drivers/raster/cog.html"
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, slots=True)

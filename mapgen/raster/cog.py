@@ -20,14 +20,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
+from mapgen.arrays import Array
 from mapgen.legend import NODATA
 from mapgen.raster.downsample import evened
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Reduce = Callable[[Array], Array]
 
 TILE = 512

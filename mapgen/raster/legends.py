@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
-from mapgen.layers.layer import LayerClass
-from mapgen.legend import PALETTE
+from mapgen.legend import PALETTE, LayerClass
 
 _XML_LIMIT = 20_000_000
 _BACKGROUND = ("background", "no data", "nodata", "unclassified", "unlabeled", "unlabelled")

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from affine import Affine
 
+from mapgen.arrays import Array
 from mapgen.errors import InputError, ResourceError
 from mapgen.files.gdal import environment
 from mapgen.files.vet import is_url, public_name
 from mapgen.grid import Grid, Window
-from mapgen.patch import Array, Patch
+from mapgen.patch import Patch
 from mapgen.plan import Step
-from mapgen.raster.bands import with_bands
 from mapgen.raster.open import PIXEL_LIMIT, SIDE_LIMIT, open_scene
-from mapgen.raster.scene import Scene
+from mapgen.raster.scene import Scene, with_bands
 
 TOLERANCE = 0.01
 """Pixels that a scene may lie off the lattice of the first."""

@@ -9,12 +9,9 @@ from typing import Any
 import numpy as np
 import pyproj
 from affine import Affine
-from numpy.typing import NDArray
 
+from mapgen.arrays import Floats, Longs
 from mapgen.grid import Grid, Window
-
-Longs = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 OUTSIDE = -1
 """The row and column of what lies nowhere on the source."""

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mapgen.arrays import Floats
 from mapgen.grid import Window
 from mapgen.kernels import kernel
 
-Floats = NDArray[np.float64]
 Exact = Callable[[Floats, Floats], tuple[Floats, Floats]]
 """From (column, row) places on the target grid, pixel centres at halves, to those on the source grid; inf for none."""
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mapgen.arrays import Array, Floats
 from mapgen.grid import Grid
 from mapgen.layers.area import measured
 from mapgen.layers.reproject import LONLAT, projected
-from mapgen.patch import Array
-from mapgen.polygons.lines import Floats, Lines
+from mapgen.polygons.lines import Lines
 
 CELL = 512
 """Columns that are counted together."""

@@ -28,10 +28,9 @@ from mapgen.legend import NODATA
 from mapgen.raster.mosaic import Mosaic, open_mosaic
 from mapgen.raster.open import grid_of, opened_dataset
 from mapgen.results.class_areas import Census
-from mapgen.results.preview import Preview, shown
+from mapgen.results.preview import Preview, shown, write_preview
 from mapgen.results.report import REPORT, drop_report, leave_folder, make_folder, older_files, seen_from, write_json
 from mapgen.results.stac import Source, map_item, model_item, quoted
-from mapgen.results.thumbnail import write_preview
 from mapgen.settings import MapOptions, TilesOptions, VectorizeOptions
 from mapgen.tiling.containers.container import check_tiles
 from mapgen.tiling.footprint import footprint

@@ -14,14 +14,14 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 
+from mapgen.arrays import Bytes
 from mapgen.errors import InputError
 from mapgen.files.encoders import encoded
 from mapgen.files.gdal import environment, gdal_errors
 from mapgen.grid import Grid, Window
 from mapgen.layers.crs import placed
-from mapgen.layers.layer import LayerClass
 from mapgen.layers.read import PolygonLayer, read_polygons
-from mapgen.legend import BUILTIN, PALETTE
+from mapgen.legend import BUILTIN, PALETTE, LayerClass
 from mapgen.raster.open import gdal_reason
 from mapgen.results.still import Frame
 from mapgen.tiling.containers.container import open_tiles
@@ -30,8 +30,6 @@ from mapgen.tiling.images import PALETTE_LIMIT, palette_png, rgba_png, used
 from mapgen.tiling.quadtree import WEB_MERCATOR, Bounds, Tile, to_mercator
 from mapgen.tiling.source import ClassSource, ColorSource, open_source
 from mapgen.tiling.tilejson import TileSetInfo
-
-Pixels = NDArray[np.uint8]
 
 TILE = 256
 
@@ -49,7 +47,7 @@ class Drawing(Protocol):
     bounds: Bounds
     finest: float
 
-    def draw(self, frame: Frame) -> Pixels:
+    def draw(self, frame: Frame) -> Bytes:
         """Its colours (H, W, 4) in a frame."""
 
 
@@ -112,7 +110,7 @@ class RasterDrawing:
         colors = self._imagery(self.source, frame)
         return encoded(colors, "webp") if colors[-1].any() else None
 
-    def draw(self, frame: Frame) -> Pixels:
+    def draw(self, frame: Frame) -> Bytes:
         """Its colours (H, W, 4) in a frame."""
         if isinstance(self.source, ClassSource):
             values, places = used(self._classes(self.source, frame))
@@ -128,7 +126,7 @@ class RasterDrawing:
         ids[~valid] = source.nodata
         return ids
 
-    def _colors(self, source: ClassSource, values: NDArray[Any]) -> Pixels:
+    def _colors(self, source: ClassSource, values: NDArray[Any]) -> Bytes:
         """The colours (n, 4) of class ids; nothing where there is no data, and where there is background."""
         colors = np.zeros((len(values), 4), np.uint8)
         for place, value in enumerate(values.tolist()):
@@ -137,7 +135,7 @@ class RasterDrawing:
                 colors[place] = (*(int(one.color[i : i + 2], 16) for i in (1, 3, 5)), 255)
         return colors
 
-    def _imagery(self, source: ColorSource, frame: Frame) -> Pixels:
+    def _imagery(self, source: ColorSource, frame: Frame) -> Bytes:
         pixels, valid = self._warped(frame, source.scene.bands, "bilinear")
         valid &= np.isfinite(pixels).all(axis=0) if pixels.dtype.kind == "f" else True
         share = np.where(valid, pixels, source.low).astype(np.float32) - np.float32(source.low)
@@ -252,7 +250,7 @@ class LayerDrawing:
             parts.append(f'{{"type":"Feature","id":{i},"geometry":{shape},"properties":{text}}}')
         return ('{"type":"FeatureCollection","features":[' + ",\n".join(parts) + "]}").encode()
 
-    def draw(self, frame: Frame) -> Pixels:
+    def draw(self, frame: Frame) -> Bytes:
         """Its colours (H, W, 4) in a frame."""
         import shapely
         from rasterio.features import rasterize
@@ -327,7 +325,7 @@ class TilesDrawing:
         with self._lock:
             return self.reader.get(z, x, y)
 
-    def draw(self, frame: Frame) -> Pixels:
+    def draw(self, frame: Frame) -> Bytes:
         """Its colours (H, W, 4) in a frame. Raises `InputError` for vector tiles."""
         from io import BytesIO
 
@@ -361,7 +359,7 @@ class PictureDrawing:
 
         try:
             with Image.open(path, formats=("WEBP", "PNG", "JPEG")) as image:
-                self.pixels: Pixels = np.asarray(image.convert("RGBA"))
+                self.pixels: Bytes = np.asarray(image.convert("RGBA"))
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as exc:
             raise InputError(path, "is no picture that can be read", "make the map again") from exc
         self.path, self.name, self.bounds = path, path.name, bounds
@@ -370,7 +368,7 @@ class PictureDrawing:
         self._edges = (left, bottom, right, top)
         self.finest = (right - left) / self.pixels.shape[1]
 
-    def draw(self, frame: Frame) -> Pixels:
+    def draw(self, frame: Frame) -> Bytes:
         """Its colours (H, W, 4) in a frame."""
         (left, bottom, right, top), step = self._edges, frame.resolution
         height, width, _ = self.pixels.shape

@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mapgen.arrays import Bytes
 from mapgen.files.glyphs import ADVANCE, HEIGHT, word
 from mapgen.tiling.quadtree import Bounds, to_lonlat, to_mercator
-
-Pixels = NDArray[np.uint8]
 
 PAPER, INK = (255, 255, 255), (32, 32, 32)
 PAD = 12
@@ -53,7 +51,7 @@ def frame_of(lonlat: Bounds, side: int, finest: float) -> Frame:
     return Frame((left, top - height * step, left + width * step, top), height, width)
 
 
-def laid_over(below: Pixels, above: Pixels, opacity: float) -> Pixels:
+def laid_over(below: Bytes, above: Bytes, opacity: float) -> Bytes:
     """Colours (H, W, 3) with others (H, W, 4) laid over them, their alpha times `opacity`."""
     share = above[..., 3:].astype(np.float32) * np.float32(opacity / 255)
     mixed = below * (1 - share) + above[..., :3] * share
@@ -80,7 +78,7 @@ def area_text(square_metres: float) -> str:
     return f"{square_metres:,.0f} m2"
 
 
-def with_legend(picture: Pixels, rows: Sequence[tuple[str, str, str]], title: str, metres: float) -> Pixels:
+def with_legend(picture: Bytes, rows: Sequence[tuple[str, str, str]], title: str, metres: float) -> Bytes:
     """The picture (H, W, 3) with a panel on its right: title, (name, colour, area) of each class, and a scale bar.
 
     `metres` are those of a pixel. Nothing of the picture is covered.
@@ -105,7 +103,7 @@ def with_legend(picture: Pixels, rows: Sequence[tuple[str, str, str]], title: st
     return out
 
 
-def _scale_bar(out: Pixels, row: int, left: int, room: int, metres: float) -> None:
+def _scale_bar(out: Bytes, row: int, left: int, room: int, metres: float) -> None:
     length = round_length(room * metres)
     pixels = max(1, round(length / metres))
     out[row + 6 : row + 8, left : left + pixels] = INK
@@ -114,7 +112,7 @@ def _scale_bar(out: Pixels, row: int, left: int, room: int, metres: float) -> No
     _write(out, row + 8 + 6, left, length_text(length))
 
 
-def _write(out: Pixels, row: int, col: int, text: str) -> None:
+def _write(out: Bytes, row: int, col: int, text: str) -> None:
     ink = word(text)
     out[row : row + ink.shape[0], col : col + ink.shape[1]][ink] = INK
 

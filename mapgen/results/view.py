@@ -15,9 +15,9 @@ import numpy as np
 from mapgen.errors import InputError, UsageError, one_line
 from mapgen.files.commit import check_output
 from mapgen.files.pictures import write_picture
+from mapgen.files.vectors import VECTOR_SUFFIXES
 from mapgen.files.vet import is_url, public_name
-from mapgen.layers.labels import VECTOR_SUFFIXES
-from mapgen.layers.layer import LayerClass
+from mapgen.legend import LayerClass
 from mapgen.results.page import SCRIPTS, SERVED_POLICY, STYLES, TEMPLATE, inlined_page, served_page
 from mapgen.results.render import Drawing, LayerDrawing, PictureDrawing, RasterDrawing, TilesDrawing
 from mapgen.results.server import PageServer, Served, TileMaker

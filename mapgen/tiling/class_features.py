@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapgen.polygons.lines import Floats
-from mapgen.polygons.regions import Longs
+from mapgen.arrays import Floats, Longs
 from mapgen.tiling.mvt import TileShapes, Value, encode_layer
 from mapgen.tiling.tile_polygons import Frame, TilePolygons, sieved_patch, tile_polygons
 from mapgen.tiling.tilejson import packed

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mapgen.arrays import Floats, Longs
 from mapgen.errors import InputError, UsageError
 from mapgen.grid import Grid
-from mapgen.layers.layer import LayerClass
-from mapgen.polygons.lines import Floats
-from mapgen.polygons.regions import Longs, Regions, find_regions, row_strips
+from mapgen.legend import LayerClass
+from mapgen.polygons.regions import Regions, find_regions, row_strips
 from mapgen.raster.warp import Exact, blocks, reach
 from mapgen.settings import Scale, TilesOptions
 from mapgen.tiling.class_features import COARSEST, LIMIT, ClassTiles, EncodedTile, Marks, encoded_tile
@@ -32,7 +32,7 @@ from mapgen.tiling.tile_polygons import TilePolygons, frame
 from mapgen.tiling.tilejson import TileSetInfo
 
 if TYPE_CHECKING:
-    from mapgen.tiling.tiles import Job, Progress, Result
+    from mapgen.tiling.job import Job, Progress, Result
 
 LAYER = "classes"
 """The layer of a class map's tiles where none is named."""
@@ -65,7 +65,7 @@ class VectorJob:
         self.tally = _Tally()
 
     def _confidence(self, name: str, stack: ExitStack) -> Taken:
-        from mapgen.tiling.tiles import ColorPainter
+        from mapgen.tiling.job import ColorPainter
 
         source = open_source(name, kind="imagery", scale=Scale("range", 0, 1))
         stack.callback(source.close)

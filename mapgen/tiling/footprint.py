@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 from affine import Affine
-from numpy.typing import NDArray
 
+from mapgen.arrays import Floats
 from mapgen.grid import Grid
 from mapgen.raster.warp import Exact
 from mapgen.tiling.quadtree import MAX_LATITUDE, WEB_MERCATOR, Bounds, TileRange, Tiling, to_mercator
 from mapgen.tiling.tilejson import LonLatBounds
-
-Floats = NDArray[np.float64]
 
 _EDGE = 65
 """Places along each edge of a raster that its outline is known by."""

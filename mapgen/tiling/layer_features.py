@@ -10,13 +10,11 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from mapgen.polygons.regions import Longs
+from mapgen.arrays import Geometries, Longs
 from mapgen.tiling.class_features import LIMIT, EncodedTile
 from mapgen.tiling.mvt import EXTENT, TileShapes, Value, encode_layer
 from mapgen.tiling.quadtree import WEB_MERCATOR, Tile, to_mercator
 from mapgen.tiling.tilejson import packed
-
-Geometries = NDArray[np.object_]
 
 BUFFER = 64
 """Units around a tile that its polygons go on."""

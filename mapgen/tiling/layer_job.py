@@ -14,9 +14,8 @@ import shapely
 
 from mapgen.errors import UsageError
 from mapgen.files.vet import public_name
-from mapgen.layers.layer import LayerClass
 from mapgen.layers.read import PolygonLayer, read_polygons
-from mapgen.legend import BUILTIN, PALETTE
+from mapgen.legend import BUILTIN, PALETTE, LayerClass
 from mapgen.settings import TilesOptions
 from mapgen.tiling.class_features import LIMIT
 from mapgen.tiling.containers.container import TileSet, container_of
@@ -35,7 +34,7 @@ from mapgen.tiling.quadtree import MAX_LATITUDE, WEB_MERCATOR, Bounds, Tile, Til
 from mapgen.tiling.tilejson import TileSetInfo
 
 if TYPE_CHECKING:
-    from mapgen.tiling.tiles import Progress, Result
+    from mapgen.tiling.job import Progress, Result
 
 FINEST = 22
 """The highest zoom that is chosen without being asked for."""
@@ -143,7 +142,7 @@ class LayerJob:
 
     def result(self, source: str, output: Path, sink: TileSet) -> Result:
         """What became of the layer."""
-        from mapgen.tiling.tiles import Result
+        from mapgen.tiling.job import Result
 
         if not sink.count:
             self.warnings.append("nothing to write: the set of tiles is empty")

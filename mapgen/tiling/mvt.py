@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mapgen.arrays import Ints, Longs
 from mapgen.kernels import kernel
-from mapgen.polygons.regions import Ints, Longs
 
 EXTENT = 4096
 """Units along the edge of a tile."""

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 from affine import Affine
-from numpy.typing import NDArray
 
+from mapgen.errors import UsageError
 from mapgen.grid import Window
 
 RADIUS = 6_378_137.0
@@ -186,44 +186,47 @@ def flipped(z: int, y: int, rows: int = 1) -> int:
 # --- the order of PMTiles: zoom by zoom, along a Hilbert curve within each ------------------------------------------
 
 
-def first_id(z: int) -> int:
-    """The id of the first tile of a zoom: how many tiles all zooms below have."""
-    return int((4**z - 1) // 3)
+def find_tiling(name: str) -> Tiling:
+    """The tiling called `name`: WebMercatorQuad, or a TileMatrixSet that morecantile knows.
+
+    Raises `UsageError` where morecantile is missing or does not know it, or where tiles are not quartered from zoom to
+    zoom, so that no tile can be made of its four children.
+    """
+    if name.casefold() == WEB_MERCATOR.name.casefold():
+        return WEB_MERCATOR
+    try:
+        import morecantile
+    except ImportError as exc:
+        problem = f"{name} needs the package morecantile; built in is {WEB_MERCATOR.name}"
+        raise UsageError("--tms", problem, "pip install 'mapgen[tms]'") from exc
+    known = {one.casefold(): one for one in morecantile.tms.list()}
+    if name.casefold() not in known:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, [*known.values()], 1) or [WEB_MERCATOR.name]
+        raise UsageError("--tms", f"no tile matrix set is called {name!r}", f"did you mean {near[0]}?")
+    return _tiling(morecantile.tms.get(known[name.casefold()]))
 
 
-def tile_id(tile: Tile) -> int:
-    """The number of a tile in a PMTiles archive (specification, version 3)."""
-    return int(tile_ids(np.array([tile.z]), np.array([tile.x]), np.array([tile.y]))[0])
+def _tiling(tms: Any) -> Tiling:
+    first = tms.tileMatrices[0]
+    if not _quarters(tms):
+        problem = f"{tms.id} does not quarter its tiles from each zoom to the next, beginning with 0"
+        raise UsageError("--tms", problem, f"use another, such as {WEB_MERCATOR.name} or WorldCRS84Quad")
+    box = tms.xy_bounds(0, 0, 0)
+    crs = tms.crs._pyproj_crs.to_wkt()
+    return Tiling(str(tms.id), crs, box.left, box.top, box.right - box.left, first.matrixWidth, first.matrixHeight)
 
 
-def tile_ids(z: NDArray[Any], x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:
-    """The numbers of many tiles in a PMTiles archive; equal for no two, without gaps over all tiles of a zoom."""
-    z, x, y = (np.asarray(v, np.int64).copy() for v in (z, x, y))
-    ids = (np.left_shift(1, 2 * z, dtype=np.int64) - 1) // 3
-    for bit in range(int(z.max(initial=0)) - 1, -1, -1):
-        half = np.int64(1 << bit)
-        inside = bit < z
-        right, low = (x & half) > 0, (y & half) > 0
-        ids += np.where(inside, half * half * ((3 * right) ^ low), 0)
-        # The curve is turned in the quarters that begin and end it.
-        turned, mirrored = inside & ~low, inside & ~low & right
-        x, y = np.where(mirrored, half - 1 - (x & (half - 1)), x), np.where(mirrored, half - 1 - (y & (half - 1)), y)
-        x, y = np.where(turned, y, x), np.where(turned, x, y)
-    return ids
-
-
-def tile_of(number: int) -> Tile:
-    """The tile with this number in a PMTiles archive."""
-    z = ((3 * number + 1).bit_length() - 1) // 2
-    place, x, y = number - first_id(z), 0, 0
-    for bit in range(z):
-        half = 1 << bit
-        right = 1 & (place >> 1)
-        low = 1 & (place ^ right)
-        if not low:
-            if right:
-                x, y = half - 1 - x, half - 1 - y
-            x, y = y, x
-        x, y = x + half * right, y + half * low
-        place >>= 2
-    return Tile(z, x, y)
+def _quarters(tms: Any) -> bool:
+    """Whether each zoom from 0 on has the corner of the one before, half its cells and twice its columns and rows."""
+    matrices = tms.tileMatrices
+    return all(
+        str(m.id) == str(z)
+        and m.tileWidth == m.tileHeight
+        and not getattr(m, "variableMatrixWidths", None)
+        and all(abs(a - b) < 1e-3 * m.cellSize for a, b in zip(m.pointOfOrigin, matrices[0].pointOfOrigin, strict=True))
+        and abs(m.cellSize * 2**z / matrices[0].cellSize - 1) < 1e-6
+        and (m.matrixWidth, m.matrixHeight) == (matrices[0].matrixWidth << z, matrices[0].matrixHeight << z)
+        for z, m in enumerate(matrices)
+    )

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mapgen.arrays import Floats, Ints, Longs
 from mapgen.kernels import kernel
-from mapgen.polygons.lines import Floats
-from mapgen.polygons.regions import Ints, Longs, Regions, root
+from mapgen.polygons.regions import Regions, root
 
 
 class Wholes:

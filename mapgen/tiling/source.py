@@ -8,20 +8,18 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mapgen.arrays import Array
 from mapgen.errors import InputError, UsageError
 from mapgen.files.gdal import gdal_errors
 from mapgen.files.vet import is_url
 from mapgen.grid import Grid, Window
-from mapgen.raster.bands import choose_bands, with_bands
 from mapgen.raster.legends import ClassNames, color_table, read_names
 from mapgen.raster.masks import NODATA, Mask, open_mask
 from mapgen.raster.open import gdal_reason, open_scene
-from mapgen.raster.scene import Scene
+from mapgen.raster.scene import Scene, choose_bands, with_bands
 from mapgen.settings import Scale
 
-Array = NDArray[Any]
 Kind = Literal["classes", "imagery", "confidence"]
 
 FEW = 32

@@ -4,8 +4,9 @@ A tile is `side` pixels wide, its buffer `buffer` more on each side. Tiles and t
 the lines run along the edges of the tiles and at the buffer's distance from them, the same for every tile. Where a
 border crosses such a line its point is fixed, so what a border becomes inside a cell follows from the pixels of that
 cell and a few around it, whichever tile asks. Every border is simplified once for both its sides
-(`mapgen.polygons.simplify`), and every vertex is the corner of a pixel, which is a whole number of the tile's units: nothing is rounded, so there are
-neither gaps nor overlaps, within a tile, across its edge, or between its buffer and the neighbour.
+(`mapgen.polygons.simplify`), and every vertex is the corner of a pixel, which is a whole number of the tile's units:
+nothing is rounded, so there are neither gaps nor overlaps, within a tile, across its edge, or between its buffer and
+the neighbour.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mapgen.arrays import Ints, Longs
 from mapgen.kernels import kernel
 from mapgen.polygons.arcs import Arcs, find_arcs
-from mapgen.polygons.regions import OUTSIDE, Ints, Longs, find_regions, root, row_strips
+from mapgen.polygons.regions import OUTSIDE, find_regions, root, row_strips
 from mapgen.polygons.rings import find_rings
 from mapgen.polygons.sieve import sieved
 from mapgen.polygons.simplify import keep_vertices

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 from urllib.parse import quote
 
-from mapgen.layers.layer import LayerClass
+from mapgen.legend import LayerClass
 from mapgen.tiling.quadtree import WEB_MERCATOR
 
 TileFormat = Literal["png", "webp", "jpeg", "mvt"]

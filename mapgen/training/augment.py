@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from mapgen.arrays import Bytes as Label
 from mapgen.training.losses import IGNORE
 
 Matrix = NDArray[np.float64]
 Image = NDArray[np.generic]
-Label = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)

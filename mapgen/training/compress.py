@@ -18,6 +18,7 @@ import numpy as np
 from mapgen.accuracy.confusion import Tally
 from mapgen.accuracy.evaluate import Evaluation
 from mapgen.accuracy.evaluate import run as evaluate_map
+from mapgen.arrays import Array
 from mapgen.errors import InputError, UsageError, one_line
 from mapgen.files.cache import cache_folder
 from mapgen.files.commit import check_output
@@ -30,7 +31,7 @@ from mapgen.model.engine import Engine, Network, Setup
 from mapgen.model.file import Model, builtin_models, find_model, int8_path, read_tensors, save_graph
 from mapgen.model.graph import canonical
 from mapgen.model.normalization import Normalization
-from mapgen.patch import Array, padded
+from mapgen.patch import padded
 from mapgen.plan import Step
 from mapgen.raster.open import open_scene
 from mapgen.settings import CompressOptions, EvaluateOptions, Precision, SegmentOptions

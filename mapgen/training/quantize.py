@@ -13,11 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from mapgen.arrays import Array
 from mapgen.errors import UsageError
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 METHOD = "NNCF {version} post-training quantisation, mixed preset, fast bias correction, {count} windows of {side} px"
 

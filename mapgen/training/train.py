@@ -21,9 +21,8 @@ from mapgen.model.card import ModelCard
 from mapgen.model.file import find_model, open_model, read_tensors, save_model
 from mapgen.parallel import ahead
 from mapgen.plan import check_window
-from mapgen.training.config import TrainConfig
+from mapgen.training.config import TrainConfig, read_config
 from mapgen.training.curves import Curves, draw_curves
-from mapgen.training.read_config import read_config
 from mapgen.training.runs import Log, Run, begin, open_run
 
 if TYPE_CHECKING:

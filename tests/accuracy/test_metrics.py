@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mapgen.accuracy.confusion import Block, Matches, Rated, Report, Tally, confusion
+from mapgen.accuracy.confusion import Matches, Tally, confusion
+from mapgen.accuracy.report import Block, Rated, Report
 
 SIZES = st.tuples(st.integers(1, 12), st.integers(1, 12))
 

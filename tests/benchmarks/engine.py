@@ -20,7 +20,7 @@ from typing import Any
 import rasterio
 from machine import load, record, versions, write
 
-from mapgen.inference.specimen import write_specimen
+from mapgen.inference.bench import write_specimen
 from mapgen.model.file import find_model
 from mapgen.settings import DEFAULT_MODEL
 

@@ -9,9 +9,7 @@ from factory import card, contents, make_model, make_raster, noise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mapgen.inference.bench import STAGES, engine_rate
-from mapgen.inference.specimen import write_specimen
-from mapgen.inference.stopwatch import Stopwatch
+from mapgen.inference.bench import STAGES, Stopwatch, engine_rate, write_specimen
 
 # --- the stopwatch ---------------------------------------------------------------------------------------------------
 

@@ -10,8 +10,7 @@ import pytest
 from factory import make_raster
 from layer_maps import TOWN, class_map
 
-from mapgen.layers.layer import LayerClass
-from mapgen.legend import Class, Legend
+from mapgen.legend import Class, LayerClass, Legend
 from mapgen.raster.legends import ClassNames, read_names
 from mapgen.raster.masks import NODATA, open_mask
 from mapgen.raster.style import pam_xml, qml

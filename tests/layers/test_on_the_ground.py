@@ -13,10 +13,12 @@ from pyproj import CRS, Geod, Transformer
 
 from mapgen.grid import Grid
 from mapgen.layers.area import pixel_areas
-from mapgen.layers.layer import Layer, LayerClass
+from mapgen.layers.ground import on_the_ground
+from mapgen.layers.layer import Layer
 from mapgen.layers.polygonize import shapely_polygons
 from mapgen.layers.reproject import LONLAT, straight_step
-from mapgen.polygons.coverage import Coverage, Generalization, draw, on_the_ground
+from mapgen.legend import LayerClass
+from mapgen.polygons.coverage import Coverage, Generalization, draw
 from mapgen.polygons.lines import Lines, densified
 from mapgen.polygons.regions import OUTSIDE, find_regions, row_strips
 from mapgen.polygons.rings import Rings

@@ -30,8 +30,7 @@ from mapgen.model.file import (
     require_int8,
     save_graph,
 )
-from mapgen.model.graph import LAYER_LIMIT, NotAGraph, canonical, constants
-from mapgen.model.load import load_graph
+from mapgen.model.graph import LAYER_LIMIT, NotAGraph, canonical, constants, load_graph
 
 MEASURED = {
     "ground": "two scenes", "pixels": 1000, "fp32": {"agreement": 1.0, "times_fp32": 1.0, "miou": 0.6245},

@@ -12,8 +12,7 @@ from pyproj import Transformer
 from mapgen.grid import Grid
 from mapgen.patch import Patch
 from mapgen.plan import plan_windows
-from mapgen.results.preview import Preview, shown
-from mapgen.results.thumbnail import write_preview
+from mapgen.results.preview import Preview, shown, write_preview
 
 
 def previewed(pixels, valid, window=64, side=50):

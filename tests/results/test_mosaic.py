@@ -14,9 +14,9 @@ from rasterio.enums import ColorInterp
 from mapgen.errors import InputError, ResourceError
 from mapgen.grid import Window
 from mapgen.inference.segment import Segmenter
-from mapgen.raster.bands import with_bands
 from mapgen.raster.mosaic import open_mosaic
 from mapgen.raster.open import open_scene
+from mapgen.raster.scene import with_bands
 from mapgen.settings import SegmentOptions
 
 RGBA = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)

@@ -13,18 +13,15 @@ from hypothesis import strategies as st
 from pmtiles.tile import tileid_to_zxy, zxy_to_tileid
 
 from mapgen.errors import UsageError
-from mapgen.tiling.matrix_sets import find_tiling
-from mapgen.tiling.quadtree import (  # fmt: skip
+from mapgen.tiling.containers.pmtiles import first_id, tile_id, tile_ids, tile_of
+from mapgen.tiling.quadtree import (
     HALF,
     MAX_LATITUDE,
     WEB_MERCATOR,
     Tile,
     TileRange,
-    first_id,
+    find_tiling,
     flipped,
-    tile_id,
-    tile_ids,
-    tile_of,
     to_lonlat,
     to_mercator,
     window_of,

@@ -18,8 +18,8 @@ from mosaics import ids, mosaic, rgba, tile_images
 from PIL import Image
 
 from mapgen.legend import PALETTE
+from mapgen.raster.downsample import first_color, first_of, mean_of, mode_of
 from mapgen.tiling.containers.container import open_tiles
-from mapgen.tiling.pyramid import first_color, first_of, mean_of, mode_of
 from mapgen.tiling.quadtree import WEB_MERCATOR, Tile, to_lonlat
 from mapgen.tiling.tiles import tiles
 
@@ -596,7 +596,7 @@ def test_threads_are_as_many_as_asked_for(tmp_path: Path, mapgen: Mapgen, monkey
         seen.append(count)
         return ThreadPoolExecutor(count)
 
-    monkeypatch.setattr("mapgen.tiling.tiles.ThreadPoolExecutor", pool)
+    monkeypatch.setattr("mapgen.tiling.job.ThreadPoolExecutor", pool)
     assert mapgen("tiles", class_map(tmp_path / "map.tif"), "--threads", "3").code == 0
     assert seen == [3]
 

@@ -20,10 +20,9 @@ from hypothesis import strategies as st
 from pmtiles.reader import MmapSource, Reader, all_tiles
 
 from mapgen.errors import InputError, OutputError, UsageError
-from mapgen.layers.layer import LayerClass
+from mapgen.legend import LayerClass
 from mapgen.tiling.containers.container import open_tiles, writing_tiles
-from mapgen.tiling.containers.pmtiles import Directory, PMTilesReader
-from mapgen.tiling.quadtree import first_id
+from mapgen.tiling.containers.pmtiles import Directory, PMTilesReader, first_id
 from mapgen.tiling.tilejson import TileSetInfo, packed
 
 CLASSES = (LayerClass(1, "road", "#112233"), LayerClass(5, "Wasser ü", "#4455ff"))

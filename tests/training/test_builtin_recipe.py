@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mapgen.legend import BUILTIN
 from mapgen.model.file import find_model
+from mapgen.training.config import read_config
 from mapgen.training.fit import Recipe, Stage
-from mapgen.training.read_config import read_config
 from mapgen.training.train import _recipe, _sampling
 
 FOLDER = Path(__file__).parents[2] / "examples" / "builtin_model"

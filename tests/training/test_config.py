@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from mapgen.errors import InputError, UsageError
 from mapgen.schema import entries, toml_value
-from mapgen.training.config import TrainConfig, config_of, content_key, parse_config, resolved
-from mapgen.training.read_config import read_config
+from mapgen.training.config import TrainConfig, config_of, content_key, parse_config, read_config, resolved
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "training.md"

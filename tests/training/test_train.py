@@ -19,9 +19,8 @@ from mapgen.accuracy.confusion import Tally, confusion
 from mapgen.cli.console import ProgressBar
 from mapgen.cli.train import _show
 from mapgen.model.file import open_model, read_tensors
-from mapgen.training.config import content_key, parse_config
+from mapgen.training.config import content_key, parse_config, read_config
 from mapgen.training.curves import Curves, draw_curves, smoothed, ticks
-from mapgen.training.read_config import read_config
 from mapgen.training.runs import Log
 from mapgen.training.train import Report, _recipe, train
 

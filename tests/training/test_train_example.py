@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mapgen.legend import BUILTIN
-from mapgen.training.read_config import read_config
+from mapgen.training.config import read_config
 from mapgen.training.train import check_network
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train_scene.toml"

@@ -19,12 +19,11 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from mapgen.arrays import Longs
 from mapgen.errors import InputError
-from mapgen.layers.layer import LayerClass
-from mapgen.tiling.quadtree import Tile, tile_id, tile_ids, tile_of
+from mapgen.legend import LayerClass
+from mapgen.tiling.quadtree import Tile
 from mapgen.tiling.tilejson import TileFormat, TileSetInfo
-
-Longs = NDArray[np.int64]
 
 MAGIC = b"PMTiles\x03"
 _HEADER = struct.Struct("<8s11Q6B4iB2i")
@@ -307,3 +306,46 @@ def with_metadata(info: TileSetInfo, metadata: dict[str, Any]) -> TileSetInfo:
         overlay=metadata.get("type", "overlay") == "overlay", description=str(metadata.get("description", "")),
         attribution=str(metadata.get("attribution", "")), tile_size=int(metadata.get("tile_size", 256)),
     )  # fmt: skip
+
+
+def first_id(z: int) -> int:
+    """The id of the first tile of a zoom: how many tiles all zooms below have."""
+    return int((4**z - 1) // 3)
+
+
+def tile_id(tile: Tile) -> int:
+    """The number of a tile in a PMTiles archive (specification, version 3)."""
+    return int(tile_ids(np.array([tile.z]), np.array([tile.x]), np.array([tile.y]))[0])
+
+
+def tile_ids(z: NDArray[Any], x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:
+    """The numbers of many tiles in a PMTiles archive; equal for no two, without gaps over all tiles of a zoom."""
+    z, x, y = (np.asarray(v, np.int64).copy() for v in (z, x, y))
+    ids = (np.left_shift(1, 2 * z, dtype=np.int64) - 1) // 3
+    for bit in range(int(z.max(initial=0)) - 1, -1, -1):
+        half = np.int64(1 << bit)
+        inside = bit < z
+        right, low = (x & half) > 0, (y & half) > 0
+        ids += np.where(inside, half * half * ((3 * right) ^ low), 0)
+        # The curve is turned in the quarters that begin and end it.
+        turned, mirrored = inside & ~low, inside & ~low & right
+        x, y = np.where(mirrored, half - 1 - (x & (half - 1)), x), np.where(mirrored, half - 1 - (y & (half - 1)), y)
+        x, y = np.where(turned, y, x), np.where(turned, x, y)
+    return ids
+
+
+def tile_of(number: int) -> Tile:
+    """The tile with this number in a PMTiles archive."""
+    z = ((3 * number + 1).bit_length() - 1) // 2
+    place, x, y = number - first_id(z), 0, 0
+    for bit in range(z):
+        half = 1 << bit
+        right = 1 & (place >> 1)
+        low = 1 & (place ^ right)
+        if not low:
+            if right:
+                x, y = half - 1 - x, half - 1 - y
+            x, y = y, x
+        x, y = x + half * right, y + half * low
+        place >>= 2
+    return Tile(z, x, y)
