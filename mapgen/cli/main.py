@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from types import FrameType
 from typing import NoReturn
 
 from mapgen.cli.console import console, silence_stdout
+from mapgen.cli.signals import listen, say
 from mapgen.errors import Interrupted, MapgenError
 
 BROKEN_PIPE = 141
@@ -18,9 +17,7 @@ BROKEN_PIPE = 141
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
-    signal.signal(signal.SIGTERM, _stop)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # nohup and `&` ignore it, and mean it
-        signal.signal(signal.SIGINT, _stop)  # typer would turn a KeyboardInterrupt into a silent exit
+    listen()
     sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
 
 
@@ -28,6 +25,9 @@ def run(arguments: list[str]) -> int:
     """The exit code of one run of the command line; every error is said in one line on stderr."""
     try:
         return _run(arguments)
+    except Interrupted as exc:
+        say(exc)
+        return _failed(exc, exc.exit_code)
     except MapgenError as exc:
         console.error(exc)
         return _failed(exc, exc.exit_code)
@@ -85,13 +85,6 @@ def _given(exc: Exception, arguments: list[str]) -> str:
             value = value if equals else " ".join(arguments[at + 1 : at + 2])
             return f", not {value!r}" if value else ""
     return ""
-
-
-def _stop(signum: int, frame: FrameType | None) -> NoReturn:
-    for number in (signal.SIGINT, signal.SIGTERM):  # an impatient second one must not stop the cleaning up
-        signal.signal(number, signal.SIG_IGN)
-    name, remedy = signal.Signals(signum).name, "the unfinished output was removed; run the same command again"
-    raise Interrupted(name, "stopped", remedy, exit_code=128 + signum)
 
 
 if __name__ == "__main__":

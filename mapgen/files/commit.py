@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mapgen.errors import OutputError
+from mapgen.files.unfinished import unfinished
 
 SIDECARS = (".aux.xml", ".msk", ".ovr", ".ovr.msk")
 """What GDAL reads beside a raster: left over from an older file of the same name, they would describe the new one."""
@@ -72,13 +73,9 @@ def staged(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> Itera
     `OutputError`. The hidden folder is in the same directory because a move is atomic only within a file system.
     """
     check_output(path, overwrite=overwrite, inputs=inputs)
-    with translated(path):
-        folder = Path(tempfile.mkdtemp(prefix=".mapgen-", dir=path.parent))
-        try:
-            yield folder / path.name
-            _move(folder, path)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    with translated(path), unfinished(Path(tempfile.mkdtemp(prefix=".mapgen-", dir=path.parent))) as folder:
+        yield folder / path.name
+        _move(folder, path)
 
 
 def _move(folder: Path, path: Path) -> None:

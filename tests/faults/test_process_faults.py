@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,33 @@ def test_a_second_signal_does_not_stop_the_cleaning_up(tmp_path, model):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b"SIGINT: stopped" in err
+    assert contents(tmp_path) == before
+
+
+# A call into a library that no signal interrupts and that lets other threads run: minutes of hashing.
+STUCK = "import factory, hashlib; factory.brightness = lambda p: hashlib.pbkdf2_hmac('sha256', b'', b'', 1 << 30)\n"
+
+
+@pytest.mark.parametrize(
+    "numbers", [(signal.SIGINT,), (signal.SIGTERM,), (signal.SIGINT, signal.SIGTERM)]  # the system merges two of a kind
+)
+def test_a_run_that_is_stuck_in_a_library_ends_within_two_seconds_and_at_once_when_told_twice(
+    tmp_path, model, numbers
+):
+    make_raster(tmp_path / "scene.tif", noise(100, 100))
+    before = contents(tmp_path)
+    prelude = f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n{STUCK}"
+    process, heard = start(("segment", "--model", model, tmp_path / "scene.tif"), wait="0", prelude=prelude)
+    hear(heard)
+    began = time.monotonic()
+    for number in numbers:
+        process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    seconds = time.monotonic() - began
+    first = signal.Signals(process.returncode - 128)
+    assert first in numbers
+    assert err.decode().splitlines()[-1].startswith(f"mapgen: error: {first.name}: stopped; ")
+    assert seconds < (2 if len(numbers) == 1 else 1)
     assert contents(tmp_path) == before
 
 

@@ -1,0 +1,52 @@
+"""What a run has begun and not finished: hidden folders that go when it ends, and where it could go on from.
+
+A process that must end now has no time to unwind its stack: whatever ends it asks here.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_folders: set[Path] = set()
+_journals: dict[int, Callable[[], str]] = {}
+
+
+@contextmanager
+def unfinished(folder: Path) -> Iterator[Path]:
+    """The folder, removed with all in it when the block ends, however it ends."""
+    _folders.add(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        _folders.discard(folder)
+
+
+@contextmanager
+def resumable(say: Callable[[], str]) -> Iterator[None]:
+    """While the block runs, what `say` returns tells how far a run that ends now would go on from; empty: nowhere."""
+    key = id(say)
+    _journals[key] = say
+    try:
+        yield
+    finally:
+        del _journals[key]
+
+
+def remedy() -> str:
+    """What to do after a run that ended early, as an imperative."""
+    begun = [text for say in list(_journals.values()) if (text := say())]
+    if begun:
+        return f"run the same command again: it goes on {begun[-1]}"
+    if _folders:
+        return "the unfinished output was removed; run the same command again"
+    return "run the same command again"
+
+
+def remove_unfinished() -> None:
+    """Remove all folders that are under way, from any thread; nothing else is touched."""
+    for folder in list(_folders):
+        shutil.rmtree(folder, ignore_errors=True)
