@@ -26,10 +26,10 @@ package."""
 
 RIM = {
     "cli.console", "kernels",
-    "files.commit", "files.pictures", "files.vectors", "files.vet", "files.vrt",
-    "raster.aoi", "raster.classmap", "raster.cog", "raster.legends", "raster.masks", "raster.open",
+    "files.commit", "files.parquet", "files.pictures", "files.vectors", "files.vet", "files.vrt",
+    "raster.classmap", "raster.cog", "raster.legends", "raster.masks", "raster.open",
     "model.file", "model.openvino", "model.select",
-    "layers.formats", "layers.labels", "layers.read", "layers.write",
+    "layers.formats", "layers.write",
     "inference.bench",
     "tiling.containers.container", "tiling.containers.folder", "tiling.containers.mbtiles",
     "tiling.containers.pmtiles",
@@ -39,7 +39,7 @@ RIM = {
 }  # fmt: skip
 """The modules that may open, read or write files, or listen on sockets. All others are pure."""
 
-HANDS = {"pyogrio", "socket", "urllib.request", "http.client", "http.server", "sqlite3"}
+HANDS = {"pyarrow", "pyogrio", "socket", "urllib.request", "http.client", "http.server", "sqlite3"}
 """Imports that reach for files or the network."""
 
 CALLS = {

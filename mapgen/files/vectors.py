@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from warnings import catch_warnings, simplefilter
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mapgen.arrays import Geometries
 from mapgen.errors import InputError, UsageError, one_line
+from mapgen.files.parquet import is_parquet, parquet_facts, read_parquet
 
 
 def layer_facts(path: Path) -> dict[str, Any]:
@@ -23,7 +30,7 @@ def layer_facts(path: Path) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            facts = pyogrio.read_info(path)
+            facts = parquet_facts(path, one_line(path)) if is_parquet(path) else pyogrio.read_info(path)
     except (DataSourceError, DataLayerError) as exc:
         raise InputError(one_line(path), f"is no layer ({one_line(exc)[:120]})", "get the file again") from exc
     bounds = facts.get("total_bounds")
@@ -38,7 +45,8 @@ def layer_facts(path: Path) -> dict[str, Any]:
 
 
 VECTOR_SUFFIXES = (
-    ".geojson", ".json", ".geojsonl", ".geojsons", ".gpkg", ".fgb", ".shp", ".kml", ".gml", ".parquet", ".tab", ".dxf",
+    ".geojson", ".json", ".geojsonl", ".geojsons", ".gpkg", ".fgb", ".shp", ".kml", ".gml", ".parquet", ".geoparquet",
+    ".tab", ".dxf",
 )  # fmt: skip
 
 _LAYERED = (".gpkg", ".gml", ".kml", ".dxf")  # formats of several layers
@@ -53,6 +61,8 @@ def facts_of(path: Path, subject: str, layer: str | None) -> dict[str, Any]:
         raise InputError(subject, problem, "check the path")
     if path.stat().st_size == 0:
         raise InputError(subject, "is empty", "get the file again")
+    if is_parquet(path):
+        return parquet_facts(path, subject) | {"layer": None}
     # Some features are larger than GDAL's limit of 200 MB for one, such as the dissolved classes of a large map.
     pyogrio.set_gdal_config_options({"OGR_GEOJSON_MAX_OBJ_SIZE": "0"})
     with reading(subject):
@@ -69,6 +79,45 @@ def facts_of(path: Path, subject: str, layer: str | None) -> dict[str, Any]:
             raise InputError(subject, f"has no layer {layer!r}; it has {', '.join(names)}", "use one of these")
         facts: dict[str, Any] = pyogrio.read_info(path, layer=layer or names[0] or None)
     return facts | {"layer": layer or names[0] or None}
+
+
+def read_shapes(
+    path: Path, subject: str, facts: dict[str, Any], columns: Sequence[str] | None = None
+) -> tuple[Geometries, NDArray[np.int64], dict[str, NDArray[Any]]]:
+    """The geometries of a layer in two dimensions, missing where they cannot be understood; the ids of its features,
+    and their attributes by name: all, or those in `columns`. Lists and dictionaries become JSON text.
+
+    `facts` are those of `facts_of`. Raises `InputError` for files that cannot be read or hold no geometry.
+    """
+    import pyogrio.raw
+    import shapely
+
+    if is_parquet(path):
+        wkb, values = read_parquet(path, subject, columns)
+        ids = np.arange(facts["features"], dtype=np.int64)
+    else:
+        with reading(subject):
+            meta, ids, wkb, fields = pyogrio.raw.read(
+                path, layer=facts["layer"], columns=columns, force_2d=True, return_fids=True
+            )
+        values = {str(k): v for k, v in zip(meta["fields"], fields, strict=True)}
+    if wkb is None:
+        raise InputError(subject, "holds no geometry", "name a file of polygons")
+    shapes: Geometries = np.atleast_1d(shapely.force_2d(shapely.from_wkb(wkb, on_invalid="ignore")))
+    return shapes, ids, {k: _flat(v) for k, v in values.items()}
+
+
+def _flat(values: NDArray[Any]) -> NDArray[Any]:
+    """An attribute whose lists and dictionaries have become JSON text."""
+    if values.dtype != object or not any(isinstance(v, list | dict | np.ndarray) for v in values):
+        return values
+    flat = np.empty(len(values), object)
+    flat[:] = [_text(v.tolist() if isinstance(v, np.ndarray) else v) for v in values]
+    return flat
+
+
+def _text(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else value
 
 
 class reading:

@@ -12,7 +12,8 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 import numpy as np
 from numpy.typing import NDArray
 
-from mapgen.errors import OutputError, UsageError
+from mapgen.errors import OutputError
+from mapgen.files.parquet import check_pyarrow
 from mapgen.layers.geojson_wkb import wkb
 from mapgen.layers.layer import Layer
 from mapgen.legend import LayerClass
@@ -81,6 +82,8 @@ _INSERT = """INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_
 STYLED = 1000
 """More classes than this are numbers of things rather than kinds, and get no style."""
 
+_BOX = ("xmin", "ymin", "xmax", "ymax")
+
 _EPOCH = "1980-01-01T00:00:00.000Z"
 """A fixed time of the style, so that the same layer gives the same bytes."""
 
@@ -118,25 +121,25 @@ def layer_qml(classes: tuple[LayerClass, ...]) -> bytes:
     return b"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + tostring(root, encoding="utf-8")
 
 
-def check_pyarrow() -> None:
-    """Raise `UsageError` with what to install where pyarrow is missing."""
-    from importlib.util import find_spec
-
-    if find_spec("pyarrow") is None:
-        raise UsageError("--format parquet", "GeoParquet needs pyarrow", 'pip install "mapgen[parquet]"')
-
-
 def write_parquet(path: Path, layer: Layer) -> None:
-    """Write the layer as GeoParquet 1.1 (WKB, counter-clockwise), and read the number of its rows back."""
-    check_pyarrow()
+    """Write the layer as GeoParquet 1.1 (WKB, counter-clockwise), and read the number of its rows back.
+
+    The column `bbox` has the box of each feature, by which readers skip what they do not want (the covering
+    of GeoParquet).
+    """
+    check_pyarrow("--format parquet")
     import pyarrow
     import pyarrow.parquet
+    import shapely
 
     stream = pyarrow.RecordBatchReader.from_stream(arrow_stream(layer))
-    schema = stream.schema.with_metadata({"geo": json.dumps(_metadata(layer))})
+    box = pyarrow.struct([(name, pyarrow.float64()) for name in _BOX])
+    schema = stream.schema.append(pyarrow.field("bbox", box)).with_metadata({"geo": json.dumps(_metadata(layer))})
     with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
         for batch in stream:
-            writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+            bounds = shapely.bounds(shapely.from_wkb(batch["geometry"].to_numpy(zero_copy_only=False)))
+            boxes = pyarrow.StructArray.from_arrays([*bounds.reshape(-1, 4).T.copy()], fields=list(box))
+            writer.write_batch(pyarrow.record_batch([*batch.columns, boxes], schema=schema))
     if pyarrow.parquet.read_metadata(path).num_rows != len(layer):
         raise OutputError(path.name, "did not read back as written", "free some space and run again")
 
@@ -152,6 +155,7 @@ def _metadata(layer: Layer) -> dict[str, Any]:
         "crs": crs,
         "orientation": "counterclockwise",
         "edges": "planar",
+        "covering": {"bbox": {name: ["bbox", name] for name in _BOX}},
     }
     if len(layer):
         column["bbox"] = [float(v) for v in (np.min(x), np.min(y), np.max(x), np.max(y))]

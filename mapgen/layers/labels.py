@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mapgen.arrays import Geometries
 from mapgen.errors import InputError, UsageError, one_line
-from mapgen.files.vectors import facts_of, reading
+from mapgen.files.vectors import facts_of, read_shapes
 from mapgen.grid import Grid, Window
 from mapgen.layers.rasterize import Polygons
 from mapgen.raster.placement import same_crs
@@ -184,16 +184,8 @@ def _column(subject: str, facts: dict[str, Any], attribute: str | None) -> str:
 
 def _read(path: Path, subject: str, facts: dict[str, Any], column: str | None) -> tuple[Geometries, list[Any] | None]:
     """The geometries, missing where they cannot be understood, and the values of the column."""
-    import pyogrio.raw
-
-    with reading(subject):
-        _, _, wkb, fields = pyogrio.raw.read(
-            path, layer=facts["layer"], columns=[] if column is None else [column], force_2d=True
-        )
-    if wkb is None:
-        raise InputError(subject, "holds no geometry", "name a file of polygons")
-    shapes: Geometries = np.atleast_1d(shapely.from_wkb(wkb, on_invalid="ignore"))
-    return shapes, None if column is None else [v.item() if isinstance(v, np.generic) else v for v in fields[0]]
+    shapes, _, fields = read_shapes(path, subject, facts, [] if column is None else [column])
+    return shapes, None if column is None else fields[column].tolist()
 
 
 def _is_null(value: Any) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mapgen.arrays import Geometries
 from mapgen.errors import InputError, UsageError, one_line
-from mapgen.files.vectors import facts_of, reading
+from mapgen.files.vectors import facts_of, read_shapes
 
 STEPS = 512
 """An edge longer than this part of a layer gets points between its ends before it is reprojected."""
@@ -36,15 +36,9 @@ def read_polygons(path: Path, layer: str | None = None, assume_crs: str | None =
     Invalid ones are repaired, features without geometry left out; both are counted in the warnings. Raises `InputError`
     for files that cannot be read, have lines or points, or no CRS; `UsageError` where the layer must be named.
     """
-    import pyogrio.raw
-
     subject = one_line(path)
     facts = facts_of(path, subject, layer)
-    with reading(subject):
-        meta, fids, wkb, fields = pyogrio.raw.read(path, layer=facts["layer"], force_2d=True, return_fids=True)
-    if wkb is None:
-        raise InputError(subject, "holds no geometry", "name a file of polygons")
-    shapes: Geometries = np.atleast_1d(shapely.from_wkb(wkb, on_invalid="ignore"))
+    shapes, fids, values = read_shapes(path, subject, facts)
     there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
     flat = shapely.get_dimensions(shapes) == 2
     if (there & ~flat).any():
@@ -56,7 +50,7 @@ def read_polygons(path: Path, layer: str | None = None, assume_crs: str | None =
     if len(wrong):
         shapes[wrong] = [_polygonal(s) for s in shapely.make_valid(shapes[wrong])]
         warnings.append(f"{len(wrong)} of {len(there)} invalid polygons were repaired")
-    columns = {str(k): values[there] for k, values in zip(meta["fields"], fields, strict=True)}
+    columns = {name: column[there] for name, column in values.items()}
     name = str(facts["layer"] or path.stem)
     return PolygonLayer(
         subject,

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from mapgen.errors import InputError, UsageError
 from mapgen.files.commit import check_output
 from mapgen.files.gdal import cache_bytes, environment
+from mapgen.files.parquet import check_pyarrow
 from mapgen.files.vet import beside, is_url
 from mapgen.grid import Grid
 from mapgen.kernels import announced
 from mapgen.layers.area import pixel_areas
 from mapgen.layers.crs import coordinate_decimals, layer_crs, measure_decimals, placed
-from mapgen.layers.formats import check_pyarrow
 from mapgen.layers.ground import on_the_ground
 from mapgen.layers.layer import Layer, dissolved
 from mapgen.layers.write import LONLAT_FORMATS, SUFFIXES, stream_layer, write_layer
@@ -132,7 +132,7 @@ def settled_format(output: Path, options: VectorizeOptions) -> str:
     if options.append and form != "gpkg":
         raise UsageError("--append", f"only GeoPackages are appended to, not {form}", "use a .gpkg output")
     if form == "parquet":
-        check_pyarrow()
+        check_pyarrow("--format parquet")
     return form
 
 

@@ -29,6 +29,9 @@ LONLAT_FORMATS = ("geojson", "geojsonl")
 CHUNK = 20_000
 """Features that are encoded at a time."""
 
+_GPKG_VERSION = {"VERSION": "1.2"}
+"""Of a new GeoPackage: GDAL before 3.7, and with it QGIS and R of many a machine, warns of anything newer."""
+
 _DRIVERS = {"gpkg": "GPKG", "fgb": "FlatGeobuf", "shp": "ESRI Shapefile"}
 
 
@@ -141,6 +144,7 @@ def _write_ogr(path: Path, layer: Layer, form: str, append: bool, final: Path) -
                 geometry_type="MultiPolygon" if layer.any_multi else "Polygon",
                 crs=layer.crs or "OGC:CRS84",
                 append=before > 0,
+                dataset_options={} if form != "gpkg" or path.exists() else _GPKG_VERSION,
             )
         if form == "gpkg":
             add_styles(path, layer)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from mapgen.arrays import Array
-from mapgen.errors import InputError, one_line
+from mapgen.errors import InputError, UsageError, one_line
 from mapgen.files.gdal import gdal_errors
+from mapgen.files.vectors import facts_of, read_shapes
 from mapgen.grid import Grid, Window
 
 
@@ -68,29 +69,28 @@ def area_of(grid: Grid, aoi: Path | None, bbox: tuple[float, float, float, float
 
 def _polygons(path: Path, grid: Grid) -> Any:
     """The union of the file's polygons, in the CRS of the grid."""
-    import geopandas
+    import pyproj
     import shapely
-    from pyogrio.errors import DataLayerError, DataSourceError
 
     subject = f"--aoi {one_line(path)}"
-    if not path.is_file():
-        raise InputError(subject, "no such file", "check the path")
     try:
-        frame = geopandas.read_file(path)
-    except (DataSourceError, DataLayerError, shapely.errors.ShapelyError) as exc:
-        raise InputError(
-            subject, f"cannot be read ({one_line(exc)[:120]})", "use GeoJSON, GPKG or another OGR format"
-        ) from exc
-    shapes = np.asarray(frame.geometry.array) if isinstance(frame, geopandas.GeoDataFrame) else np.empty(0, object)
+        facts = facts_of(path, subject, None)
+    except UsageError as exc:  # of several layers none may be chosen in silence
+        problem = exc.problem.removeprefix(f"{subject} ")
+        raise InputError(subject, problem, "save the one that is the area as a file of its own") from exc
+    shapes, _, _ = read_shapes(path, subject, facts, [])
     shapes = shapes[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))]
     shapes = shapely.make_valid(shapes) if len(shapes) else shapes
     shapes = shapes[shapely.get_dimensions(shapes) == 2]
     if not len(shapes):
         raise InputError(subject, "holds no polygons", "name a file with the polygons of the area")
-    if frame.crs is not None:
-        _check_reach(subject, frame.crs, shapes)
+    if facts["crs"] is not None:
+        crs = pyproj.CRS(facts["crs"])
+        _check_reach(subject, crs, shapes)
         if grid.crs is not None:
-            shapes = np.asarray(geopandas.GeoSeries(_near(shapes, frame.crs, grid), crs=frame.crs).to_crs(grid.crs))
+            to = pyproj.Transformer.from_crs(crs, grid.crs, always_xy=True)
+            near = _near(shapes, crs, grid)
+            shapes = shapely.transform(near, lambda xy: np.stack(to.transform(xy[:, 0], xy[:, 1]), axis=1))
     return shapely.union_all(shapely.make_valid(shapes))
 
 

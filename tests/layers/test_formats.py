@@ -16,7 +16,8 @@ from factory import CRS, north_up
 from layer_maps import TOWN, class_map, read_layer, town
 from rasterio.features import rasterize
 
-from mapgen.errors import OutputError, UsageError
+from mapgen.errors import InputError, OutputError, UsageError
+from mapgen.layers.read import read_polygons
 from mapgen.layers.vectorize import vectorize
 from mapgen.settings import Size
 
@@ -177,10 +178,77 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path, form: str) -> None:
 
 
 def test_geoparquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("mapgen.files.parquet.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"mapgen\[parquet\]"):
         vectorize(class_map(tmp_path / "town.tif"), tmp_path / "town.parquet")
     assert not (tmp_path / "town.parquet").exists()
+
+
+def test_a_geopackage_is_of_a_version_that_older_programs_know(tmp_path: Path) -> None:
+    output = vectorize(class_map(tmp_path / "town.tif"), tmp_path / "town.gpkg").output
+    with closing(sqlite3.connect(output)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (10200,)
+
+
+def test_geoparquet_is_read_like_any_other_layer(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    mask = class_map(tmp_path / "town.tif")
+    ours, theirs = (read_polygons(vectorize(mask, tmp_path / f"town.{form}").output) for form in ("parquet", "fgb"))
+    for one in (ours, theirs):
+        order = np.lexsort((shapely.area(one.shapes), one.columns["class_id"]))
+        one.shapes, one.columns = one.shapes[order], {k: v[order] for k, v in one.columns.items()}
+    assert shapely.equals_exact(ours.shapes, theirs.shapes, 1e-9, normalize=True).all()
+    assert {k: v.tolist() for k, v in ours.columns.items()} == {k: v.tolist() for k, v in theirs.columns.items()}
+
+
+def test_geoparquet_of_others_may_lack_a_crs_and_hold_lists(tmp_path: Path) -> None:
+    geopandas = pytest.importorskip("geopandas")
+    pytest.importorskip("pyarrow")
+    frame = geopandas.GeoDataFrame(
+        {"n": [1, None], "tags": [["a", "ö"], None]}, geometry=[shapely.box(0, 0, 1, 1)] * 2, crs="EPSG:4326"
+    )
+    frame.to_parquet(tmp_path / "a.parquet")
+    layer = read_polygons(tmp_path / "a.parquet")
+    assert layer.columns["tags"].tolist() == ['["a", "ö"]', None]
+    frame.set_crs(None, allow_override=True).to_parquet(tmp_path / "b.parquet")
+    with pytest.raises(InputError, match="does not name its CRS"):
+        read_polygons(tmp_path / "b.parquet")
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-5], lambda data: b"PAR1 nothing"])
+def test_a_damaged_geoparquet_is_refused(tmp_path: Path, damage: Any) -> None:
+    pytest.importorskip("pyarrow")
+    path = vectorize(class_map(tmp_path / "town.tif"), tmp_path / "town.parquet").output
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match="cannot be read"):
+        read_polygons(path)
+
+
+def test_a_parquet_that_is_a_table_is_refused(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table({"a": [1]}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="without geometry"):
+        read_polygons(tmp_path / "a.parquet")
+
+
+def test_reading_geoparquet_without_pyarrow_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    monkeypatch.setattr("mapgen.files.parquet.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"mapgen\[parquet\]"):
+        read_polygons(tmp_path / "a.parquet")
+
+
+def test_geoparquet_has_the_box_of_each_feature(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = parquet.read_table(vectorize(class_map(tmp_path / "town.tif"), tmp_path / "town.parquet").output)
+    geo = json.loads(table.schema.metadata[b"geo"])
+    assert geo["columns"]["geometry"]["covering"]["bbox"]["ymax"] == ["bbox", "ymax"]
+    polygons = shapely.from_wkb(table["geometry"].to_numpy(zero_copy_only=False))
+    boxes = [[box[k] for k in ("xmin", "ymin", "xmax", "ymax")] for box in table["bbox"].to_pylist()]
+    assert boxes == shapely.bounds(polygons).tolist()
 
 
 def test_geoparquet_reads_back(tmp_path: Path) -> None:

@@ -53,3 +53,13 @@ def test_polygons_in_another_crs_are_cut_out_of_the_whole_map(tmp_path, scene, s
 
 def test_an_area_beside_the_scene_is_refused(scene, refuses):
     refuses(4, ("--bbox", "nothing of it lies on the scene", "check"), scene, "--bbox", "0,0,10,10")
+
+
+def test_of_several_layers_none_is_taken_in_silence(tmp_path, scene, refuses):
+    import geopandas
+    import shapely
+
+    for name in ("one", "other"):
+        frame = geopandas.GeoDataFrame(geometry=[shapely.box(500_020, 2_699_720, 500_090, 2_699_900)], crs=CRS)
+        frame.to_file(tmp_path / "two.gpkg", layer=name)
+    refuses(4, ("two.gpkg", "several layers (one, other)", "save"), scene, "--aoi", tmp_path / "two.gpkg")

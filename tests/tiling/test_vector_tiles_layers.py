@@ -1,6 +1,7 @@
 """Vector tiles of layers of polygons: where they belong, with their attributes, borders shared."""
 
 import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,17 @@ def test_attributes_keep_their_kinds_and_ids_are_the_features(tmp_path):
         (layer,) = source.info.vector_layers
     assert layer["fields"]["text"] == "String"
     assert layer["fields"]["part"] == "Number"
+
+
+def test_lists_and_dictionaries_become_json(tmp_path):
+    properties = {"tags": ["x", "y"], "of": {"a": 1}, "empty": []}
+    geometry = shapely.geometry.mapping(shapely.box(7, 50, 7.1, 50.1))
+    feature = {"type": "Feature", "properties": properties, "geometry": geometry}
+    (tmp_path / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    tiles(tmp_path / "a.geojson", tmp_path / "a.pmtiles", vector=True, zoom=(8, 8))
+    tile, *_ = decoded(tmp_path / "a.pmtiles").values()
+    found = tile["a"][0]["properties"]
+    assert {k: json.loads(v) for k, v in found.items()} == properties
 
 
 def test_neighbours_share_their_borders_at_every_zoom(tmp_path):
