@@ -9,6 +9,7 @@ import pytest
 from factory import Engines, Run, contents, make_model
 from hypothesis import settings
 
+import mapgen.model.openvino  # before a test imports OpenVINO: it keeps it from reporting its use
 from mapgen.inference.segment import default_output
 
 # The same examples in every run and on every machine; no deadlines, since other work may share the processor.

@@ -11,14 +11,18 @@ import typer.main
 from mapgen.cli.app import app
 
 ROOT = Path(__file__).parents[2]
-SEGMENT, VECTORIZE, REPORTS = "tests/test_segment_options.py", "tests/vector/test_vectorize.py", "tests/test_reports.py"
-EVALUATE, BENCH = "tests/evaluate/test_evaluate.py", "tests/test_bench.py"
-COMPRESS = "tests/test_compress.py"
-MAP, MAP_FAULTS = "tests/map/test_map.py", "tests/map/test_map_faults.py"
-TRAIN = "tests/learn/test_train.py"
-VIEW = "tests/view/test_view.py"
-TILES = "tests/tiles/test_raster_tiles.py"
-VECTOR_TILES = "tests/tiles/test_vector_tiles.py"
+SEGMENT, VECTORIZE, REPORTS = (
+    "tests/inference/test_segment_options.py",
+    "tests/layers/test_vectorize.py",
+    "tests/cli/test_reports.py",
+)
+EVALUATE, BENCH = "tests/accuracy/test_evaluate.py", "tests/inference/test_bench.py"
+COMPRESS = "tests/training/test_compress.py"
+MAP, MAP_FAULTS = "tests/results/test_map.py", "tests/results/test_map_faults.py"
+TRAIN = "tests/training/test_train.py"
+VIEW = "tests/results/test_view.py"
+TILES = "tests/tiling/test_raster_tiles.py"
+VECTOR_TILES = "tests/tiling/test_vector_tiles.py"
 
 OPTION_TESTS = {
     ("", "--version"): f"{REPORTS}::test_version_prints_the_version",
@@ -71,7 +75,7 @@ OPTION_TESTS = {
         f"{VECTORIZE}::test_precision_sets_the_decimals_but_not_below_what_keeps_borders_apart"
     ),
     ("vectorize", "--layer"): f"{VECTORIZE}::test_layer_names_the_layer",
-    ("vectorize", "--append"): "tests/vector/test_formats.py::test_append_adds_to_a_geopackage",
+    ("vectorize", "--append"): "tests/layers/test_formats.py::test_append_adds_to_a_geopackage",
     ("vectorize", "--overwrite"): f"{VECTORIZE}::test_an_output_that_exists_is_replaced_only_when_asked",
     ("vectorize", "--json"): f"{VECTORIZE}::test_json_reports_each_class_with_its_drift",
     ("vectorize", "--quiet"): f"{VECTORIZE}::test_quiet_says_nothing",
