@@ -81,7 +81,7 @@ def planned(options: MapOptions, name: str, folder: Path) -> dict[str, Path]:
     if options.tiles:
         names |= {"raster_tiles": f"{name}.mask.pmtiles", "vector_tiles": f"{name}.pmtiles"}
     if options.preview:
-        names["preview"] = f"{name}.preview.png"
+        names["preview"] = f"{name}.preview.webp"
     if options.stac:
         names |= {"stac_item": f"{name}.stac.json", "stac_model": f"{name}.model.stac.json"}
     return {role: folder / file for role, file in names.items()}

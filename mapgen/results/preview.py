@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from affine import Affine
@@ -15,14 +14,21 @@ from mapgen.arrays import Array
 from mapgen.errors import OutputError
 from mapgen.files.commit import staged
 from mapgen.files.encoders import encoded
-from mapgen.files.gdal import gdal_errors
-from mapgen.grid import Grid
+from mapgen.grid import Grid, Window
+from mapgen.kernels import kernel
 from mapgen.patch import Patch
-from mapgen.tiling.footprint import footprint
+from mapgen.raster.warp import blended, blocks
+from mapgen.tiling.footprint import footprint, grid_mapping
 from mapgen.tiling.quadtree import MAX_LATITUDE
 
-SIDE = 2048
+SIDE = 1536
 """Pixels of the longer side of a preview, at most."""
+
+LIMIT = 1_000_000
+"""Bytes of a preview, at most."""
+
+_QUALITIES = (75, 50, 25, 5)
+"""Of WebP, tried in turn until the picture is small enough; noise of 1536² pixels is so at the last."""
 
 _LOW, _HIGH = 2.0, 98.0
 """Percentiles that are black and white where pixels are not bytes."""
@@ -53,20 +59,12 @@ class Preview:
             self._begin(grid)
         if patch.values is None:
             return
-        rows, cols = patch.kept
-        valid = patch.valid[rows, cols]
         self.plain &= patch.values.dtype == np.uint8
-        keep = patch.step.keep
-        tops, row = _blocks(keep.row, keep.height, self.factor)
-        lefts, col = _blocks(keep.col, keep.width, self.factor)
-        place = slice(row, row + len(tops)), slice(col, col + len(lefts))
-        everywhere = bool(valid.all())
-        for at, channel in enumerate(self.channels):
-            values = patch.values[channel, rows, cols]
-            if not everywhere:
-                values = np.where(valid, values, 0)
-            self._sums[at][place] += _summed(values, tops, lefts)
-        self._counts[place] += _summed(valid, tops, lefts)
+        keep, read = patch.step.keep, patch.step.read
+        _sum_blocks(
+            np.ascontiguousarray(patch.values), np.ascontiguousarray(patch.valid), np.array(self.channels),
+            (read.row, read.col, keep.row, keep.col, keep.bottom, keep.right), self.factor, self._sums, self._counts,
+        )  # fmt: skip
 
     def _begin(self, grid: Grid) -> None:
         self.grid = grid
@@ -90,18 +88,26 @@ class Preview:
         return result
 
 
-def _blocks(first: int, length: int, factor: int) -> tuple[Array, int]:
-    """Where the blocks begin among `length` pixels from `first` on, and the number of the first of them."""
-    number = first // factor
-    starts = np.arange(number, (first + length - 1) // factor + 1) * factor - first
-    return np.maximum(starts, 0), number
-
-
-def _summed(values: Array, tops: Array, lefts: Array) -> Array:
-    """Sums float32 over the blocks."""
-    rows = np.add.reduceat(values, tops, axis=0, dtype=np.float32)
-    result: np.ndarray[Any, np.dtype[np.float32]] = np.add.reduceat(rows, lefts, axis=1)
-    return result
+@kernel
+def _sum_blocks(values, valid, channels, place, factor, sums, counts):  # type: ignore[no-untyped-def]
+    """Add the valid pixels of a patch (C, H, W), of its kept part alone, to the blocks that they lie in."""
+    top, left, first_row, first_col, bottom, right = place
+    for row in range(first_row, bottom):
+        at_row = row // factor
+        for start in range(first_col // factor, (right - 1) // factor + 1):
+            low, high = max(first_col, start * factor), min(right, (start + 1) * factor)
+            count = 0
+            for col in range(low, high):
+                count += valid[row - top, col - left]
+            if not count:
+                continue
+            counts[at_row, start] += count
+            for i in range(len(channels)):
+                total = np.float32(0)
+                for col in range(low, high):
+                    if valid[row - top, col - left]:
+                        total += np.float32(values[channels[i], row - top, col - left])
+                sums[i, at_row, start] += total
 
 
 def shown(bands: tuple[str, ...]) -> tuple[int, ...]:
@@ -129,23 +135,33 @@ def write_preview(
     overwrite: bool = False,
     inputs: Sequence[Path] = (),
 ) -> LonLat | None:
-    """Write a picture uint8 (1 or 3, h, w) whose pixels are `factor`² of `grid`'s as the PNG at `path`.
+    """Write a picture uint8 (1 or 3, h, w) whose pixels are `factor`² of `grid`'s as the WebP at `path`.
 
     Returns the (west, south, east, north) of its edges in degrees: the picture is then in Web Mercator, as map pages
     want it, and an `.aux.xml` beside it tells GDAL its place. None where it has no place there; it is then as the
-    scene lies. What is not `valid` is transparent.
+    scene lies. What is not `valid` is transparent. The file holds `LIMIT` bytes at most.
     """
-    placed = _warped(picture, valid, grid, factor)
-    picture, alpha, bounds = (picture, valid * np.uint8(255), None) if placed is None else placed
-    data = encoded(np.concatenate([picture, alpha[None]]), "png")
+    colors = np.concatenate([picture * valid, valid[None] * np.uint8(255)])
+    placed = _warped(colors, grid, factor)
+    colors, bounds = (colors, None) if placed is None else placed
+    data = _small(colors)
     with staged(path, overwrite=overwrite, inputs=inputs) as temporary:
         temporary.write_bytes(data)
         if bounds is not None:
-            content = _pam(bounds, *picture.shape[1:])
+            content = _pam(bounds, *colors.shape[1:])
             temporary.with_name(f"{path.name}.aux.xml").write_text(content, encoding="utf-8")
         if temporary.read_bytes() != data:
             raise OutputError(path, "did not read back as written (a full or failing disk?)", "free some space")
     return bounds
+
+
+def _small(colors: Array) -> bytes:
+    """The colours (bands + 1, h, w) as WebP, as good as `LIMIT` bytes allow."""
+    for quality in _QUALITIES:
+        data = encoded(colors, "webp", quality)
+        if len(data) <= LIMIT:
+            break
+    return data
 
 
 def _pam(bounds: LonLat, height: int, width: int) -> str:
@@ -161,8 +177,8 @@ def _pam(bounds: LonLat, height: int, width: int) -> str:
     return f"<PAMDataset><SRS>{_MERCATOR}</SRS><GeoTransform>{numbers}</GeoTransform></PAMDataset>\n"
 
 
-def _warped(picture: Array, valid: Array, grid: Grid, factor: int) -> tuple[Array, Array, LonLat] | None:
-    """The picture in Web Mercator, its alpha, and its edges; None where it cannot be shown there as one piece."""
+def _warped(colors: Array, grid: Grid, factor: int) -> tuple[Array, LonLat] | None:
+    """The colours with validity in Web Mercator, and their edges; None where they cannot lie there as one piece."""
     if grid.crs is None:
         return None
     ground = footprint(grid)
@@ -171,34 +187,16 @@ def _warped(picture: Array, valid: Array, grid: Grid, factor: int) -> tuple[Arra
     west, south, east, north = ground.lonlat
     left, right = (math.radians(lon) * _RADIUS for lon in (west, east))
     bottom, top = (_mercator(lat) for lat in (south, north))
-    side = max(1.0, max(picture.shape[1:]))
-    step = max(right - left, top - bottom) / side
+    step = max(right - left, top - bottom) / max(1.0, *colors.shape[1:])
     if not (math.isfinite(step) and step > 0):
         return None
     height, width = (max(1, math.ceil(length / step - 1e-6)) for length in (top - bottom, right - left))
-    target = Affine.translation(left, top) @ Affine.scale(step, -step)
-    source = grid.transform @ Affine.scale(factor)
-    planes = np.concatenate([picture * valid, valid[None] * np.uint8(255)]).astype(np.float32)
-    try:
-        made = _reprojected(planes, source, grid.crs, target, (height, width))
-    except gdal_errors():
-        return None
-    share = made[-1] / 255
-    colors = np.rint(made[:-1] / np.maximum(share, 1e-3)).clip(0, 255).astype(np.uint8)
-    alpha = np.rint(made[-1]).clip(0, 255).astype(np.uint8)
-    return colors, alpha, (west, _latitude(top - height * step), math.degrees((left + width * step) / _RADIUS), north)
-
-
-def _reprojected(planes: Array, source: Affine, crs: str, target: Affine, shape: tuple[int, int]) -> Array:
-    from rasterio.crs import CRS
-    from rasterio.warp import Resampling, reproject
-
-    made = np.zeros((len(planes), *shape), np.float32)
-    reproject(
-        planes, made, src_transform=source, src_crs=CRS.from_user_input(crs), dst_transform=target, dst_crs=_MERCATOR,
-        resampling=Resampling.bilinear,
-    )  # fmt: skip
-    return made
+    source = Grid(grid.crs, grid.transform @ Affine.scale(factor), *colors.shape[1:])
+    made = np.zeros((len(colors), height, width), np.uint8)
+    place = Window(0, 0, height, width)
+    exact = grid_mapping(source, _MERCATOR, Affine.translation(left, top) @ Affine.scale(step, -step))
+    blended(blocks(place, exact), colors, source.window, made, place)
+    return made, (west, _latitude(top - height * step), math.degrees((left + width * step) / _RADIUS), north)
 
 
 def _mercator(latitude: float) -> float:

@@ -25,7 +25,7 @@ MLM = "https://stac-extensions.github.io/mlm/v1.5.0/schema.json"
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 MEDIA = {
-    "class_map": COG, "confidence": COG, "preview": "image/png",
+    "class_map": COG, "confidence": COG, "preview": "image/webp",
     ".gpkg": "application/geopackage+sqlite3", ".geojson": "application/geo+json",
     ".fgb": "application/vnd.flatgeobuf", ".parquet": "application/vnd.apache.parquet",
     ".pmtiles": "application/vnd.pmtiles", ".geojsonl": "application/geo+json-seq", ".shp": "application/vnd.shp",

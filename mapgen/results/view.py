@@ -169,7 +169,10 @@ class View:
         scene = _only_scene(report)
         if scene is not None and not is_url(scene) and (folder / scene).is_file():
             return self._raster(str(folder / scene), imagery=True)
-        previews = sorted(p for p in folder.glob("*.preview.*") if p.suffix in PICTURES)
+        files = report.get("files")
+        named = files.get("preview") if isinstance(files, dict) else None  # before one that an older run has left
+        previews = [p for p in folder.glob("*.preview.*") if p.suffix in PICTURES]
+        previews.sort(key=lambda p: (p.name != named, p.name))
         placing = report.get("preview")
         bounds = placing.get("bounds") if isinstance(placing, dict) else None
         if not previews or not isinstance(bounds, list) or len(bounds) != 4:

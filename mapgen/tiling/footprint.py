@@ -155,17 +155,21 @@ def _first_finite(values: Floats) -> float:
 
 
 def mapping(grid: Grid, tiling: Tiling, z: int, size: int) -> Exact:
-    """From places on the grid of all pixels of a zoom to (column, row) on the raster's; any thread may use it.
+    """From places on the grid of all pixels of a zoom to (column, row) on the raster's; any thread may use it."""
+    return grid_mapping(grid, tiling.crs, tiling.transform(z, size))
+
+
+def grid_mapping(grid: Grid, crs: str, to_plane: Affine) -> Exact:
+    """From (column, row) places of a plane of pixels in `crs` to those on the raster's grid; any thread may use it.
 
     Longitudes are taken by whole turns to where the raster has them, if its CRS is geographic.
     """
-    local = threading.local()
-    to_plane, to_source = tiling.transform(z, size), ~grid.transform
+    local, to_source = threading.local(), ~grid.transform
     left = _left_longitude(grid)
 
     def exact(cols: Floats, rows: Floats) -> tuple[Floats, Floats]:
         if not hasattr(local, "transformer"):
-            local.transformer = _transformer(tiling.crs, grid.crs)
+            local.transformer = _transformer(crs, grid.crs)
         xs, ys = local.transformer.transform(*_at(to_plane, cols, rows))
         if left is not None:
             # The seam lies opposite the raster, so that rounding sends no pixel of its edges around the world.

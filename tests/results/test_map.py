@@ -16,7 +16,7 @@ from mapgen.tiling.containers.container import open_tiles
 
 FILES = {
     "class_map": "town.mask.tif", "layer": "town.gpkg", "raster_tiles": "town.mask.pmtiles",
-    "vector_tiles": "town.pmtiles", "preview": "town.preview.png", "stac_model": "town.model.stac.json",
+    "vector_tiles": "town.pmtiles", "preview": "town.preview.webp", "stac_model": "town.model.stac.json",
     "stac_item": "town.stac.json",
 }  # fmt: skip
 
@@ -132,7 +132,7 @@ def test_two_halves_make_the_map_of_the_whole(tmp_path, scene, run):
     one, two = tmp_path / "out", tmp_path / "halves"
     assert (one / "town.mask.tif").read_bytes() == (two / "town.mask.tif").read_bytes()
     assert layer(one / "town.gpkg") == layer(two / "town.gpkg")
-    assert (one / "town.preview.png").read_bytes() == (two / "town.preview.png").read_bytes()
+    assert (one / "town.preview.webp").read_bytes() == (two / "town.preview.webp").read_bytes()
     assert report(tmp_path, "halves")["scenes"] == [{"name": str(h), "path": f"../{h.name}"} for h in halves]
     assert report(tmp_path)["classes"] == report(tmp_path, "halves")["classes"]
 

@@ -176,6 +176,18 @@ def test_a_folder_shows_the_scene_of_its_report_else_its_preview(
     assert abs(color - ((120, 120, 90) if there else (10, 200, 30))).max() <= 4
 
 
+def test_the_preview_of_the_report_is_shown_before_one_of_an_older_run(mapgen: Mapgen, tmp_path: Path) -> None:
+    folder = result(tmp_path / "out")
+    with View(str(folder), ViewOptions()) as shown:
+        bounds = shown.sides[0].bounds
+    for suffix, color in (("png", (200, 0, 0)), ("webp", (10, 200, 30))):
+        write_picture(folder / f"map.preview.{suffix}", np.full((30, 30, 3), color, np.uint8))
+    report = {"files": {"preview": "map.preview.webp"}, "preview": {"bounds": list(bounds)}}
+    (folder / "report.json").write_text(json.dumps(report))
+    assert mapgen("view", folder, "--png", tmp_path / "a.png", "--opacity", "0").code == 0
+    assert abs(read(tmp_path / "a.png")[60, 60].astype(int) - (10, 200, 30)).max() <= 4
+
+
 @pytest.mark.parametrize(
     "report",
     ["not json", "[]", '{"scenes": 5}', '{"scenes": [5]}', '{"scenes": [{"path": 5}], "preview": []}',
