@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,11 @@ from mapgen.files.pictures import write_picture
 from mapgen.files.vet import is_url
 from mapgen.grid import Window
 from mapgen.legend import PALETTE
+from mapgen.parallel import Progress
 from mapgen.raster.class_raster import class_key, read_values
 from mapgen.raster.codebook import LIMIT, NONE, CodeArray, Codes
 from mapgen.raster.masks import Mask, open_mask
 from mapgen.settings import EvaluateOptions, Floor, check_evaluate
-
-Progress = Callable[[int, int], None]
-"""Told how many rows of how many are compared."""
 
 BLOCK_PIXELS = 256
 """Side of the blocks of the bootstrap where it is not given in metres."""

@@ -11,7 +11,7 @@ from mapgen.accuracy.confusion import Matches
 from mapgen.arrays import Ints
 from mapgen.arrays import Longs as Counts
 from mapgen.kernels import kernel
-from mapgen.polygons.regions import root
+from mapgen.polygons.union_find import join, numbered, root
 
 
 @dataclass(slots=True)
@@ -32,8 +32,9 @@ class _Side:
         before = len(self.areas)
         parent = np.arange(before + strip.size // 2 + strip.shape[1] + 1, dtype=np.int32)
         labels, number = _label(strip, self.edge, self.labels, parent, before)
-        final, count = _numbered(parent, number)
-        areas, codes, ended = np.zeros(count, np.int64), np.full(count, -1, np.int64), np.zeros(count, bool)
+        final, count = numbered(parent, number)
+        areas, codes = np.zeros(count + 1, np.int64), np.full(count + 1, -1, np.int64)
+        ended = np.zeros(count + 1, bool)
         np.add.at(areas, final[:before], self.areas)
         codes[final[:before]], ended[final[:before]] = self.codes, self.ended
         _measure(strip, labels, final, areas, codes)
@@ -163,31 +164,13 @@ def _label(strip, edge, edge_labels, parent, number):  # type: ignore[no-untyped
             elif edge[c] == k:
                 label = root(parent, edge_labels[c])
             if c > 0 and strip[r, c - 1] == k:
-                left = root(parent, labels[r, c - 1])
-                if label != 0 and left != label:
-                    parent[max(label, left)] = min(label, left)
-                    label = min(label, left)
-                elif label == 0:
-                    label = left
+                left = labels[r, c - 1]
+                label = root(parent, left) if label == 0 else join(parent, label, left)
             if label == 0:
                 label = number
                 number += 1
             labels[r, c] = label
     return labels, number
-
-
-@kernel
-def _numbered(parent, number):  # type: ignore[no-untyped-def]
-    """The final number of each provisional one below `number`, without gaps; and how many there are, with 0."""
-    final = np.zeros(number, np.int32)
-    count = 1
-    for i in range(1, number):
-        if parent[i] == i:
-            final[i] = count
-            count += 1
-        else:
-            final[i] = final[root(parent, i)]
-    return final, count
 
 
 @kernel

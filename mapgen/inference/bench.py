@@ -26,9 +26,10 @@ from mapgen.files.gdal import MEBIBYTE, environment
 from mapgen.files.vet import is_url, public_name
 from mapgen.inference.infer import infer
 from mapgen.inference.job import Job, plan_job
-from mapgen.inference.segment import Progress, Segmenter
+from mapgen.inference.segment import Segmenter
 from mapgen.model.card import ModelCard
 from mapgen.model.engine import Engine
+from mapgen.parallel import Progress
 from mapgen.raster.open import open_scene
 from mapgen.settings import SegmentOptions
 

@@ -29,7 +29,7 @@ from mapgen.model.card import ModelCard
 from mapgen.model.engine import Engine, Network, Setup
 from mapgen.model.file import find_model, read_graph, read_tensors, require_int8
 from mapgen.model.select import open_engine
-from mapgen.parallel import ahead
+from mapgen.parallel import Progress, ahead
 from mapgen.patch import Patch
 from mapgen.plan import Step
 from mapgen.raster.aoi import Area
@@ -38,9 +38,6 @@ from mapgen.raster.cog import TILE as BLOCK
 from mapgen.raster.open import open_scene
 from mapgen.raster.scene import Scene
 from mapgen.settings import SegmentOptions
-
-Progress = Callable[[int, int], None]
-"""Told how many pixels of how many are written."""
 
 
 @dataclass(slots=True)

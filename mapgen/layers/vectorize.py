@@ -27,15 +27,13 @@ from mapgen.layers.crs import coordinate_decimals, layer_crs, measure_decimals, 
 from mapgen.layers.ground import on_the_ground
 from mapgen.layers.layer import Layer, dissolved
 from mapgen.layers.write import LONLAT_FORMATS, SUFFIXES, stream_layer, write_layer
+from mapgen.parallel import Progress
 from mapgen.polygons.coverage import Coverage, Generalization, class_drift, draw
 from mapgen.polygons.regions import OUTSIDE, Regions, Zones, find_regions
 from mapgen.polygons.sieve import fill_holes, sieved
 from mapgen.raster.aoi import area_of
 from mapgen.raster.masks import Mask, open_mask, read_strips
 from mapgen.settings import VectorizeOptions
-
-Progress = Callable[[int, int], None]
-"""Told how many rows of how many are read."""
 
 STDOUT = Path("-")
 """The output that means newline-delimited GeoJSON on stdout."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +14,7 @@ from mapgen.files.commit import staged, translated
 from mapgen.layers.formats import add_styles, arrow_stream
 from mapgen.layers.geojson_wkb import geojson_features
 from mapgen.layers.layer import Layer
+from mapgen.parallel import in_order
 
 SUFFIXES = {
     ".geojson": "geojson", ".json": "geojson", ".geojsonl": "geojsonl", ".geojsons": "geojsonl", ".ndjson": "geojsonl",
@@ -101,9 +101,8 @@ def _json_parts(layer: Layer, form: str, digits: int, decimals: dict[str, int], 
         )
     places = {name: decimals.get(name, 6) for name in layer.columns}
     held = b""
-    for part in _in_order(
-        lambda first, last: geojson_features(layer, first, last, digits, places), len(layer), threads
-    ):
+    ranges = [(first, min(first + CHUNK, len(layer))) for first in range(0, len(layer), CHUNK)]
+    for _, part in in_order(lambda r: geojson_features(layer, *r, digits, places), ranges, threads, threads + 1):
         yield held
         # The comma after the last feature of all must not be written, so the end of each part waits for the next.
         part = part.replace(b"},\n{", b"}\n{") if form == "geojsonl" else part
@@ -113,18 +112,6 @@ def _json_parts(layer: Layer, form: str, digits: int, decimals: dict[str, int], 
         yield b"\n]}\n"
     else:
         yield held
-
-
-def _in_order(encode: Callable[[int, int], bytes], count: int, threads: int) -> Iterator[bytes]:
-    """`encode(first, last)` for consecutive ranges, worked ahead on by `threads`, in their order."""
-    ranges = [(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
-    with ThreadPoolExecutor(threads) as pool:
-        ahead = [pool.submit(encode, *r) for r in ranges[: threads + 1]]
-        for i in range(len(ranges)):
-            done = ahead.pop(0).result()
-            if i + threads + 1 < len(ranges):
-                ahead.append(pool.submit(encode, *ranges[i + threads + 1]))
-            yield done
 
 
 def _write_ogr(path: Path, layer: Layer, form: str, append: bool, final: Path) -> None:

@@ -19,6 +19,9 @@ from mapgen.errors import ResourceError
 from mapgen.kernels import kernel
 from mapgen.polygons.regions import Regions
 
+CRACKS = 15
+"""The flags of the four cracks that may leave a node: east 1, south 2, west 4, north 8."""
+
 FIXED = 16
 """The flag of a fixed node."""
 
@@ -98,7 +101,7 @@ def _sweep(runs, fill, lines, x, y, flags, place, up, down, corners):  # type: i
                 if fill:
                     x[n] = column
                     y[n] = line
-                    flags[n] = bits | 16 if three else bits
+                    flags[n] = bits | FIXED if three else bits
                     place[n] = -1
                     if bits & 8:
                         up[n] = top[ia]

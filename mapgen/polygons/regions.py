@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mapgen.arrays import Floats, Ints, Longs
 from mapgen.kernels import kernel
+from mapgen.polygons.union_find import join, numbered, root
 
 OUTSIDE = 0
 """The region number of what lies around the raster."""
@@ -101,7 +102,7 @@ def _finish(
     starts.clear()
     regions = np.concatenate([np.empty(0, np.int32), *labels])
     labels.clear()
-    final, total = _flatten(parent, number)
+    final, total = numbered(parent, number)
     values = _first_values(final, values, number, total)
     regions = final[regions]
     pixels = _sizes(offsets, columns, regions, width, total)
@@ -155,15 +156,6 @@ def _fill_runs(strip, offsets, starts, values):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def root(parent, i):  # type: ignore[no-untyped-def]
-    """The root of i's tree in a union-find; halves the path to it (Tarjan and van Leeuwen 1984)."""
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
-
-
-@kernel
 def _join_rows(offsets, starts, values, labels, width, parent, classes, number):  # type: ignore[no-untyped-def]
     """Give each run the number of a run above that touches it with its value, or a new one; join where two meet.
 
@@ -176,12 +168,7 @@ def _join_rows(offsets, starts, values, labels, width, parent, classes, number):
             label = 0
             while above < above_end:
                 if values[above] == values[run]:
-                    other = root(parent, labels[above])
-                    if label == 0:
-                        label = other
-                    elif other != label:
-                        parent[max(label, other)] = min(label, other)
-                        label = min(label, other)
+                    label = root(parent, labels[above]) if label == 0 else join(parent, label, labels[above])
                 above_stop = starts[above + 1] if above + 1 < above_end else width
                 if above_stop <= end:
                     above += 1
@@ -194,20 +181,6 @@ def _join_rows(offsets, starts, values, labels, width, parent, classes, number):
                 number += 1
             labels[run] = label
     return number
-
-
-@kernel
-def _flatten(parent, number):  # type: ignore[no-untyped-def]
-    """Final region of each provisional number, and how many there are; 0 stays 0."""
-    final = np.zeros(number, np.int32)
-    total = 0
-    for i in range(1, number):
-        if parent[i] == i:
-            total += 1
-            final[i] = total
-        else:
-            final[i] = final[root(parent, i)]
-    return final, total
 
 
 @kernel
@@ -263,6 +236,20 @@ def _renumber(labels, size):  # type: ignore[no-untyped-def]
             count += 1
             number[labels[i]] = count
     return number, count
+
+
+@kernel
+def label_at(runs, row, column):  # type: ignore[no-untyped-def]
+    """The region of a pixel; `runs` are offsets, starts and labels."""
+    offsets, starts, labels = runs
+    low, high = offsets[row], offsets[row + 1]
+    while high - low > 1:
+        middle = (low + high) // 2
+        if starts[middle] <= column:
+            low = middle
+        else:
+            high = middle
+    return labels[low]
 
 
 class Zones:

@@ -9,8 +9,9 @@ import numpy as np
 from mapgen.arrays import Floats
 from mapgen.kernels import kernel
 from mapgen.polygons.arcs import find_arcs
-from mapgen.polygons.regions import Regions, root
+from mapgen.polygons.regions import Regions
 from mapgen.polygons.rings import find_rings
+from mapgen.polygons.union_find import flatten, root
 
 
 def region_sizes(regions: Regions, weights: Floats | None = None) -> Floats:
@@ -197,8 +198,7 @@ def _absorb(offsets, others, lengths, small, sizes, values, size, nodata):  # ty
         values[region] = value
         if sizes[region] < size and value != nodata:
             heapq.heappush(queue, (sizes[region], region))
-    for i in range(count):
-        parent[i] = root(parent, i)
+    flatten(parent)
     return parent
 
 
@@ -244,7 +244,5 @@ def _fill(first, owners, offsets, others, sizes, size):  # type: ignore[no-untyp
         if len(stack) == 0 and total < size:
             for region in inside:
                 target[region] = owners[hole]
-    for i in range(count):
-        while target[target[i]] != target[i]:
-            target[i] = target[target[i]]
+    flatten(target)
     return target

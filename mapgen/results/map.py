@@ -25,6 +25,7 @@ from mapgen.inference.segment import Segmenter, score_path
 from mapgen.layers.crs import placed
 from mapgen.layers.vectorize import Vectorizer, settled_format
 from mapgen.legend import NODATA
+from mapgen.parallel import Progress
 from mapgen.raster.mosaic import Mosaic, open_mosaic
 from mapgen.raster.open import grid_of, opened_dataset
 from mapgen.results.class_areas import Census
@@ -38,8 +39,6 @@ from mapgen.tiling.tiles import Tiler
 
 SCHEMA = 1
 """Of report.json; fields are only added while it stays."""
-
-Progress = Callable[[int, int], None]
 
 _HARMLESS = (1, 130, 143)
 """Exit codes of errors that no part may swallow: bugs and interruptions."""

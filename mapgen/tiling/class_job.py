@@ -17,6 +17,7 @@ from mapgen.arrays import Floats, Longs
 from mapgen.errors import InputError, UsageError
 from mapgen.grid import Grid
 from mapgen.legend import LayerClass
+from mapgen.parallel import Progress
 from mapgen.polygons.regions import Regions, find_regions, row_strips
 from mapgen.raster.warp import Exact, blocks, reach
 from mapgen.settings import Scale, TilesOptions
@@ -32,7 +33,7 @@ from mapgen.tiling.tile_polygons import TilePolygons, frame
 from mapgen.tiling.tilejson import TileSetInfo
 
 if TYPE_CHECKING:
-    from mapgen.tiling.job import Job, Progress, Result
+    from mapgen.tiling.job import Job, Result
 
 LAYER = "classes"
 """The layer of a class map's tiles where none is named."""

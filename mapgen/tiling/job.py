@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +18,7 @@ from mapgen.files.vet import public_name
 from mapgen.grid import Grid, Window
 from mapgen.layers.crs import placed
 from mapgen.legend import LayerClass
+from mapgen.parallel import Progress, in_order
 from mapgen.raster.downsample import first_color, first_of, mean_of, mode_of
 from mapgen.raster.warp import Block, blended, blocks, nearest, reach
 from mapgen.settings import TilesOptions
@@ -31,17 +30,8 @@ from mapgen.tiling.quadtree import MAX_LATITUDE, Tile, Tiling, window_of
 from mapgen.tiling.source import ClassSource, ColorSource
 from mapgen.tiling.tilejson import Container, TileFormat, TileSetInfo
 
-if TYPE_CHECKING:
-    pass
-
-Progress = Callable[[int, int], None]
-"""Told how many parts of how many are done."""
-
 NAMED = 1000
 """More classes than this are numbers of things rather than kinds, and are not listed."""
-
-_WORKED_AHEAD = 2
-"""Parts under way for each thread."""
 
 
 @dataclass(slots=True)
@@ -108,7 +98,7 @@ class Job:
     def write(self, sink: TileSet, threads: int, progress: Progress | None) -> None:
         """Make all tiles, parts in threads, and put them in an order that does not depend on how many there are."""
         upper, jobs, row = Upper(self.plan, self.painter.assemble), self.plan.jobs, None
-        for done, (tile, (pieces, root)) in enumerate(_in_order(self._part, jobs, threads)):
+        for done, (tile, (pieces, root)) in enumerate(in_order(self._part, jobs, threads)):
             if row is not None and tile.y != row:
                 self._put_made(sink, upper.done(tile.y))
             row = tile.y
@@ -184,22 +174,6 @@ def _below(tile: Tile, levels: int) -> list[Tile]:
     return [
         Tile(tile.z + levels, (tile.x << levels) + x, (tile.y << levels) + y) for y in range(side) for x in range(side)
     ]
-
-
-def _in_order(work: Callable[[Tile], Any], tiles: tuple[Tile, ...], threads: int) -> Iterator[tuple[Tile, Any]]:
-    """Each tile with what `work` makes of it, in order, a few being worked on ahead."""
-    pool, ahead = ThreadPoolExecutor(threads), deque[tuple[Tile, Future[Any]]]()
-    try:
-        for tile in tiles:
-            ahead.append((tile, pool.submit(work, tile)))
-            if len(ahead) >= _WORKED_AHEAD * threads:
-                first, future = ahead.popleft()
-                yield first, future.result()
-        while ahead:
-            first, future = ahead.popleft()
-            yield first, future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 class _ClassPainter:

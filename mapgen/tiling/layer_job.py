@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
 
+from mapgen.arrays import Geometries, Longs
 from mapgen.errors import UsageError
 from mapgen.files.vet import public_name
 from mapgen.layers.read import PolygonLayer, read_polygons
 from mapgen.legend import BUILTIN, PALETTE, LayerClass
+from mapgen.parallel import Progress, in_order
 from mapgen.settings import TilesOptions
 from mapgen.tiling.class_features import LIMIT
 from mapgen.tiling.containers.container import TileSet, container_of
@@ -34,7 +35,7 @@ from mapgen.tiling.quadtree import MAX_LATITUDE, WEB_MERCATOR, Bounds, Tile, Til
 from mapgen.tiling.tilejson import TileSetInfo
 
 if TYPE_CHECKING:
-    from mapgen.tiling.job import Progress, Result
+    from mapgen.tiling.job import Result
 
 FINEST = 22
 """The highest zoom that is chosen without being asked for."""
@@ -91,21 +92,16 @@ class LayerJob:
 
     def write(self, sink: TileSet, threads: int, progress: Progress | None) -> None:
         """Make all tiles, in threads, and put them in an order that does not depend on how many there are."""
-        ahead: _Ahead = deque()
-        with ThreadPoolExecutor(threads) as pool, ExitStack() as last:
-            last.callback(pool.shutdown, cancel_futures=True)  # an interrupt does not wait for what is ahead
-            for done, zoomed in enumerate(self._zoomed()):
-                for tile, parts, which in tile_parts(zoomed):
-                    work = pool.submit(
-                        shape_tile, tile, parts, which, self.layer.layer, self.layer.ids, self.layer.columns
-                    )
-                    ahead.append((tile, work))
-                    if len(ahead) > 4 * threads:
-                        self._put(sink, *ahead.popleft())
-                while ahead:
-                    self._put(sink, *ahead.popleft())
-                if progress:
-                    progress(done + 1, self.high - self.low + 1)
+        layer = self.layer
+
+        def made(tile: Tile, parts: Geometries, which: Longs) -> ShapeTile:
+            return shape_tile(tile, parts, which, layer.layer, layer.ids, layer.columns)
+
+        for done, zoomed in enumerate(self._zoomed()):
+            for (tile, _, _), one in in_order(lambda t: made(*t), tile_parts(zoomed), threads, 4 * threads):
+                self._put(sink, tile, one)
+            if progress:
+                progress(done + 1, self.high - self.low + 1)
         missing = int((~self.seen[self.kept]).sum())
         if missing:
             self.notes.append(f"{missing} polygons are smaller than a unit of the tiles even at zoom {self.high}")
@@ -120,8 +116,7 @@ class LayerJob:
             scale = float(EXTENT << z)
             yield Zoomed(z, shapely.transform(shapes, lambda xy, scale=scale: xy * scale), self.kept)
 
-    def _put(self, sink: TileSet, tile: Tile, work: Future[ShapeTile]) -> None:
-        made = work.result()
+    def _put(self, sink: TileSet, tile: Tile, made: ShapeTile) -> None:
         self.given_up += made.given_up
         if made.tile is None:
             return

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from mapgen.arrays import Floats, Ints, Longs
 from mapgen.kernels import kernel
-from mapgen.polygons.regions import Regions, root
+from mapgen.polygons.regions import Regions, label_at
+from mapgen.polygons.union_find import flatten, join
 
 
 class Wholes:
@@ -54,7 +55,7 @@ class Wholes:
     def done(self) -> None:
         """What is to be called after the last strip."""
         self._last = None
-        _flatten(self._parent)
+        flatten(self._parent)
         if len(self._sums):
             size = len(self._parent)
             self._sums = np.bincount(self._parent, self._sums, size)[self._parent].astype(np.float64)
@@ -117,25 +118,10 @@ def _summed(regions: Regions, values: NDArray[Any]) -> tuple[Floats, Floats]:
 
 @kernel
 def _labels_at(runs, rows, columns):  # type: ignore[no-untyped-def]
-    offsets, starts, labels = runs
     out = np.empty(len(rows), np.int32)
     for i in range(len(rows)):
-        low, high = offsets[rows[i]], offsets[rows[i] + 1]
-        while high - low > 1:
-            middle = (low + high) // 2
-            if starts[middle] <= columns[i]:
-                low = middle
-            else:
-                high = middle
-        out[i] = labels[low]
+        out[i] = label_at(runs, rows[i], columns[i])
     return out
-
-
-@kernel
-def _flatten(parent):  # type: ignore[no-untyped-def]
-    """Let each point to its root; those of a set are never above it."""
-    for i in range(len(parent)):
-        parent[i] = parent[parent[i]]
 
 
 @kernel
@@ -146,8 +132,7 @@ def _meet(upper, lower, above, below, parent, width):  # type: ignore[no-untyped
     a, b = 0, 0
     while a < len(starts_a) and b < len(starts_b):
         if values_a[a] == values_b[b]:
-            one, other = root(parent, above[labels_a[a]]), root(parent, below[labels_b[b]])
-            parent[max(one, other)] = min(one, other)
+            join(parent, above[labels_a[a]], below[labels_b[b]])
         end_a = starts_a[a + 1] if a + 1 < len(starts_a) else width
         end_b = starts_b[b + 1] if b + 1 < len(starts_b) else width
         if end_a <= end_b:

@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 
 from mapgen.arrays import Ints, Longs
 from mapgen.kernels import kernel
-from mapgen.polygons.arcs import Arcs, find_arcs
-from mapgen.polygons.regions import OUTSIDE, find_regions, root, row_strips
+from mapgen.polygons.arcs import Arcs, find_arcs, following_darts
+from mapgen.polygons.regions import OUTSIDE, find_regions, row_strips
 from mapgen.polygons.rings import find_rings
 from mapgen.polygons.sieve import sieved
 from mapgen.polygons.simplify import keep_vertices
+from mapgen.polygons.union_find import join, numbered
 from mapgen.tiling.mvt import EXTENT, TileShapes
 
 CELLS = 64
@@ -173,8 +174,9 @@ def _merged(arcs: Arcs, final: Ints) -> tuple[Arcs, NDArray[np.bool_]]:
     left, right = final[arcs.left], final[arcs.right]
     gone = left == right
     left[gone], right[gone] = 0, 0
-    following, bends = _follow(arcs.at.x, arcs.at.y, arcs.at.place, arcs.offsets, arcs.nodes, left, right)
-    return replace(arcs, left=left, right=right, following=following), bends
+    arriving, leaving = _ends(arcs.at.x, arcs.at.y, arcs.at.place, arcs.offsets, arcs.nodes, left, right)
+    following = following_darts(arriving, leaving, left, right)
+    return replace(arcs, left=left, right=right, following=following), (leaving >= 0).sum(1) == 2
 
 
 @kernel
@@ -183,23 +185,12 @@ def _joined(left, right, kind, drawn):  # type: ignore[no-untyped-def]
 
     Regions on both sides of a border that are of one kind were cut apart by a line between two cells.
     """
-    parent = np.arange(len(kind)).astype(np.int32)
+    parent = np.where(drawn, np.arange(len(kind)), 0).astype(np.int32)
     for i in range(len(left)):
         if drawn[left[i]] and drawn[right[i]] and kind[left[i]] == kind[right[i]]:
-            a, b = root(parent, left[i]), root(parent, right[i])
-            parent[max(a, b)] = min(a, b)
-    final = np.zeros(len(kind), np.int32)
-    first = np.empty(len(kind), np.int32)
-    count = 0
-    for i in range(1, len(kind)):
-        if drawn[i]:
-            if parent[i] == i:
-                first[count] = i
-                count += 1
-                final[i] = count
-            else:
-                final[i] = final[root(parent, i)]
-    return final, first[:count].copy()
+            join(parent, left[i], right[i])
+    roots = np.flatnonzero(parent == np.arange(len(kind)))
+    return numbered(parent, len(kind))[0], roots[1:]
 
 
 @kernel
@@ -211,49 +202,22 @@ def _heading(x, y, a, b):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _follow(x, y, place, offsets, nodes, left, right):  # type: ignore[no-untyped-def]
-    """For each dart the next one around the region on its left, as `Arcs.following`, over the arcs that remain.
-
-    And for each fixed node whether only two arcs are left there.
-    """
-    total = len(left)
+def _ends(x, y, place, offsets, nodes, left, right):  # type: ignore[no-untyped-def]
+    """What `following_darts` takes, of the arcs that still separate something."""
     fixed = 0
     for n in range(len(x)):
         fixed = max(fixed, -place[n])
     leaving = np.full((fixed, 4), -1, np.int32)
-    count = np.zeros(fixed, np.int8)
-    following = np.arange(2 * total).astype(np.int32)
-    for arc in range(total):
-        a, b = nodes[offsets[arc]], nodes[offsets[arc + 1] - 1]
-        if left[arc] == right[arc] or place[a] >= 0:
+    arriving = np.full(2 * len(left), -1, np.int64)
+    for arc in range(len(left)):
+        path = nodes[offsets[arc] : offsets[arc + 1]]
+        first, last = -1 - place[path[0]], -1 - place[path[-1]]
+        if left[arc] == right[arc] or first < 0:
             continue
-        leaving[-1 - place[a], _heading(x, y, a, nodes[offsets[arc] + 1])] = 2 * arc
-        leaving[-1 - place[b], _heading(x, y, b, nodes[offsets[arc + 1] - 2])] = 2 * arc + 1
-        count[-1 - place[a]] += 1
-        count[-1 - place[b]] += 1
-    for dart in range(2 * total):
-        arc = dart >> 1
-        begin, last = nodes[offsets[arc]], nodes[offsets[arc + 1] - 1]
-        if left[arc] == right[arc] or place[begin] >= 0:
-            continue
-        end, before = (begin, nodes[offsets[arc] + 1]) if dart & 1 else (last, nodes[offsets[arc + 1] - 2])
-        behind = right[arc] if dart & 1 else left[arc]
-        heading = _heading(x, y, before, end)
-        i = -1 - place[end]
-        sinister, dexter = leaving[i, (heading + 3) & 3], leaving[i, (heading + 1) & 3]
-        ahead = leaving[i, heading]
-        across = -1
-        if dexter >= 0:
-            across = right[dexter >> 1] if dexter & 1 else left[dexter >> 1]
-        if sinister >= 0 and dexter >= 0 and across == behind:
-            following[dart] = dexter
-        elif sinister >= 0:
-            following[dart] = sinister
-        elif ahead >= 0:
-            following[dart] = ahead
-        else:
-            following[dart] = dexter
-    return following, count == 2
+        start, end = _heading(x, y, path[0], path[1]), _heading(x, y, path[-1], path[-2])
+        leaving[first, start], leaving[last, end] = 2 * arc, 2 * arc + 1
+        arriving[2 * arc], arriving[2 * arc + 1] = 4 * last + (end ^ 2), 4 * first + (start ^ 2)
+    return arriving, leaving
 
 
 @kernel

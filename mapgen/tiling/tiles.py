@@ -16,10 +16,11 @@ from mapgen.files.gdal import cache_bytes, environment
 from mapgen.files.vectors import VECTOR_SUFFIXES
 from mapgen.files.vet import beside, is_url, public_name
 from mapgen.kernels import announced
+from mapgen.parallel import Progress
 from mapgen.settings import TilesOptions
 from mapgen.tiling.containers.container import check_tiles, writing_tiles
 from mapgen.tiling.containers.folder import TILEJSON
-from mapgen.tiling.job import Job, Progress, Result
+from mapgen.tiling.job import Job, Result
 from mapgen.tiling.quadtree import find_tiling
 from mapgen.tiling.source import open_source
 from mapgen.tiling.tilejson import Container
