@@ -1,0 +1,218 @@
+"""Junctions: nodes that lie within one crossing made one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mapgen.arrays import Bools, Ints, Longs
+from mapgen.kernels import kernel
+from mapgen.polygons.clearance import first_at
+from mapgen.polygons.regions import root
+from mapgen.roads.graph import Graph
+
+REACH = 0.8
+"""Share of a junction's radius within which edges run straight to its node."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """Nodes that are to become one: `of[node]` is the group or -1; centre (a pixel) and radius of each group."""
+
+    of: Ints
+    x: Ints
+    y: Ints
+    radius: NDArray[np.float32]
+    inner: Bools
+    """Which edges disappear in a group."""
+
+
+def contracted(graph: Graph, height: int, aspect: float = 1.0) -> Graph:
+    """The graph after edges between junctions have shrunk to nothing where one lies in the disc of the other.
+
+    That is, edges between nodes of degree 3 or more no longer than the greater r of the two, the shortest first, as
+    long as they join what is not joined yet: so loops stay, and with them roundabouts. The new node is the mean of the
+    old ones, weighted by r; within REACH of r edges run straight to it. Where another edge passes through that disc
+    all stays as it is. Laws: parts and loops stay.
+    """
+    groups = _grouped(graph, aspect)
+    while len(groups.x):
+        skip = _skips(graph, groups, aspect)
+        refused = _refused(graph, groups, skip, height, aspect)
+        if not refused.any():
+            return _rebuilt(graph, groups, skip)
+        groups = _without(graph, groups, refused)
+    return graph
+
+
+def _grouped(graph: Graph, aspect: float) -> _Groups:
+    r, degrees = graph.r[graph.nodes], graph.degrees()
+    lengths = graph.lengths(aspect)
+    short = (degrees[graph.u] >= 3) & (degrees[graph.v] >= 3) & (lengths <= np.maximum(r[graph.u], r[graph.v]))
+    order = np.flatnonzero(short)
+    order = order[np.argsort(lengths[order], kind="stable")]
+    parent, inner = _union(graph.u, graph.v, order, len(graph.nodes))
+    members = np.bincount(parent, minlength=len(parent))[parent] > 1
+    of = np.full(len(parent), -1, np.int32)
+    _, of[members] = np.unique(parent[members], return_inverse=True)
+    return _placed(graph, of, inner)
+
+
+def _placed(graph: Graph, of: Ints, inner: Bools) -> _Groups:
+    members = of >= 0
+    groups, pixels = of[members], graph.nodes[members]
+    r = graph.r[pixels].astype(np.float64)
+    count = int(of.max()) + 1 if len(of) else 0
+    weights = np.bincount(groups, r, count)
+    x, y = (np.bincount(groups, r * values[pixels], count) / weights for values in (graph.x, graph.y))
+    radius = np.zeros(count, np.float32)
+    np.maximum.at(radius, groups, graph.r[pixels])
+    return _Groups(of, np.rint(x).astype(np.int32), np.rint(y).astype(np.int32), radius, inner)
+
+
+def _without(graph: Graph, groups: _Groups, refused: Bools) -> _Groups:
+    number = np.cumsum(~refused) - 1
+    out = np.append(refused, True)
+    of = np.where(out[groups.of], -1, np.append(number, -1)[groups.of]).astype(np.int32)
+    return _placed(graph, of, groups.inner & (of[graph.u] >= 0))
+
+
+def _rebuilt(graph: Graph, groups: _Groups, skip: Longs) -> Graph:
+    """The graph with one node for each group, a pixel of its own, and without the edges inside."""
+    count = len(groups.x)
+    pixels = len(graph.x) + np.arange(count, dtype=np.int32)
+    node = np.where(groups.of >= 0, len(graph.nodes) + groups.of, np.arange(len(graph.nodes), dtype=np.int32))
+    outer = np.flatnonzero(~groups.inner)
+    ends = np.append(pixels, np.int32(-1))[np.stack((groups.of[graph.u], groups.of[graph.v]))]
+    offsets, path = _cut(graph.offsets, graph.path, outer, ends, skip)
+    radius = groups.radius
+    return replace(
+        graph, x=np.concatenate((graph.x, groups.x)), y=np.concatenate((graph.y, groups.y)),
+        r=np.concatenate((graph.r, radius)), frame=np.concatenate((graph.frame, np.zeros(count, np.bool_))),
+        bridge=np.concatenate((graph.bridge, np.zeros(count, np.bool_))),
+        nodes=np.concatenate((graph.nodes, pixels)), u=node[graph.u[outer]].astype(np.int32),
+        v=node[graph.v[outer]].astype(np.int32), offsets=offsets, path=path,
+    ).taken(np.arange(len(outer)))  # fmt: skip
+
+
+def _skips(graph: Graph, groups: _Groups, aspect: float) -> Longs:
+    """(2, E): how many pixels at the beginning and at the end of each edge lie in the disc of the group there."""
+    table = (graph.x, graph.y, graph.offsets, graph.path)
+    return _skip(table, graph.u, graph.v, groups.of, groups.x, groups.y, groups.radius, float(aspect))
+
+
+def _refused(graph: Graph, groups: _Groups, skip: Longs, height: int, aspect: float) -> Bools:
+    """Groups whose disc holds a pixel of an edge that only passes, or which would make an edge nothing or a twin."""
+    used = np.unique(graph.path)
+    used = used[np.lexsort((graph.x[used], graph.y[used]))]
+    edge = np.full(len(graph.x), -1, np.int64)
+    place = np.full(len(graph.x), -1, np.int64)
+    edge[graph.path] = np.repeat(np.arange(len(graph)), np.diff(graph.offsets))
+    place[graph.path] = np.arange(len(graph.path))
+    node = np.full(len(graph.x), -1, np.int64)
+    node[graph.nodes] = np.arange(len(graph.nodes))
+    lines = np.concatenate(([0], np.cumsum(np.bincount(graph.y[used], minlength=height)))).astype(np.int64)
+    refused = _foreign(
+        (lines, graph.x[used], edge[used], place[used], node[used]), graph.u, graph.v, graph.offsets, groups.of,
+        groups.x, groups.y, groups.radius, groups.inner, skip, float(aspect),
+    )  # fmt: skip
+    of_u, of_v = groups.of[graph.u], groups.of[graph.v]
+    gone = ~groups.inner & (of_u >= 0) & (of_v >= 0) & (skip.sum(axis=0) >= np.diff(graph.offsets))
+    twins: dict[Any, int] = {}
+    for i in np.flatnonzero(gone).tolist():
+        pair = (min(of_u[i], of_v[i]), max(of_u[i], of_v[i]))
+        if of_u[i] == of_v[i] or pair in twins:
+            refused[[of_u[i], of_v[i]]] = True
+        twins[pair] = i
+    return refused
+
+
+@kernel
+def _union(u, v, order, count):  # type: ignore[no-untyped-def]
+    parent = np.arange(count).astype(np.int32)
+    inner = np.zeros(len(u), np.bool_)
+    for i in order:
+        a, b = root(parent, u[i]), root(parent, v[i])
+        if a != b:
+            parent[max(a, b)] = min(a, b)
+            inner[i] = True
+    for i in range(count):
+        parent[i] = root(parent, i)
+    return parent, inner
+
+
+@kernel
+def _inside(x, y, pixel, cx, cy, radius, aspect):  # type: ignore[no-untyped-def]
+    return np.hypot(float(x[pixel] - cx), (y[pixel] - cy) * aspect) < REACH * radius
+
+
+@kernel
+def _skip(table, u, v, of, cx, cy, radius, aspect):  # type: ignore[no-untyped-def]
+    x, y, offsets, path = table
+    out = np.zeros((2, len(u)), np.int64)
+    for i in range(len(u)):
+        low, high = offsets[i], offsets[i + 1]
+        group = of[u[i]]
+        if group >= 0:
+            k = low
+            while k < high and _inside(x, y, path[k], cx[group], cy[group], radius[group], aspect):
+                k += 1
+            out[0, i] = k - low
+        group = of[v[i]]
+        if group >= 0:
+            k = high
+            while k > low and _inside(x, y, path[k - 1], cx[group], cy[group], radius[group], aspect):
+                k -= 1
+            out[1, i] = high - k
+    return out
+
+
+@kernel
+def _foreign(table, u, v, offsets, of, cx, cy, radius, inner, skip, aspect):  # type: ignore[no-untyped-def]
+    lines, columns, edges, places, nodes = table
+    refused = np.zeros(len(cx), np.bool_)
+    for g in range(len(cx)):
+        reach = REACH * radius[g] + 1
+        down = int(reach / aspect) + 1
+        for y in range(max(0, cy[g] - down), min(len(lines) - 2, cy[g] + down) + 1):
+            for k in range(first_at(columns, lines[y], lines[y + 1], cx[g] - reach), lines[y + 1]):
+                if columns[k] > cx[g] + reach:
+                    break
+                if np.hypot(float(columns[k] - cx[g]), (y - cy[g]) * aspect) >= REACH * radius[g]:
+                    continue
+                if nodes[k] >= 0:
+                    refused[g] |= of[nodes[k]] != g
+                    continue
+                e, at = edges[k], places[k]
+                mine = inner[e] and of[u[e]] == g
+                mine |= of[u[e]] == g and at < offsets[e] + skip[0, e]
+                mine |= of[v[e]] == g and at >= offsets[e + 1] - skip[1, e]
+                refused[g] |= not mine
+    return refused
+
+
+@kernel
+def _cut(offsets, path, outer, ends, skip):  # type: ignore[no-untyped-def]
+    """The chains of the edges that stay, from and to the new nodes where there are some."""
+    out, total = np.zeros(len(outer) + 1, np.int64), 0
+    for i in range(len(outer)):
+        e = outer[i]
+        middle = max(0, offsets[e + 1] - offsets[e] - skip[0, e] - skip[1, e])
+        total += middle + (ends[0, e] >= 0) + (ends[1, e] >= 0)
+        out[i + 1] = total
+    chain = np.empty(total, np.int32)
+    n = 0
+    for e in outer:
+        if ends[0, e] >= 0:
+            chain[n] = ends[0, e]
+            n += 1
+        for k in range(offsets[e] + skip[0, e], offsets[e + 1] - skip[1, e]):
+            chain[n] = path[k]
+            n += 1
+        if ends[1, e] >= 0:
+            chain[n] = ends[1, e]
+            n += 1
+    return out, chain
