@@ -96,6 +96,8 @@ class SegmentOptions:
     bbox: tuple[float, float, float, float] | None = None
     on_read_error: Literal["fail", "nodata"] = "fail"
     """What becomes of a damaged block: the run fails, or the block is nodata and listed."""
+    resume: bool = True
+    """Go on with what an earlier run of the same options was interrupted at."""
     overwrite: bool = False
     creation_options: tuple[tuple[str, str], ...] = ()
 

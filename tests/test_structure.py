@@ -26,6 +26,7 @@ package."""
 
 RIM = {
     "cli.console", "kernels",
+    "files.fingerprint", "files.journal",
     "files.commit", "files.parquet", "files.pictures", "files.vectors", "files.vet", "files.vrt",
     "raster.classmap", "raster.cog", "raster.legends", "raster.masks", "raster.open",
     "model.file", "model.openvino", "model.select",

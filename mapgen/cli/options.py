@@ -24,6 +24,9 @@ EngineThreads = Annotated[
     int | None,
     typer.Option("--threads", min=1, max=1024, metavar="N", help="Threads on a CPU.  [default: all cores]"),
 ]
+NoResume = Annotated[
+    bool, typer.Option("--no-resume", help="Begin anew, whatever an interrupted run of the same command has left.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
 Json = Annotated[
     bool, typer.Option("--json", callback=_set_json, help="Print one JSON object per input, then a summary.")

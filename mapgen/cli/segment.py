@@ -15,6 +15,7 @@ from mapgen.cli.options import (
     EngineThreads,
     Json,
     Model,
+    NoResume,
     Output,
     Overwrite,
     Quiet,
@@ -154,6 +155,7 @@ def segment(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would take (windows, time, memory, disk) and write nothing.")
     ] = False,
+    no_resume: NoResume = False,
     overwrite: Overwrite = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -172,7 +174,7 @@ def segment(
         precision=choice("--precision", precision, PRECISIONS), threads=threads,
         max_memory=parse_bytes("--max-memory", max_memory), probabilities=probabilities, confidence=confidence,
         aoi=aoi, bbox=parse_bbox(bbox), on_read_error=choice("--on-read-error", on_read_error, ("fail", "nodata")),
-        overwrite=overwrite, creation_options=parse_creation_options(creation_options or []),
+        resume=not no_resume, overwrite=overwrite, creation_options=parse_creation_options(creation_options or []),
     )  # fmt: skip
     names = expand(scenes)
     from mapgen.inference.segment import Segmenter, default_output
@@ -189,6 +191,8 @@ def segment(
         for warning in result.warnings:
             console.warning(source, warning)
         windows = f"{result.windows} windows ({result.skipped} empty)"
+        if result.resumed:
+            console.note(f"{public_name(source)}: went on at row {result.resumed}, where an earlier run had ended")
         engine = f"{result.engine} on {result.device} in {result.precision}"
         console.note(f"{public_name(source)}: {windows} by {engine}, {result.seconds:.1f} s")
         for path in result.scores:  # not on stdout, which the next command of a pipe takes for class maps

@@ -17,12 +17,14 @@ from mapgen.arrays import Array
 from mapgen.files.cache import cache_folder
 from mapgen.files.commit import check_output
 from mapgen.files.gdal import environment
+from mapgen.files.journal import Journal
 from mapgen.files.vet import beside, driver_of, is_url, public_name
 from mapgen.grid import Window
 from mapgen.inference.decide import decide, decide_with_scores
 from mapgen.inference.infer import TTA, infer
 from mapgen.inference.job import Job, foretell, job_cache, plan_job
 from mapgen.inference.rescale import rescale
+from mapgen.inference.resume import below, journal_of, strips_with_journal
 from mapgen.inference.stitch import STITCH, strips
 from mapgen.legend import NODATA
 from mapgen.model.card import ModelCard
@@ -53,6 +55,8 @@ class Result:
     """The rasters of confidence and probabilities that were asked for."""
     windows: int = 0
     skipped: int = 0
+    resumed: int = 0
+    """Rows that an earlier run had finished; its windows are not among those of this one."""
     seconds: float = 0.0
     shares: dict[str, float] = field(default_factory=dict)
     """Share of each class among the pixels with data."""
@@ -123,10 +127,10 @@ class Segmenter:
             job = plan_job(scene, self.model, self.options)
             engine = self.engine(job)
             count = _Count(job.model.card)
-            with environment(job_cache(job)):
+            with environment(job_cache(job)), journal_of(job, engine, output, resume=self.options.resume) as journal:
                 notes = write_class_map(
                     output,
-                    count.watched(class_strips(job, engine, count, self.watch), progress, job.within.height),
+                    count.watched(self._strips(job, engine, count, journal), progress, job.within.height),
                     job.scene.grid.crop(job.within),
                     job.model.card.legend,
                     _tags(job, engine),
@@ -137,6 +141,19 @@ class Segmenter:
                 )
             paths = tuple(one.path for one in scores)
             return count.result(job, engine, output, paths, time.perf_counter() - start, notes)
+
+    def _strips(self, job: Job, engine: Engine, count: _Count, journal: Journal) -> Iterator[tuple[int, Array]]:
+        """The strips of the map, those that an earlier run has finished from its journal."""
+
+        def make(row: int) -> Iterator[tuple[int, Array]]:
+            count.resumed = row
+            if row:
+                rest = set(below(job, row).steps)
+                job.scene.show((step for step in job.steps if step not in rest), job.grid)
+            return class_strips(job, engine, count, self.watch, row)
+
+        strips = strips_with_journal(job, journal, make, score_planes(job))
+        return self.watch("stitch", strips)
 
     def _scores(self, output: Path) -> list[Scores]:
         """The rasters of scores that were asked for, in the order of the planes of `class_strips`."""
@@ -191,8 +208,19 @@ def segment(source: str | Path, output: str | Path | None = None, **options: Any
     return run(str(source), Path(output) if output is not None else default_output(str(source)))
 
 
-def class_strips(job: Job, engine: Engine, count: _Count, watch: Watch = unwatched) -> Iterator[tuple[int, Array]]:
-    """The class map of `job.within`, strip by strip from the top; behind it the scores that were asked for."""
+def score_planes(job: Job) -> int:
+    """Planes of a strip, the classes and the scores behind them; 0 where there are no scores."""
+    options = job.options
+    if not (options.confidence or options.probabilities):
+        return 0
+    return 1 + options.confidence + len(job.model.card.legend) * options.probabilities
+
+
+def class_strips(
+    job: Job, engine: Engine, count: _Count, watch: Watch = unwatched, start: int = 0
+) -> Iterator[tuple[int, Array]]:
+    """The class map of `job.within` from row `start` on, strip by strip; behind it the scores that were asked for."""
+    job = below(job, start)
     card, options, scene = job.model.card, job.options, job.scene
     pixels = count.read(ahead(watch("read", scene.patches(job.steps, job.grid))))
     batch = options.batch if options.batch is not None else engine.batch
@@ -203,16 +231,16 @@ def class_strips(job: Job, engine: Engine, count: _Count, watch: Watch = unwatch
         stitched = rescale(stitched, old, new, job.within, lambda w: _validity(job, w), BLOCK)
     else:
         stitched = _limited(stitched, job.area)
-    planes: tuple[int, ...] = ()
-    if options.confidence or options.probabilities:
-        planes = (1 + options.confidence + len(card.legend) * options.probabilities,)
+    planes = score_planes(job)
+    if planes:
         masks = decide_with_scores(
             stitched, card.legend.ids, confidence=options.confidence, probabilities=options.probabilities
         )
     else:
         masks = decide(stitched, card.legend.ids)
     local = (_moved(patch, job.within) for patch in masks)
-    return watch("stitch", strips(local, job.within.height, job.within.width, BLOCK, NODATA, planes))
+    made = strips(local, job.within.height, job.within.width, BLOCK, NODATA, (planes,) if planes else ())
+    return ((start + row, strip) for row, strip in made)
 
 
 def seconds_per_pixel(engine: Engine, job: Job) -> float:
@@ -263,7 +291,7 @@ class _Count:
 
     def __init__(self, card: ModelCard) -> None:
         self.card = card
-        self.windows = self.skipped = 0
+        self.windows = self.skipped = self.resumed = 0
         self.pixels = np.zeros(256, np.int64)
 
     def read(self, patches: Iterable[Patch]) -> Iterator[Patch]:
@@ -298,7 +326,7 @@ class _Count:
         return Result(
             source=public_name(job.scene.name), output=output, engine=engine.name, device=engine.device,
             precision=engine.precision, scores=scores, seconds=round(seconds, 3),
-            windows=self.windows, skipped=self.skipped,
+            windows=self.windows, skipped=self.skipped, resumed=self.resumed,
             shares={c.name: round(float(self.pixels[c.id] / max(1, known)), 6) for c in self.card.legend},
             valid_share=round(known / max(1, int(self.pixels.sum())), 6),
             warnings=tuple(notes), damaged=tuple(job.scene.damaged),

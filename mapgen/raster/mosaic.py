@@ -52,6 +52,11 @@ class Mosaic(Scene):
             scene.__exit__(*exc)
 
     @property
+    def files(self) -> list[str]:
+        """Those of all parts."""
+        return [name for _, scene in self.parts for name in scene.files]
+
+    @property
     def patch_dtype(self) -> np.dtype[Any]:
         """As of a scene; float32 where the parts differ."""
         kinds = {scene.patch_dtype for _, scene in self.parts}
@@ -99,6 +104,12 @@ class Mosaic(Scene):
             if self.look is not None:
                 self.look(grid, patch)
             yield patch
+
+    def show(self, steps: Iterable[Step], grid: Grid) -> None:
+        """Show these patches to `look`."""
+        if self.look is not None:
+            for _ in self.patches(steps, grid):
+                pass
 
 
 def open_mosaic(names: Sequence[str], look: Look | None = None) -> Mosaic:

@@ -58,6 +58,11 @@ class Scene:
             self.dataset.close()
 
     @property
+    def files(self) -> list[str]:
+        """The files that the scene is read from, its side-cars and the sources of a VRT among them."""
+        return list(self.dataset.files)
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """The type of the pixels as stored."""
         return np.dtype(self.dataset.dtypes[0])
@@ -241,6 +246,9 @@ class Scene:
             if not valid.all():
                 pixels = filled(pixels, valid)
             yield Patch(step, pixels, valid)
+
+    def show(self, steps: Iterable[Step], grid: Grid) -> None:
+        """Let whoever looks on see patches that a run need not read again; nobody looks on a single scene."""
 
 
 def choose_bands(scene: Scene, wanted: Sequence[str], given: Sequence[str] | None) -> tuple[int, ...]:
