@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,12 @@ import numba
 from numba.core import event
 from platformdirs import user_cache_path
 
+_PACKAGE = Path(__file__).resolve().parent
+_IMPORT = re.compile(r"^\s*from mapgen\.([\w.]+) import", re.MULTILINE)
 
-def cache_folder() -> str:
-    """Where compiled kernels are kept: `NUMBA_CACHE_DIR`, or mapgen's cache, or a private temporary folder.
+
+def cache_folder(source: Path) -> str:
+    """Where the compiled kernels of a file are kept: `NUMBA_CACHE_DIR`, mapgen's cache, or a private temporary folder.
 
     numba's own default is the package's folder, which an administrator's installation leaves read-only, and it
     raises where neither that nor a home exists. What lies there is executed, so it must belong to this user alone.
@@ -27,7 +32,7 @@ def cache_folder() -> str:
     chosen = os.environ.get("MAPGEN_CACHE")
     try:
         base = Path(chosen) if chosen else user_cache_path("mapgen", appauthor=False)
-        folder = base / "kernels" / _shared_source()
+        folder = base / "kernels" / _mark_of(source)
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK | os.X_OK):
             return str(folder)
@@ -36,15 +41,32 @@ def cache_folder() -> str:
     return _private_folder(Path(tempfile.gettempdir()) / f"mapgen-kernels-{getattr(os, 'getuid', int)()}")
 
 
-def _shared_source() -> str:
-    """A mark of all kernels: one is built into another, and numba looks at a kernel's own file only."""
-    package = Path(__file__).parent
+@cache
+def _mark_of(source: Path) -> str:
+    """A mark of all kernels that those of a file may be built from: numba looks at a kernel's own file only."""
     mark = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        source = path.read_bytes()
-        if b"@kernel" in source:
-            mark.update(path.relative_to(package).as_posix().encode() + b"\0" + source)
+    for path in sorted(_sources(source)):
+        text = _text_of(path)
+        if "@kernel" in text:
+            mark.update(f"{path.relative_to(_PACKAGE).as_posix()}\0{text}".encode())
     return mark.hexdigest()[:16]
+
+
+def _sources(source: Path) -> set[Path]:
+    """The file and those of the package that it imports, and so on."""
+    found, waiting = set[Path](), [source]
+    while waiting:
+        path = waiting.pop()
+        if path not in found and path.is_relative_to(_PACKAGE) and path.is_file():
+            found.add(path)
+            names = _IMPORT.findall(_text_of(path))
+            waiting += [_PACKAGE.joinpath(*name.split(".")).with_suffix(".py") for name in names]
+    return found
+
+
+@cache
+def _text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
 def _private_folder(folder: Path) -> str:
@@ -59,12 +81,19 @@ def _private_folder(folder: Path) -> str:
     return tempfile.mkdtemp(prefix="mapgen-kernels-")
 
 
-numba.config.CACHE_DIR = cache_folder()  # type: ignore[attr-defined]
-
-
 def kernel(function: Callable[..., Any]) -> Any:
     """The function, compiled at its first call for the types it is called with, or loaded if that happened before."""
-    return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    before = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+    numba.config.CACHE_DIR = _folder_of(function.__code__.co_filename)  # type: ignore[attr-defined]
+    try:  # numba asks for the folder now, and other programs' functions keep theirs
+        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    finally:
+        numba.config.CACHE_DIR = before  # type: ignore[attr-defined]
+
+
+@cache
+def _folder_of(source: str) -> str:
+    return cache_folder(Path(source).resolve())
 
 
 class _Announcer(event.Listener):
