@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 from affine import Affine
+
+from mapgen.arrays import Floats
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -114,8 +117,25 @@ class Grid:
         bottom_row, right_col = math.ceil(max(rows) - 1e-6), math.ceil(max(cols) - 1e-6)
         return Window(row, col, bottom_row - row, right_col - col) & self.window
 
+    def points(self, cols: Floats, rows: Floats) -> tuple[Floats, Floats]:
+        """The coordinates (x, y) of places in pixels; corners of pixels are whole numbers."""
+        return applied(self.transform, cols, rows)
+
+    def border(self, parts: int) -> tuple[Floats, Floats]:
+        """(column, row) places around the grid, `parts` a side: down the left, along the bottom, up, and back."""
+        t = np.arange(parts) / parts
+        zero, one = np.zeros(parts), np.ones(parts)
+        cols, rows = np.concatenate((zero, t, one, 1 - t)), np.concatenate((t, one, 1 - t, zero))
+        return cols * self.width, rows * self.height
+
     def _corners(self) -> Iterable[tuple[int, int]]:
         return (0, 0), (self.width, 0), (0, self.height), (self.width, self.height)
+
+
+def applied(transform: Affine, cols: Floats, rows: Floats) -> tuple[Floats, Floats]:
+    """(x, y) of places (column, row) under an affine transform, element by element."""
+    a, b, c, d, e, f = tuple(transform)[:6]
+    return a * cols + b * rows + c, d * cols + e * rows + f
 
 
 def is_singular(transform: Affine) -> bool:

@@ -13,6 +13,7 @@ from mapgen.errors import InputError, UsageError, one_line
 from mapgen.files.vectors import VECTOR_SUFFIXES
 from mapgen.files.vet import is_url
 from mapgen.grid import Grid, Window
+from mapgen.layers.crs import wkt_of
 from mapgen.layers.labels import Labels, read_labels
 from mapgen.raster.class_raster import RasterTruth, class_key
 from mapgen.raster.codebook import NONE, CodeArray, Codes
@@ -74,19 +75,10 @@ def open_truth(name: str, mask: Mask, codes: Codes, options: EvaluateOptions) ->
     does not lie on the map, `UsageError` for options that belong to the other kind.
     """
     if options.assume_crs is not None:
-        _check_crs(options.assume_crs)
+        wkt_of(options.assume_crs, "--assume-crs", "such as EPSG:32640")
     if Path(name.split("?", 1)[0]).suffix.lower() in VECTOR_SUFFIXES:
         return _open_vector(name, mask, codes, options)
     return _open_raster(name, mask, codes, options)
-
-
-def _check_crs(text: str) -> None:
-    import pyproj
-
-    try:
-        pyproj.CRS(text)
-    except pyproj.exceptions.CRSError as exc:
-        raise UsageError("--assume-crs", f"{text!r} is no CRS that PROJ knows", "such as EPSG:32640") from exc
 
 
 def _open_vector(name: str, mask: Mask, codes: Codes, options: EvaluateOptions) -> VectorTruth:

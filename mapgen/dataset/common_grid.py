@@ -207,12 +207,7 @@ def _around(grids: list[Grid], crs: str | None, pixel: float) -> Grid:
 
 def _edge(grid: Grid, crs: str | None) -> NDArray[np.float64]:
     """x and y (2, N) of points along the border of a grid, in the CRS; those that have no place there left out."""
-    t = np.linspace(0, 1, 33)
-    zero, one = np.zeros_like(t), np.ones_like(t)
-    cols = np.concatenate((t, t, zero, one)) * grid.width
-    rows = np.concatenate((zero, one, t, t)) * grid.height
-    a, b, c, d, e, f = tuple(grid.transform)[:6]
-    x, y = a * cols + b * rows + c, d * cols + e * rows + f
+    x, y = grid.points(*grid.border(32))
     if not same_crs(grid.crs, crs):
         x, y = pyproj.Transformer.from_crs(grid.crs, crs, always_xy=True).transform(x, y)
     points = np.stack((x, y))

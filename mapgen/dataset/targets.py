@@ -19,6 +19,7 @@ from mapgen.dataset.dataset import IGNORE
 from mapgen.errors import InputError, MapgenError, UsageError, one_line
 from mapgen.files.vectors import VECTOR_SUFFIXES
 from mapgen.grid import Grid, Window
+from mapgen.layers.crs import wkt_of
 from mapgen.layers.labels import Features, read_features
 from mapgen.raster.class_raster import RasterTruth
 from mapgen.raster.codebook import Codes
@@ -143,7 +144,7 @@ class Targets:
         """
         said = self._sources[source]
         if said.assume_crs is not None:
-            _check_crs(said.assume_crs, source)
+            wkt_of(said.assume_crs, f"data.sources[{source + 1}].assume_crs", "such as EPSG:32640")
         with _in_config(source):
             if path.suffix.lower() in VECTOR_SUFFIXES:
                 return self._vector(path, source, said, grid)
@@ -231,16 +232,6 @@ class Targets:
         if (grid.crs is None) != (other.crs is None):
             self.warnings["only one of image and labels has a CRS; they are laid on each other pixel by pixel"] = None
         return None
-
-
-def _check_crs(text: str, source: int) -> None:
-    import pyproj
-
-    try:
-        pyproj.CRS(text)
-    except pyproj.exceptions.CRSError as exc:
-        name = f"data.sources[{source + 1}].assume_crs"
-        raise UsageError(name, f"{text!r} is no CRS that PROJ knows", "such as EPSG:32640") from exc
 
 
 def _placed(name: str, grid: Grid, other: Grid) -> Placement:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from mapgen.errors import InputError, UsageError
+from mapgen.errors import InputError, UsageError, one_line
 from mapgen.grid import Grid
 from mapgen.layers.geojson_wkb import coordinate_digits
 
@@ -26,7 +26,7 @@ def placed(grid: Grid, name: str, assumed: str | None) -> Grid:
         raise InputError(name, "has no georeferencing, so its polygons have no place", "warp it first with gdalwarp")
     if assumed is None:
         raise InputError(name, "has no CRS, so its polygons have no place", "name it with --assume-crs EPSG:n")
-    return replace(grid, crs=_wkt(assumed, "--assume-crs"))
+    return replace(grid, crs=wkt_of(assumed, "--assume-crs"))
 
 
 def layer_crs(grid: Grid, wanted: str | None, *, lonlat: bool) -> str | None:
@@ -34,9 +34,9 @@ def layer_crs(grid: Grid, wanted: str | None, *, lonlat: bool) -> str | None:
     import pyproj
 
     if not lonlat:
-        return grid.crs if wanted is None else _wkt(wanted, "--crs")
+        return grid.crs if wanted is None else wkt_of(wanted, "--crs")
     if wanted is not None:
-        crs = pyproj.CRS(_wkt(wanted, "--crs"))
+        crs = pyproj.CRS(wkt_of(wanted, "--crs"))
         if not crs.equals(pyproj.CRS("EPSG:4326"), ignore_axis_order=True):
             problem = f"GeoJSON is in WGS 84 by RFC 7946, not in {wanted}"
             raise UsageError("--crs", problem, "use .gpkg, .fgb, .parquet or .shp")
@@ -71,10 +71,12 @@ def measure_decimals(grid: Grid) -> dict[str, int]:
     }
 
 
-def _wkt(text: str, flag: str) -> str:
+def wkt_of(text: str, key: str, such_as: str | None = None) -> str:
+    """The WKT of a CRS by any text that PROJ reads. Raises `UsageError` about the option `key` for another one."""
     import pyproj
 
     try:
         return str(pyproj.CRS.from_user_input(text).to_wkt())
     except pyproj.exceptions.CRSError as exc:
-        raise UsageError(flag, f"{text!r} is not a CRS that PROJ knows", f"such as {flag} EPSG:32611") from exc
+        problem = f"{one_line(text)[:80]!r} is no CRS that PROJ knows"
+        raise UsageError(key, problem, such_as or f"such as {key} EPSG:32611") from exc

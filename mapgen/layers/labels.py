@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mapgen.arrays import Geometries
 from mapgen.errors import InputError, UsageError, one_line
 from mapgen.files.vectors import facts_of, read_shapes
-from mapgen.grid import Grid, Window
+from mapgen.grid import Grid, Window, applied
 from mapgen.layers.rasterize import Polygons
 from mapgen.raster.placement import same_crs
 
@@ -254,13 +254,10 @@ def _on_grid(shapes: Geometries, source: str | None, grid: Grid) -> tuple[Polygo
 
     Long edges stay straight in the CRS that they were drawn in, by points between their ends.
     """
-    inverse = tuple(~grid.transform)[:6]
 
     def pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        a, b, c, d, e, f = inverse
-        x, y = points[:, 0], points[:, 1]
         with np.errstate(invalid="ignore"):
-            return np.stack((a * x + b * y + c, d * x + e * y + f), axis=1)
+            return np.stack(applied(~grid.transform, points[:, 0], points[:, 1]), axis=1)
 
     if source is None or same_crs(source, grid.crs):
         polygons, index = _ragged(shapes)

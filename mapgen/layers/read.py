@@ -11,8 +11,9 @@ import shapely
 from numpy.typing import NDArray
 
 from mapgen.arrays import Geometries
-from mapgen.errors import InputError, UsageError, one_line
+from mapgen.errors import InputError, one_line
 from mapgen.files.vectors import facts_of, read_shapes
+from mapgen.layers.crs import wkt_of
 
 STEPS = 512
 """An edge longer than this part of a layer gets points between its ends before it is reprojected."""
@@ -68,17 +69,11 @@ def _polygonal(shape: Any) -> Any:
 
 
 def _crs(subject: str, own: str | None, assumed: str | None) -> str:
-    import pyproj
-
     if own is not None and assumed is not None:
         raise InputError(subject, "has a CRS of its own", "leave out --assume-crs")
     if own is None and assumed is None:
         raise InputError(subject, "does not name its CRS", "name it with --assume-crs EPSG:n")
-    try:
-        return str(pyproj.CRS.from_user_input(own or assumed).to_wkt())
-    except pyproj.exceptions.CRSError as exc:
-        problem = f"{one_line(own or assumed)[:80]!r} is not a CRS that PROJ knows"
-        raise UsageError("--assume-crs", problem, "such as --assume-crs EPSG:32611") from exc
+    return wkt_of(str(own or assumed), "--assume-crs")
 
 
 def _in_degrees(subject: str, shapes: Geometries, crs: str) -> Geometries:

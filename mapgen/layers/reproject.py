@@ -9,7 +9,7 @@ import pyproj
 from affine import Affine
 
 from mapgen.arrays import Floats
-from mapgen.grid import Grid
+from mapgen.grid import Grid, applied
 from mapgen.polygons.lines import Lines
 
 STRAIGHT = 0.05
@@ -107,5 +107,4 @@ def _geodesic_middle(first: Floats, last: Floats) -> Floats:
 
 
 def _lonlat(to: pyproj.Transformer, transform: Affine, x: Floats, y: Floats) -> Floats:
-    a, b, c, d, e, f = tuple(transform)[:6]
-    return np.stack(to.transform(a * x + b * y + c, d * x + e * y + f))
+    return np.stack(to.transform(*applied(transform, x, y)))

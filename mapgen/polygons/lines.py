@@ -9,6 +9,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from mapgen.arrays import Floats, Longs
+from mapgen.grid import applied
 from mapgen.kernels import kernel
 from mapgen.polygons.arcs import Arcs
 
@@ -26,8 +27,7 @@ class Lines:
 
     def moved(self, transform: Affine) -> Lines:
         """The lines in the coordinates that an affine transform gives to (column, row)."""
-        a, b, c, d, e, f = tuple(transform)[:6]
-        return Lines(self.offsets, a * self.x + b * self.y + c, d * self.x + e * self.y + f)
+        return Lines(self.offsets, *applied(transform, self.x, self.y))
 
 
 def kept_lines(arcs: Arcs, keep: NDArray[np.bool_]) -> Lines:

@@ -8,13 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapgen.errors import InputError
-from mapgen.files.gdal import gdal_errors
 from mapgen.grid import Window
 from mapgen.raster.codebook import NONE, CodeArray, Codes
 from mapgen.raster.legends import ClassNames
 from mapgen.raster.masks import Mask
-from mapgen.raster.open import gdal_reason
 from mapgen.raster.placement import Placement
 
 _PIECE = 1 << 20  # pixels of the map that are placed at once
@@ -24,12 +21,9 @@ _SOURCE = 1 << 24  # pixels of the truth that are read at once
 
 def read_values(mask: Mask, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Values and validity (H, W) of a window of a class raster. Raises `InputError` where the file is damaged."""
-    place = ((window.row, window.bottom), (window.col, window.right))
-    try:
-        return mask.dataset.read(1, window=place), mask.dataset.read_masks(1, window=place) > 0
-    except gdal_errors() as exc:
-        where = f"is damaged in the rows {window.row}…{window.bottom - 1} ({gdal_reason(exc)})"
-        raise InputError(mask.name, where, "get the file again") from exc
+    values, empty = mask.read(window)
+    assert empty is not None
+    return values, ~empty
 
 
 def class_key(names: ClassNames, value: Any) -> int | str:

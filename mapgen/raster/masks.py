@@ -65,13 +65,7 @@ class Mask:
 
     def _strip(self, row: int, rows: int) -> NDArray[Any]:
         window = Window(row, 0, rows, self.grid.width) & self.grid.window
-        place = ((window.row, window.bottom), (0, window.width))
-        try:
-            strip = self.dataset.read(1, window=place)
-            empty = self.dataset.read_masks(1, window=place) == 0 if self.has_mask else None
-        except gdal_errors() as exc:
-            where = f"is damaged in the rows {window.row}…{window.bottom - 1} ({gdal_reason(exc)})"
-            raise InputError(self.name, where, "get the file again") from exc
+        strip, empty = self.read(window, masked=self.has_mask)
         if self.area is not None:
             outside = ~self.area.inside(window)
             empty = outside if empty is None else empty | outside
@@ -81,8 +75,22 @@ class Mask:
             strip[empty] = self.nodata
         return strip
 
+    def read(self, window: Window, *, masked: bool = True) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Values (H, W) of a window as stored, and where they are no data, None unless `masked`.
+
+        Raises `InputError` with the rows where the file is damaged.
+        """
+        place = ((window.row, window.bottom), (window.col, window.right))
+        try:
+            values = self.dataset.read(1, window=place)
+            return values, self.dataset.read_masks(1, window=place) == 0 if masked else None
+        except gdal_errors() as exc:
+            where = f"is damaged in the rows {window.row}…{window.bottom - 1} ({gdal_reason(exc)})"
+            raise InputError(self.name, where, "get the file again") from exc
+
     @property
     def has_mask(self) -> bool:
+        """Whether the file holds a mask besides its pixels."""
         from rasterio.enums import MaskFlags
 
         return MaskFlags.per_dataset in self.dataset.mask_flag_enums[0]

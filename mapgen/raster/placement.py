@@ -11,7 +11,7 @@ import pyproj
 from affine import Affine
 
 from mapgen.arrays import Floats, Longs
-from mapgen.grid import Grid, Window
+from mapgen.grid import Grid, Window, applied
 
 OUTSIDE = -1
 """The row and column of what lies nowhere on the source."""
@@ -43,7 +43,7 @@ class Placement:
         """Row and column (H, W) in the source of each pixel of a window of the target, OUTSIDE where it has none."""
         rows = np.arange(window.row, window.bottom, dtype=np.float64) + 0.5
         cols = np.arange(window.col, window.right, dtype=np.float64) + 0.5
-        y, x = self._interpolated(rows, cols) if self._step else _applied(self._affine, rows[:, None], cols[None, :])
+        x, y = self._interpolated(rows, cols) if self._step else applied(self._affine, cols[None, :], rows[:, None])
         with np.errstate(invalid="ignore"):
             row, col = np.floor(y + _TIE), np.floor(x + _TIE)
             inside = (row >= 0) & (row < self._source.height) & (col >= 0) & (col < self._source.width)
@@ -55,9 +55,9 @@ class Placement:
         down, across = (v.ravel() for v in np.meshgrid(places * self._source.height, places * self._source.width))
         if self._step:
             back = _transformer(self._source.crs, self._target.crs)
-            y, x = _moved(back, self._source.transform, self._target.transform, down, across)
+            x, y = _moved(back, self._source.transform, self._target.transform, across, down)
         else:
-            y, x = _applied(~self._affine, down, across)
+            x, y = applied(~self._affine, across, down)
         if not (np.isfinite(y).all() and np.isfinite(x).all()):
             return self._target.window
         bulge = 0.02 * max(np.ptp(y), np.ptp(x)) + 2 if self._step else 1  # borders are curved between the samples
@@ -66,7 +66,7 @@ class Placement:
         return Window(row, col, bottom - row, right - col) & self._target.window
 
     def _exact(self, rows: Floats, cols: Floats) -> tuple[Floats, Floats]:
-        return _moved(self._forward, self._target.transform, self._source.transform, rows, cols, self._turn)
+        return _moved(self._forward, self._target.transform, self._source.transform, cols, rows, self._turn)
 
     def _interpolated(self, rows: Floats, cols: Floats) -> tuple[Floats, Floats]:
         """The places of the points on rows × cols, bilinear between the nodes of the lattice."""
@@ -138,23 +138,16 @@ def _transformer(source: str | None, target: str | None) -> pyproj.Transformer:
 
 
 def _moved(
-    to: pyproj.Transformer, source: Affine, target: Affine, rows: Floats, cols: Floats,
+    to: pyproj.Transformer, source: Affine, target: Affine, cols: Floats, rows: Floats,
     turn: tuple[float, float] | None = None,
 ) -> tuple[Floats, Floats]:  # fmt: skip
-    """Points in pixels (row, col) of one transform as pixels of another in another CRS; not finite where impossible.
+    """Points in pixels (column, row) of one transform as pixels of another in another CRS; not finite where impossible.
 
     With a `turn` (west, whole circle), longitudes are counted from the west on.
     """
-    north, east = _applied(source, rows, cols)
     move: Callable[..., Any] = to.transform
-    x, y = move(east, north)
+    x, y = move(*applied(source, cols, rows))
     with np.errstate(invalid="ignore"):
         if turn is not None:
             x = turn[0] + np.mod(np.asarray(x) - turn[0], turn[1])
-        return _applied(~target, np.asarray(y), np.asarray(x))
-
-
-def _applied(transform: Affine, rows: Floats, cols: Floats) -> tuple[Floats, Floats]:
-    """The second and first coordinate, as in (row, col), of points under an affine transform of (col, row)."""
-    a, b, c, d, e, f = tuple(transform)[:6]
-    return d * cols + e * rows + f, a * cols + b * rows + c
+        return applied(~target, np.asarray(x), np.asarray(y))

@@ -138,12 +138,7 @@ def outline(grid: Grid) -> tuple[dict[str, Any] | None, list[float] | None]:
     from pyproj import Transformer
     from shapely.affinity import translate
 
-    t = np.linspace(0, 1, _ALONG, endpoint=False)
-    zero, one = np.zeros(_ALONG), np.ones(_ALONG)
-    cols, rows = np.concatenate((zero, t, one, 1 - t)), np.concatenate((t, one, 1 - t, zero))
-    x, y = cols * grid.width, rows * grid.height
-    a, b, c, d, e, f = tuple(grid.transform)[:6]
-    places = a * x + b * y + c, d * x + e * y + f
+    places = grid.points(*grid.border(_ALONG))
     lon, lat = Transformer.from_crs(grid.crs, "OGC:CRS84", always_xy=True).transform(*places)
     if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
         return None, None

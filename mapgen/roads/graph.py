@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mapgen.arrays import Bools, Floats, Ints, Longs
 from mapgen.kernels import kernel
-from mapgen.polygons.regions import root
+from mapgen.polygons.union_find import root
 
 Reals = NDArray[np.float32]
 

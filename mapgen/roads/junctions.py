@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mapgen.arrays import Bools, Ints, Longs
 from mapgen.kernels import kernel
 from mapgen.polygons.clearance import first_at
-from mapgen.polygons.regions import root
+from mapgen.polygons.union_find import root
 from mapgen.roads.graph import Graph
 
 REACH = 0.8

@@ -11,13 +11,13 @@ import numpy as np
 from affine import Affine
 
 from mapgen.arrays import Floats
-from mapgen.grid import Grid
+from mapgen.grid import Grid, applied
 from mapgen.raster.warp import Exact
 from mapgen.tiling.quadtree import MAX_LATITUDE, WEB_MERCATOR, Bounds, TileRange, Tiling, to_mercator
 from mapgen.tiling.tilejson import LonLatBounds
 
-_EDGE = 65
-"""Places along each edge of a raster that its outline is known by."""
+_EDGE = 64
+"""Parts of each edge of a raster that its outline is known by."""
 
 _TURN = 12.0
 """Degrees: a raster with a gap less wide than this in its longitudes goes all the way around."""
@@ -47,7 +47,7 @@ class Footprint:
 def footprint(grid: Grid, tiling: Tiling = WEB_MERCATOR) -> Footprint | None:
     """The ground of a grid with a CRS; None where none of it is on the tiling."""
     cols, rows = _lattice(grid)
-    xs, ys = _at(grid.transform, cols, rows)
+    xs, ys = grid.points(cols, rows)
     lon, lat = _transformer(grid.crs, "EPSG:4326").transform(xs, ys)
     kept = np.isfinite(lon) & np.isfinite(lat)
     if not kept.any():
@@ -73,16 +73,11 @@ def footprint(grid: Grid, tiling: Tiling = WEB_MERCATOR) -> Footprint | None:
 
 def _lattice(grid: Grid) -> tuple[Floats, Floats]:
     """(column, row) places around the grid's edge and a few within, for what goes around a pole."""
-    along = np.linspace(0, 1, _EDGE)
-    inner = np.linspace(0, 1, 9)
-    u = np.concatenate((along, along, np.zeros(_EDGE), np.ones(_EDGE), np.repeat(inner, 9)))
-    v = np.concatenate((np.zeros(_EDGE), np.ones(_EDGE), along, along, np.tile(inner, 9)))
-    return u * grid.width, v * grid.height
-
-
-def _at(transform: Affine, cols: Floats, rows: Floats) -> tuple[Floats, Floats]:
-    a, b, c, d, e, f = tuple(transform)[:6]
-    return a * cols + b * rows + c, d * cols + e * rows + f
+    (cols, rows), inner = grid.border(_EDGE), np.linspace(0, 1, 9)
+    return (
+        np.concatenate((cols, np.repeat(inner, 9) * grid.width)),
+        np.concatenate((rows, np.tile(inner, 9) * grid.height)),
+    )
 
 
 def _turn(lon: Floats) -> tuple[float, float]:
@@ -112,7 +107,7 @@ def _pixel(grid: Grid) -> tuple[Floats, Floats]:
     cols, rows = (v.ravel() for v in np.meshgrid(share * grid.width, share * grid.height))
     order = np.argsort((cols / grid.width - 0.5) ** 2 + (rows / grid.height - 0.5) ** 2, kind="stable")
     cols, rows = cols[order][:, None], rows[order][:, None]
-    return _at(grid.transform, cols + [-0.5, 0.5, 0, 0], rows + [0, 0, -0.5, 0.5])
+    return grid.points(cols + [-0.5, 0.5, 0, 0], rows + [0, 0, -0.5, 0.5])
 
 
 def _mercator_resolution(grid: Grid) -> float:
@@ -170,12 +165,12 @@ def grid_mapping(grid: Grid, crs: str, to_plane: Affine) -> Exact:
     def exact(cols: Floats, rows: Floats) -> tuple[Floats, Floats]:
         if not hasattr(local, "transformer"):
             local.transformer = _transformer(crs, grid.crs)
-        xs, ys = local.transformer.transform(*_at(to_plane, cols, rows))
+        xs, ys = local.transformer.transform(*applied(to_plane, cols, rows))
         if left is not None:
             # The seam lies opposite the raster, so that rounding sends no pixel of its edges around the world.
             xs = np.where(xs < left, xs + 360 * np.ceil((left - xs) / 360), xs - 360 * np.floor((xs - left) / 360))
         with np.errstate(invalid="ignore"):
-            return _at(to_source, xs, ys)
+            return applied(to_source, xs, ys)
 
     return exact
 

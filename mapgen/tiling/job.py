@@ -19,7 +19,7 @@ from mapgen.grid import Grid, Window
 from mapgen.layers.crs import placed
 from mapgen.legend import LayerClass
 from mapgen.parallel import Progress, in_order
-from mapgen.raster.downsample import first_color, first_of, mean_of, mode_of
+from mapgen.raster.halve import first_color, first_of, mean_of, mode_of
 from mapgen.raster.warp import Block, blended, blocks, nearest, reach
 from mapgen.settings import TilesOptions
 from mapgen.tiling.containers.container import TileSet, container_of

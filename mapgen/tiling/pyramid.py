@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mapgen.arrays import Array
-from mapgen.raster.downsample import Reduce
+from mapgen.raster.halve import Reduce
 from mapgen.tiling.quadtree import MAX_ZOOM, Bounds, Tile, TileRange, Tiling
 
 JOB_PIXELS = 2048
@@ -147,5 +147,3 @@ class Upper:
                 self.add(tile, pixels)
                 yield Made(tile, pixels)
 
-
-# --- how four pixels become one ---------------------------------------------------------------------------------------

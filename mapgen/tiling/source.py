@@ -10,13 +10,12 @@ from typing import Any, Literal
 import numpy as np
 
 from mapgen.arrays import Array
-from mapgen.errors import InputError, UsageError
-from mapgen.files.gdal import gdal_errors
+from mapgen.errors import UsageError
 from mapgen.files.vet import is_url
 from mapgen.grid import Grid, Window
 from mapgen.raster.legends import ClassNames, color_table, read_names
 from mapgen.raster.masks import NODATA, Mask, open_mask
-from mapgen.raster.open import gdal_reason, open_scene
+from mapgen.raster.open import open_scene
 from mapgen.raster.scene import Scene, choose_bands, with_bands
 from mapgen.settings import Scale
 
@@ -51,15 +50,8 @@ class ClassSource:
 
     def read(self, window: Window) -> Array | None:
         """The pixels (h, w) of a window; None where all are without data. Raises `InputError` where it is damaged."""
-        place = ((window.row, window.bottom), (window.col, window.right))
-        dataset = self.mask.dataset
-        try:
-            with self._lock:  # one handle, so that blocks are decoded once; GDAL decodes in threads of its own
-                values = dataset.read(1, window=place)
-                empty = dataset.read_masks(1, window=place) == 0 if self.mask.has_mask else None
-        except gdal_errors() as exc:
-            where = f"is damaged in the rows {window.row}…{window.bottom - 1} ({gdal_reason(exc)})"
-            raise InputError(self.mask.name, where, "get the file again") from exc
+        with self._lock:  # one handle, so that blocks are decoded once; GDAL decodes in threads of its own
+            values, empty = self.mask.read(window, masked=self.mask.has_mask)
         values = values.astype(self.dtype, copy=False)
         if empty is not None:
             values[empty] = self.nodata

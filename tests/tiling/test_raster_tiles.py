@@ -18,7 +18,7 @@ from mosaics import ids, mosaic, rgba, tile_images
 from PIL import Image
 
 from mapgen.legend import PALETTE
-from mapgen.raster.downsample import first_color, first_of, mean_of, mode_of
+from mapgen.raster.halve import first_color, first_of, mean_of, mode_of
 from mapgen.tiling.containers.container import open_tiles
 from mapgen.tiling.quadtree import WEB_MERCATOR, Tile, to_lonlat
 from mapgen.tiling.tiles import tiles
