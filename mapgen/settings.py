@@ -338,6 +338,8 @@ class TilesOptions:
     tms: str = "WebMercatorQuad"
     container: TileContainer | None = None
     """Of outputs that are not named."""
+    base_url: str | None = None
+    """Where the tiles are going to be served from, for absolute URLs in the TileJSON and the style beside them."""
     assume_crs: str | None = None
     threads: int | None = None
     overwrite: bool = False
@@ -400,6 +402,8 @@ class ViewOptions:
     """Another result, for the other side of the swipe."""
     imagery: str | None = None
     """A raster to show below the map."""
+    layer: str | None = None
+    """Of a vector file that has several, the one to show."""
     size: int = 1200
     """Pixels of the longer side of a still picture, without its legend."""
     opacity: float = 60.0

@@ -179,7 +179,7 @@ def style_of(archive: Path, base: str) -> dict[str, Any]:
     """The style that lies beside an archive, its tiles being served under `base`."""
     style: dict[str, Any] = json.loads(archive.with_name(f"{archive.name}.style.json").read_text(encoding="utf-8"))
     for source in style["sources"].values():
-        source["tiles"] = [f"pmtiles://{base}/{archive.name}/{{z}}/{{x}}/{{y}}"]
+        source["url"] = f"pmtiles://{base}/{archive.name}"
     return style
 
 

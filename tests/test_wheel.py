@@ -57,7 +57,7 @@ def test_the_wheel_holds_all_modules_the_model_the_types_and_the_licence(wheel: 
     assert f"mapgen/model/weights/{DEFAULT_MODEL}.safetensors" in names
     assert f"mapgen/model/weights/{DEFAULT_MODEL}.int8.safetensors" in names
     assert "mapgen/py.typed" in names
-    assert {f"mapgen/results/web/{p.name}" for p in (ROOT / "mapgen" / "results" / "web").iterdir()} <= names
+    assert {f"mapgen/files/web/{p.name}" for p in (ROOT / "mapgen" / "files" / "web").iterdir()} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests/", "examples/", "docs/"))]
 

@@ -112,6 +112,12 @@ def tiles(
             help="Of outputs without a name of their own.  [default: pmtiles]",
         ),
     ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            "--base-url", metavar="URL", help="Where the tiles will be served from, for the style beside them."
+        ),
+    ] = None,
     assume_crs: Annotated[
         str | None, typer.Option("--assume-crs", metavar="CRS", help="The CRS of rasters that do not name theirs.")
     ] = None,
@@ -137,8 +143,8 @@ def tiles(
         scale=None if scale is None else parse_scale(scale),
         scheme=None if scheme is None else choice("--scheme", scheme, TILE_SCHEMES), tms=tms,
         container=None if container is None else choice("--container", container, TILE_CONTAINERS),
-        assume_crs=assume_crs, threads=threads, overwrite=overwrite, vector=vector, simplify=simplify, layer=layer,
-        confidence=confidence,
+        base_url=base_url, assume_crs=assume_crs, threads=threads, overwrite=overwrite, vector=vector,
+        simplify=simplify, layer=layer, confidence=confidence,
     )  # fmt: skip
     names = expand(sources)
     from mapgen.tiling.tiles import Tiler, default_output, is_tile_folder

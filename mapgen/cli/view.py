@@ -24,6 +24,9 @@ def view(
     imagery: Annotated[
         str | None, typer.Option("--imagery", metavar="FILE", help="A raster to show below the map.")
     ] = None,
+    layer: Annotated[
+        str | None, typer.Option("--layer", metavar="NAME", help="Which layer of a file that has several to show.")
+    ] = None,
     inline: Annotated[
         Path | None, typer.Option("--inline", metavar="FILE", help="Write one HTML file that needs no server.")
     ] = None,
@@ -52,7 +55,9 @@ def view(
     set_verbosity(quiet, verbose)
     if not 0 <= port <= 65535:
         raise UsageError("--port", f"{port} is not between 0 and 65535", "such as --port 8000")
-    options = ViewOptions(compare=compare, imagery=imagery, size=size, opacity=opacity, overwrite=overwrite)
+    options = ViewOptions(
+        compare=compare, imagery=imagery, layer=layer, size=size, opacity=opacity, overwrite=overwrite
+    )
     from mapgen.results.view import View
 
     with View(path, options) as shown:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import threading
@@ -15,7 +16,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from mapgen.arrays import Bytes
-from mapgen.errors import InputError
+from mapgen.errors import InputError, one_line
 from mapgen.files.encoders import encoded
 from mapgen.files.gdal import environment, gdal_errors
 from mapgen.grid import Grid, Window
@@ -207,15 +208,17 @@ class RasterDrawing:
 class LayerDrawing:
     """A layer of polygons, whole in memory. Raises `InputError` for more than `most` of them."""
 
-    def __init__(self, path: Path, known: Sequence[LayerClass] = (), most: int = 300_000) -> None:
-        from mapgen.files.vectors import layer_facts
+    def __init__(
+        self, path: Path, known: Sequence[LayerClass] = (), layer: str | None = None, most: int = 300_000
+    ) -> None:
+        from mapgen.files.vectors import facts_of
 
-        count = layer_facts(path)["features"]
+        count = facts_of(path, one_line(path), layer)["features"]
         if count > most:
             remedy = f"make tiles of it with mapgen tiles --vector {path.name}, and view those"
             raise InputError(path, f"has {count:,} features, the page takes {most:,}", remedy)
         with environment():
-            self.layer: PolygonLayer = read_polygons(path)
+            self.layer: PolygonLayer = read_polygons(path, layer)
         self.name, self.warnings = path.name, list(self.layer.warnings)
         self.classes, self.kinds = _kinds(self.layer, known)
         self.bounds, self.finest = self._bounds(), 0.0
@@ -321,16 +324,13 @@ class TilesDrawing:
         self._stack.close()
 
     def tile(self, z: int, x: int, y: int) -> bytes | None:
-        """One tile as it is; any thread may ask."""
+        """One tile, vector tiles unpacked; any thread may ask."""
         with self._lock:
-            return self.reader.get(z, x, y)
+            data = self.reader.get(z, x, y)
+        return gzip.decompress(data) if data is not None and data[:2] == b"\x1f\x8b" else data
 
     def draw(self, frame: Frame) -> Bytes:
         """Its colours (H, W, 4) in a frame. Raises `InputError` for vector tiles."""
-        from io import BytesIO
-
-        from PIL import Image
-
         if self.info.format == "mvt":
             raise InputError(self.name, "holds vector tiles", "name the layer or the class map they were made of")
         size = self.info.tile_size
@@ -345,10 +345,23 @@ class TilesDrawing:
             for x in np.unique(cols // size).tolist():
                 data = self.tile(z, x, y) if 0 <= x < 1 << z and 0 <= y < 1 << z else None
                 if data is not None:
-                    tile = np.asarray(Image.open(BytesIO(data)).convert("RGBA"))
+                    tile = self._opened(data, f"{z}/{x}/{y}")
                     down, across = np.flatnonzero(rows // size == y), np.flatnonzero(cols // size == x)
-                    out[np.ix_(down, across)] = tile[np.ix_(rows[down] % size, cols[across] % size)]
+                    # A tile may be of another size than the set says.
+                    places = rows[down] % size * tile.shape[0] // size, cols[across] % size * tile.shape[1] // size
+                    out[np.ix_(down, across)] = tile[np.ix_(*places)]
         return out
+
+    def _opened(self, data: bytes, which: str) -> Bytes:
+        from io import BytesIO
+
+        from PIL import Image, UnidentifiedImageError
+
+        try:
+            with Image.open(BytesIO(data), formats=("WEBP", "PNG", "JPEG")) as image:
+                return np.asarray(image.convert("RGBA"))
+        except (OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as exc:
+            raise InputError(self.name, f"its tile {which} is not a picture that can be read", "get it again") from exc
 
 
 class PictureDrawing:

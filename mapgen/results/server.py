@@ -121,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
         if data is None:
             self._begin(HTTPStatus.NO_CONTENT, None)
         else:
-            self._answer(Served("image/webp" if data[:4] == b"RIFF" else "image/png", data))
+            self._answer(Served(_kind_of(data), data))
 
     def _answer(self, served: Served) -> None:
         content = served.content
@@ -199,6 +199,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Say nothing: a map asks for thousands of tiles."""
+
+
+def _kind_of(tile: bytes) -> str:
+    known = {b"RIFF": "image/webp", b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
+    return next((kind for start, kind in known.items() if tile.startswith(start)), "application/x-protobuf")
 
 
 def _bounds(first: str, last: str, size: int) -> tuple[int, int]:

@@ -14,16 +14,17 @@ import numpy as np
 
 from mapgen.errors import InputError, UsageError, one_line
 from mapgen.files.commit import check_output
+from mapgen.files.page import SCRIPTS, SERVED_POLICY, STYLES, TEMPLATE, inlined_page, served_page
 from mapgen.files.pictures import write_picture
 from mapgen.files.vectors import VECTOR_SUFFIXES
 from mapgen.files.vet import is_url, public_name
+from mapgen.files.webfiles import page_texts, write_page
 from mapgen.legend import LayerClass
-from mapgen.results.page import SCRIPTS, SERVED_POLICY, STYLES, TEMPLATE, inlined_page, served_page
 from mapgen.results.render import Drawing, LayerDrawing, PictureDrawing, RasterDrawing, TilesDrawing
 from mapgen.results.server import PageServer, Served, TileMaker
 from mapgen.results.still import area_text, frame_of, laid_over, with_legend
-from mapgen.results.webfiles import page_texts, write_page
 from mapgen.settings import TilesOptions, ViewOptions
+from mapgen.tiling.containers.container import writing_tiles
 from mapgen.tiling.containers.folder import TILEJSON
 from mapgen.tiling.quadtree import Bounds
 from mapgen.tiling.tiles import Tiler
@@ -113,7 +114,7 @@ class View:
         if not is_url(name) and (suffix in TILE_SUFFIXES or path.is_dir()):
             self._add_tiles(side, path)
         elif not is_url(name) and suffix in VECTOR_SUFFIXES:
-            side.layer = LayerDrawing(path)
+            side.layer = LayerDrawing(path, layer=self.options.layer)
         else:
             raster = self._raster(name)
             side.raster, side.imagery = (raster, None) if raster.is_classes else (None, raster)
@@ -128,8 +129,6 @@ class View:
         tiles = TilesDrawing(path)
         self._stack.callback(tiles.close)
         if tiles.info.format == "mvt":
-            if path.suffix.lower() != ".pmtiles":
-                raise InputError(path, "holds vector tiles that the page cannot read", "write them as .pmtiles")
             side.vector = side.vector or tiles
         elif tiles.info.classes:
             side.raster = side.raster or tiles
@@ -152,7 +151,7 @@ class View:
             side.imagery = self._imagery_of(report, folder)
         if layers and side.vector is None:
             known = [c for c, _ in side.raster.areas()[0]] if isinstance(side.raster, RasterDrawing) else []
-            side.layer = LayerDrawing(layers[0], known)
+            side.layer = LayerDrawing(layers[0], known, self.options.layer)
         if not side.drawings:
             remedy = "name the folder that mapgen map wrote, or a class map, layer or tile set"
             raise InputError(folder, "holds no class map (*.mask.tif), no layer and no tiles", remedy)
@@ -303,8 +302,8 @@ def _imagery(drawing: Raster | PictureDrawing | None, place: _Served | _Inlined)
 def _vector(side: Side, place: _Served | _Inlined) -> dict[str, Any] | None:
     if side.vector is not None:
         info = side.vector.info
-        return {
-            "archive": place.file(side.vector.path), "layers": [str(v["id"]) for v in info.vector_layers],
+        return place.tiles(side.vector) | {
+            "layers": [str(v["id"]) for v in info.vector_layers],
             "minzoom": info.min_zoom, "maxzoom": info.max_zoom, "key": "class_id",
         }  # fmt: skip
     if side.layer is not None:
@@ -327,13 +326,18 @@ class _Served:
         if isinstance(drawing, TilesDrawing):
             info = drawing.info
             facts = _raster_facts(info.min_zoom, info.max_zoom, info.tile_size, info.bounds)
-            if drawing.path.suffix.lower() == ".pmtiles":
-                return facts | {"archive": self.file(drawing.path)}
-            self.makers.append(drawing.tile)
-        else:
-            facts = _raster_facts(0, drawing.zoom, 256, drawing.bounds)
-            self.makers.append(drawing.tile)
-        return facts | {"tiles": f"t/{len(self.makers) - 1}"}
+            return facts | self.tiles(drawing)
+        return _raster_facts(0, drawing.zoom, 256, drawing.bounds) | self._made(drawing)
+
+    def tiles(self, drawing: TilesDrawing) -> dict[str, Any]:
+        """Where the tiles of a set are."""
+        if drawing.path.suffix.lower() == ".pmtiles":
+            return {"archive": self.file(drawing.path)}
+        return self._made(drawing)
+
+    def _made(self, drawing: Raster) -> dict[str, Any]:
+        self.makers.append(drawing.tile)
+        return {"tiles": f"t/{len(self.makers) - 1}"}
 
     def file(self, path: Path) -> str:
         return self._add(Served("application/octet-stream", path.absolute()))
@@ -362,8 +366,6 @@ class _Inlined:
 
     def _raster(self, drawing: Raster) -> dict[str, Any]:
         if isinstance(drawing, TilesDrawing):
-            if drawing.path.suffix.lower() != ".pmtiles":
-                raise InputError(drawing.path, "cannot be inlined: it is no .pmtiles", "write it as .pmtiles")
             return self._archive(drawing)
         output = self.folder / f"{len(self.files)}.pmtiles"
         excess = max(0, int(np.ceil(np.log2(max(1.0, drawing.grid.window.area / INLINE_PIXELS)) / 2)))
@@ -379,7 +381,17 @@ class _Inlined:
     def _archive(self, drawing: TilesDrawing) -> dict[str, Any]:
         info = drawing.info
         facts = _raster_facts(info.min_zoom, info.max_zoom, info.tile_size, info.bounds)
-        return facts | {"archive": self.file(drawing.path)}
+        return facts | self.tiles(drawing)
+
+    def tiles(self, drawing: TilesDrawing) -> dict[str, Any]:
+        """The tiles of a set as an archive within the page."""
+        if drawing.path.suffix.lower() == ".pmtiles":
+            return {"archive": self.file(drawing.path)}
+        copy = self.folder / f"{len(self.files)}.pmtiles"
+        with writing_tiles(copy, drawing.info) as sink:
+            for tile in drawing.reader.tiles():
+                sink.put(*tile)
+        return {"archive": self.file(copy)}
 
     def file(self, path: Path) -> str:
         self._check(path.name, path.stat().st_size)

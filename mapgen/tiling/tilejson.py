@@ -97,9 +97,21 @@ def class_list(classes: tuple[LayerClass, ...]) -> list[dict[str, Any]]:
     return [{"id": c.id, "name": c.name, "color": c.color} for c in classes]
 
 
-def tile_url(container: Container, name: str, form: TileFormat) -> str:
-    """The URL template of a tile, relative to where the set lies."""
-    return "{z}/{x}/{y}." + SUFFIX[form] if container == "folder" else f"{container}://{quote(name)}/{{z}}/{{x}}/{{y}}"
+def tile_url(container: Container, name: str, form: TileFormat, base: str | None = None) -> str:
+    """The URL template of a tile below `base`, or else relative to where the set lies."""
+    tile = "{z}/{x}/{y}." + SUFFIX[form]
+    if container == "folder":
+        return tile if base is None else f"{_folder_url(base)}{quote(name)}/{tile}"
+    return f"{archive_url(container, name, base)}/{{z}}/{{x}}/{{y}}"
+
+
+def archive_url(container: Container, name: str, base: str | None = None) -> str:
+    """The URL of a whole archive, as the protocols that browsers are taught name it: `pmtiles://https://…`."""
+    return f"{container}://{'' if base is None else _folder_url(base)}{quote(name)}"
+
+
+def _folder_url(base: str) -> str:
+    return base if base.endswith("/") else f"{base}/"
 
 
 def tilejson(info: TileSetInfo, url: str, scheme: str = "xyz") -> dict[str, Any]:
@@ -113,15 +125,19 @@ def tilejson(info: TileSetInfo, url: str, scheme: str = "xyz") -> dict[str, Any]
     }  # fmt: skip
 
 
-def style(info: TileSetInfo, url: str, scheme: str = "xyz") -> dict[str, Any]:
+def style(info: TileSetInfo, url: str, scheme: str = "xyz", archive: str | None = None) -> dict[str, Any]:
     """A MapLibre style that shows the set: rasters as they are, polygons filled with the colours of their classes.
 
-    Names and colours of the classes stand in `metadata.classes`, for a legend.
+    The tiles are those of the `archive`, which says what it holds, else those of the template `url`. Names and colours
+    of the classes stand in `metadata.classes`, for a legend.
     """
     raster = info.format != "mvt"
+    places = {"url": archive} if archive is not None else {
+        "tiles": [url], "scheme": scheme, "minzoom": info.min_zoom, "maxzoom": info.max_zoom,
+        "bounds": [round(v, 7) for v in info.bounds],
+    }  # fmt: skip
     source = {
-        "type": "raster" if raster else "vector", "tiles": [url], "scheme": scheme,
-        "minzoom": info.min_zoom, "maxzoom": info.max_zoom, "bounds": [round(v, 7) for v in info.bounds],
+        "type": "raster" if raster else "vector", **places,
         **({"tileSize": info.tile_size} if raster else {}),
         **({"attribution": info.attribution} if info.attribution else {}),
     }  # fmt: skip
@@ -139,7 +155,8 @@ def _raster_layer(info: TileSetInfo) -> dict[str, Any]:
 
 
 def _fill_layer(info: TileSetInfo, layer: str) -> dict[str, Any]:
-    colors = [part for c in info.classes for part in (c.id, c.color)]
+    # Labels as lists: QGIS 3.22 takes no others, and paints every class grey.
+    colors = [part for c in info.classes for part in ([c.id], c.color)]
     color: Any = ["match", ["get", "class_id"], *colors, "#808080"] if colors else "#808080"
     # Without antialiasing no seam of background shows between neighbours that share a border.
     paint = {"fill-color": color, "fill-opacity": 1, "fill-antialias": False}

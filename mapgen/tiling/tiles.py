@@ -72,7 +72,8 @@ class Tiler:
             job = self._job(source, stack)
             info = job.info(output.stem)
             with writing_tiles(
-                output, info, overwrite=options.overwrite, inputs=inputs, scheme=options.scheme, tiling=self.tiling
+                output, info, overwrite=options.overwrite, inputs=inputs, scheme=options.scheme, tiling=self.tiling,
+                base_url=options.base_url,
             ) as sink:
                 job.write(sink, self.threads, progress)
                 sink.info = dataclasses.replace(info, classes=job.classes())
@@ -103,6 +104,8 @@ def check_options(options: TilesOptions) -> None:
     """Raise `UsageError` for options that no raster can make sense of."""
     if options.tile_size not in (None, 256, 512):
         raise UsageError("--tile-size", f"{options.tile_size} pixels", "use 256 or 512")
+    if options.base_url is not None and not is_url(options.base_url):
+        raise UsageError("--base-url", f"{options.base_url!r} is not an http(s) URL", "such as https://example.org/maps/")
     if options.quality is not None and not 1 <= options.quality <= 100:
         raise UsageError("--quality", f"{options.quality} is not between 1 and 100", f"such as --quality {QUALITY}")
     if options.quality is not None and options.format == "png":
@@ -121,6 +124,3 @@ def check_options(options: TilesOptions) -> None:
                 raise UsageError(flag, "pictures have no attributes and no layers", "add --vector")
     if options.threads is not None and options.threads < 1:
         raise UsageError("--threads", f"{options.threads} threads", "use 1 or more")
-
-
-# --- how pixels are taken, shrunk and written: of classes, of colours ----------------------------------------------

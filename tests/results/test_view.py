@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import re
 import signal
@@ -19,13 +20,18 @@ import rasterio
 from factory import Run, contents
 from scenes import HOSTILE, LEGEND, SIDE, class_map, classes, imagery, result
 
+from mapgen.files.encoders import encoded
+from mapgen.files.page import script_json
 from mapgen.files.pictures import write_picture
+from mapgen.layers.vectorize import vectorize
 from mapgen.results import view as view_tool
-from mapgen.results.page import script_json
+from mapgen.results.render import TilesDrawing
 from mapgen.results.still import Frame, area_text, frame_of, laid_over, round_length
 from mapgen.results.view import View
 from mapgen.settings import ViewOptions
+from mapgen.tiling.containers.container import open_tiles, writing_tiles
 from mapgen.tiling.quadtree import WEB_MERCATOR, to_mercator
+from mapgen.tiling.tilejson import TileSetInfo
 from mapgen.tiling.tiles import tiles
 
 Mapgen = Callable[..., Run]
@@ -138,6 +144,54 @@ def test_tile_sets_are_shown(mapgen: Mapgen, mask: Path, tmp_path: Path, vector:
     side = data["sides"][0]
     assert (side["vector"] is not None, side["raster"] is not None) == (vector, not vector)
     assert [c["id"] for c in side["classes"]] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["map.mbtiles", "map"])
+@pytest.mark.parametrize("vector", [False, True])
+def test_tiles_in_other_containers_are_shown_too(
+    mapgen: Mapgen, mask: Path, tmp_path: Path, vector: bool, name: str
+) -> None:
+    path = tiles(mask, tmp_path / name, vector=vector).output
+    page, data = inlined(mapgen, path, out=tmp_path / "map.html")
+    part = data["sides"][0]["vector" if vector else "raster"]
+    (text,) = re.findall(f'id="{part["archive"]}">(.*?)</script>', page, re.DOTALL)
+    (tmp_path / "there.pmtiles").write_bytes(base64.b64decode(text))
+    with open_tiles(path) as ours, open_tiles(tmp_path / "there.pmtiles") as theirs:
+        assert sorted(theirs.tiles()) == sorted(ours.tiles())
+    with View(str(path), ViewOptions()) as view:
+        (side,) = view.sides
+        drawing = side.vector if vector else side.raster
+        assert isinstance(drawing, TilesDrawing)
+        with open_tiles(path) as source:
+            (z, x, y, tile), *_ = source.tiles()
+        assert drawing.tile(z, x, y) == (gzip.decompress(tile) if vector else tile)
+
+
+def test_of_several_layers_one_can_be_chosen(mapgen: Mapgen, mask: Path, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        vectorize(mask, tmp_path / "two.gpkg", layer=name, append=(tmp_path / "two.gpkg").exists())
+    refused = mapgen("view", tmp_path / "two.gpkg", "--inline", tmp_path / "map.html")
+    assert (refused.code, "such as --layer one" in refused.errors[0]) == (2, True)
+    _, data = inlined(mapgen, tmp_path / "two.gpkg", "--layer", "other", out=tmp_path / "map.html")
+    assert len(data["sides"][0]["classes"]) == 3
+
+
+def test_tiles_of_another_size_than_they_say_are_drawn_whole(mapgen: Mapgen, tmp_path: Path) -> None:
+    colors = np.zeros((4, 128, 128), np.uint8)
+    colors[0, :, :64], colors[1, :, 64:], colors[3] = 250, 250, 255
+    with writing_tiles(tmp_path / "a.mbtiles", TileSetInfo("a", "png", 0, 0)) as sink:
+        sink.put(0, 0, 0, encoded(colors, "png"))
+    assert mapgen("view", tmp_path / "a.mbtiles", "--png", tmp_path / "a.png", "--size", 256).code == 0
+    picture = read(tmp_path / "a.png")
+    assert picture[128, 60].tolist() == [250, 0, 0]
+    assert picture[128, 190].tolist() == [0, 250, 0]
+
+
+def test_a_damaged_tile_is_named(mapgen: Mapgen, tmp_path: Path) -> None:
+    with writing_tiles(tmp_path / "a.mbtiles", TileSetInfo("a", "png", 0, 0)) as sink:
+        sink.put(0, 0, 0, b"no picture")
+    run = mapgen("view", tmp_path / "a.mbtiles", "--png", tmp_path / "a.png")
+    assert (run.code, "its tile 0/0/0 is not a picture" in run.errors[0]) == (4, True), run
 
 
 def test_a_folder_says_what_is_missing_of_a_whole_result(mapgen: Mapgen, tmp_path: Path) -> None:
@@ -364,7 +418,7 @@ def test_open_opens_the_page_in_a_browser_and_no_open_does_not(
         (4, ("gone.tif", "no such file", "check the path"), ("gone.tif", "--png", "a.png")),
         (4, ("empty", "holds no class map (*.mask.tif), no layer and no tiles", "mapgen map"), ("empty",)),
         (4, ("text.tif",), ("text.tif",)),
-        (4, ("text.geojson", "is no layer"), ("text.geojson",)),
+        (4, ("text.geojson", "cannot be read"), ("text.geojson",)),
         (4, ("text.pmtiles", "cannot be read"), ("text.pmtiles",)),
         (4, ("bare.tif", "no georeferencing", "gdalwarp"), ("bare.tif",)),
         (4, ("v.pmtiles", "holds vector tiles", "name the layer"), ("v.pmtiles", "--png", "a.png")),

@@ -6,16 +6,19 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from browser import Browser
+from browser import Browser, serving
+from factory import make_raster
 from scenes import HOSTILE, LEGEND, SIDE, class_map, imagery, result
 
 from mapgen.results.view import View
 from mapgen.settings import ViewOptions
+from mapgen.tiling.tiles import tiles
 
 pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 
@@ -202,3 +205,85 @@ def test_two_results_are_swiped_between(browser: Watched, folder: Path) -> None:
     browser.evaluate(f"mapgenPage.swipeTo(100 * {x - 20} / innerWidth)")
     assert near(color_at(browser, folder.parent / "two.png", x, y), LEGEND.classes[2].rgb)
     assert browser.evaluate("document.getElementById('right').textContent") == "other.mask.tif"
+
+
+@pytest.fixture
+def served() -> Iterator[Any]:
+    """`served(path, …)`: the address of the page of a view."""
+    with ExitStack() as stack:
+
+        def serve(path: Path, **options: Any) -> str:
+            view = stack.enter_context(View(str(path), ViewOptions(**options)))
+            server = stack.enter_context(view.server())
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(server.shutdown)
+            return str(server.url)
+
+        yield serve
+
+
+def test_where_there_is_no_tile_nothing_is_wrong(browser: Watched, tmp_path: Path, served: Any) -> None:
+    values = np.full((512, 512), 255, np.uint8)
+    values[:30, :30] = 1
+    path = class_map(tmp_path / "corners.mask.tif", values)
+    shown(browser, served(path))
+    settled(browser)
+    with View(str(path), ViewOptions()) as view:
+        view.inline(tmp_path / "corners.html")
+    shown(browser, (tmp_path / "corners.html").as_uri())
+    settled(browser)
+
+
+def test_an_error_lies_on_no_control_and_can_be_dismissed(browser: Watched, folder: Path, served: Any) -> None:
+    shown(browser, served(folder))
+    browser.evaluate("mapgenPage.maps[0].map.fire('error', {error: new Error('a '.repeat(40))}); true")
+    on = (
+        "[...document.querySelectorAll('#panel, .maplibregl-ctrl')].filter(e => { const a = e.getBoundingClientRect(),"
+        " b = document.getElementById('failure').getBoundingClientRect(); return a.width && a.left < b.right &&"
+        " b.left < a.right && a.top < b.bottom && b.top < a.bottom }).map(e => e.className || e.id)"
+    )
+    assert browser.evaluate("document.getElementById('failure').offsetHeight") > 0
+    assert browser.evaluate(on) == []
+    browser.evaluate("document.getElementById('dismiss').click()")
+    assert browser.evaluate("document.getElementById('failure').offsetHeight") == 0
+
+
+@pytest.mark.parametrize("name", ["v.mbtiles", "v"])
+def test_vector_tiles_of_any_container_are_drawn(browser: Watched, tmp_path: Path, served: Any, name: str) -> None:
+    path = tiles(class_map(tmp_path / "map.mask.tif"), tmp_path / name, vector=True).output
+    shown(browser, served(path))
+    opaque(browser)
+    settled(browser)
+    assert near(color_at(browser, tmp_path / "a.png", *place(browser, 0.5, 0.5)), LEGEND.classes[1].rgb)
+
+
+def test_ids_that_mean_different_things_have_two_legends(browser: Watched, folder: Path, served: Any) -> None:
+    bare = make_raster(folder.parent / "bare.tif", np.full((SIDE, SIDE), 2, np.uint8), nodata=255)
+    shown(browser, served(folder / "map.mask.tif", compare=str(bare)))
+    texts = browser.evaluate("[...document.querySelectorAll('#classes p, #classes .what')].map(e => e.textContent)")
+    assert texts == ["map.mask.tif", *LEGEND.names, "bare.tif", "2"]
+    settled(browser)
+    opaque(browser)
+    last = "[...document.querySelectorAll('#classes .swatch')].at(-1)"
+    color = browser.evaluate(f"getComputedStyle({last}).backgroundColor")
+    browser.evaluate("mapgenPage.swipeTo(0)")
+    settled(browser)
+    seen = color_at(browser, folder.parent / "bare.png", *place(browser, 0.5, 0.5))
+    assert color == f"rgb({', '.join(map(str, seen))})"
+    browser.evaluate("[...document.querySelectorAll('#classes input')].at(-1).click()")
+    settled(browser)
+    assert color_at(browser, folder.parent / "bare.png", *place(browser, 0.5, 0.5)) != seen
+
+
+@pytest.mark.parametrize("vector", [False, True])
+def test_the_page_beside_a_folder_of_tiles_draws_them(browser: Watched, tmp_path: Path, vector: bool) -> None:
+    tiles(class_map(tmp_path / "map.mask.tif"), tmp_path / "t", vector=vector)
+    with serving(tmp_path) as base:
+        browser.open(f"{base}/t/")
+        browser.wait("window.mapgenTiles && mapgenTiles.idle")
+        assert browser.evaluate("mapgenTiles.errors") == []
+        center = "(p => [p.x, p.y])(mapgenTiles.map.project(mapgenTiles.map.getBounds().getCenter()))"
+        seen = color_at(browser, tmp_path / "a.png", *browser.evaluate(center))
+    assert near(seen, LEGEND.classes[1].rgb)

@@ -20,9 +20,11 @@ from hypothesis import strategies as st
 from pmtiles.reader import MmapSource, Reader, all_tiles
 
 from mapgen.errors import InputError, OutputError, UsageError
+from mapgen.files.encoders import encoded
 from mapgen.legend import LayerClass
 from mapgen.tiling.containers.container import open_tiles, writing_tiles
 from mapgen.tiling.containers.pmtiles import Directory, PMTilesReader, first_id
+from mapgen.tiling.quadtree import WEB_MERCATOR, to_mercator
 from mapgen.tiling.tilejson import TileSetInfo, packed
 
 CLASSES = (LayerClass(1, "road", "#112233"), LayerClass(5, "Wasser ü", "#4455ff"))
@@ -66,7 +68,8 @@ def test_what_was_put_is_read(tmp_path: Path, name: str, count: int) -> None:
         assert source.get(9, 3, 3) == tiles.get((9, 3, 3))
         info = source.info
     assert (info.name, info.format, info.classes, info.min_zoom, info.max_zoom) == ("town", "png", CLASSES, 2, 9)
-    np.testing.assert_allclose(info.bounds, INFO.bounds, atol=1e-7)
+    near = 360 / 256 / 2**9 if name.endswith(".mbtiles") else 1e-7  # there on whole pixels of the highest zoom
+    np.testing.assert_allclose(info.bounds, INFO.bounds, atol=near)
     np.testing.assert_allclose(info.middle, (8.0, 46.6), atol=1e-7)
 
 
@@ -201,7 +204,8 @@ def test_mbtiles_keep_the_specification(tmp_path: Path) -> None:
     assert found == tiles
     assert rows["format"] == "png"
     assert (rows["name"], rows["minzoom"], rows["maxzoom"], rows["type"]) == ("town", "2", "9", "overlay")
-    assert [float(v) for v in rows["bounds"].split(",")] == [7.5, 46.25, 8.5, 47.0]
+    near = pytest.approx([7.5, 46.25, 8.5, 47.0], abs=360 / 256 / 2**9)
+    assert [float(v) for v in rows["bounds"].split(",")] == near
     assert rows["center"] == "8.0000000,46.6000000,2"
     assert json.loads(rows["classes"])[0] == {"id": 1, "name": "road", "color": "#112233"}
 
@@ -231,14 +235,88 @@ def test_tilejson_and_style_lie_beside_the_tiles(tmp_path: Path, name: str) -> N
         if name == "town"
         else (tmp_path / f"{name}.json", tmp_path / f"{name}.style.json")
     )
-    record, look = json.loads(one.read_text()), json.loads(two.read_text())
+    record = json.loads(one.read_text())
     assert record["tilejson"] == "3.0.0"
     assert (record["minzoom"], record["maxzoom"], record["bounds"]) == (2, 9, [7.5, 46.25, 8.5, 47.0])
-    assert record["tiles"] == look["sources"]["tiles"]["tiles"]
-    assert look["metadata"]["classes"] == record["classes"] == [
+    assert record["classes"] == [
         {"id": 1, "name": "road", "color": "#112233"}, {"id": 5, "name": "Wasser ü", "color": "#4455ff"},
     ]  # fmt: skip
+    if name.endswith(".mbtiles"):  # which no map of MapLibre can show
+        assert not two.exists()
+        return
+    look = json.loads(two.read_text())
+    (source,) = look["sources"].values()
+    assert source.get("tiles", [f"{source.get('url')}/{{z}}/{{x}}/{{y}}"]) == record["tiles"]
+    assert look["metadata"]["classes"] == record["classes"]
     assert look["layers"][0]["paint"]["raster-resampling"] == "nearest"
+
+
+@pytest.mark.parametrize("base", ["https://example.org/maps", "https://example.org/maps/"])
+def test_urls_are_below_the_base_that_is_given(tmp_path: Path, base: str) -> None:
+    folder = write(tmp_path / "a b", {}, base_url=base)
+    write(tmp_path / "a b.pmtiles", {}, base_url=base)
+    template = "https://example.org/maps/a%20b/{z}/{x}/{y}.png"
+    for name in ("style.json", "tilejson.json"):
+        record = json.loads((folder / name).read_text())
+        assert record.get("sources", {"tiles": record})["tiles"]["tiles"] == [template]
+    archive = "pmtiles://https://example.org/maps/a%20b.pmtiles"
+    assert json.loads((tmp_path / "a b.pmtiles.style.json").read_text())["sources"]["tiles"]["url"] == archive
+    assert json.loads((tmp_path / "a b.pmtiles.json").read_text())["tiles"] == [archive + "/{z}/{x}/{y}"]
+
+
+def test_mbtiles_have_bounds_of_whole_pixels(tmp_path: Path) -> None:
+    """GDAL counts pixels from the bounds, so a part of one would move all of them."""
+    info = TileSetInfo("a", "png", 4, 15, (7.123456, 46.21, 7.223, 46.3))
+    with open_tiles(write(tmp_path / "a.mbtiles", {}, info)) as source:
+        west, south, east, north = source.info.bounds
+    assert west <= 7.123456 < 7.223 <= east
+    assert south <= 46.21 < 46.3 <= north
+    places = np.array([*to_mercator(west, south), *to_mercator(east, north)]) + WEB_MERCATOR.top
+    pixels = places / WEB_MERCATOR.resolution(15)
+    np.testing.assert_allclose(pixels, np.rint(pixels), atol=1e-3)
+
+
+def image(side: int) -> bytes:
+    return encoded(np.full((4, side, side), 200, np.uint8), "png")
+
+
+@pytest.mark.parametrize("name", ["a.pmtiles", "a.mbtiles"])
+@pytest.mark.parametrize("key", [None, "tileSize"])
+def test_the_size_of_tiles_of_others_is_seen(tmp_path: Path, monkeypatch: Any, name: str, key: str | None) -> None:
+    said = {} if key is None else {key: "512"}
+    monkeypatch.setattr(TileSetInfo, "metadata", lambda self: {"name": "theirs", "type": "overlay"} | said)
+    write(tmp_path / name, {(4, 8, 5): image(512)}, TileSetInfo("a", "png", 4, 4))
+    with open_tiles(tmp_path / name) as source:
+        assert source.info.tile_size == 512
+
+
+@pytest.mark.parametrize("name", ["a.pmtiles", "a.mbtiles"])
+def test_what_others_call_classes_is_left_alone(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, {}, TileSetInfo("a", "png", 4, 4, extra={"classes": ["road", "water"]}))
+    with open_tiles(tmp_path / name) as source:
+        assert source.info.classes == ()
+
+
+def test_mbtiles_without_zooms_have_those_of_their_tiles(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mbtiles", {(4, 8, 5): image(256), (6, 32, 20): image(256)})
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("DELETE FROM metadata WHERE name IN ('minzoom', 'maxzoom', 'bounds', 'center')")
+    with open_tiles(path) as source:
+        assert (source.info.min_zoom, source.info.max_zoom) == (4, 6)
+
+
+def test_a_folder_of_others_says_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "7" / "8").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"no tilejson\.json that says what they are"):
+        open_tiles(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["", "3", "3/4"])
+def test_what_file_managers_leave_is_nothing_of_worth(tmp_path: Path, place: str) -> None:
+    write(tmp_path / "t", {(3, 4, 5): b"tile"})
+    (tmp_path / "t" / place / ".DS_Store").write_bytes(b"Bud1")
+    write(tmp_path / "t", {(3, 4, 6): b"new"}, overwrite=True)
+    assert read(tmp_path / "t") == {(3, 4, 6): b"new"}
 
 
 def test_a_style_of_vectors_fills_each_class_with_its_colour(tmp_path: Path) -> None:
@@ -246,7 +324,7 @@ def test_a_style_of_vectors_fills_each_class_with_its_colour(tmp_path: Path) -> 
     write(tmp_path / "v.pmtiles", {}, info)
     (layer,) = json.loads((tmp_path / "v.pmtiles.style.json").read_text())["layers"]
     assert (layer["type"], layer["source-layer"]) == ("fill", "classes")
-    assert layer["paint"]["fill-color"] == ["match", ["get", "class_id"], 1, "#112233", 5, "#4455ff", "#808080"]
+    assert layer["paint"]["fill-color"] == ["match", ["get", "class_id"], [1], "#112233", [5], "#4455ff", "#808080"]
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,15 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from mapgen.errors import InputError, OutputError, UsageError, one_line
 from mapgen.files.commit import check_output, free_bytes, staged
 from mapgen.files.gdal import MEBIBYTE
+from mapgen.files.page import TILES_TEMPLATE, tiles_page
+from mapgen.files.webfiles import tiles_page_texts
 from mapgen.tiling.containers.folder import (
+    PAGE,
     STYLE,
     TILEJSON,
     FolderReader,
@@ -26,7 +29,7 @@ from mapgen.tiling.containers.folder import (
 from mapgen.tiling.containers.mbtiles import MBTilesReader, MBTilesWriter
 from mapgen.tiling.containers.pmtiles import PMTilesReader, PMTilesWriter
 from mapgen.tiling.quadtree import WEB_MERCATOR, Tiling
-from mapgen.tiling.tilejson import Container, TileSetInfo, TileSource, style, tile_url, tilejson
+from mapgen.tiling.tilejson import Container, TileSetInfo, TileSource, archive_url, style, tile_url, tilejson
 
 SUFFIXES: dict[str, Container] = {".pmtiles": "pmtiles", ".mbtiles": "mbtiles"}
 """What a suffix stands for; a name without one is a folder."""
@@ -101,13 +104,14 @@ class TileSet:
 @contextmanager
 def writing_tiles(
     path: Path, info: TileSetInfo, *, overwrite: bool = False, inputs: Sequence[Path] = (),
-    scheme: Scheme | None = None, tiling: Tiling = WEB_MERCATOR,
+    scheme: Scheme | None = None, tiling: Tiling = WEB_MERCATOR, base_url: str | None = None,
 ) -> Iterator[TileSet]:  # fmt: skip
     """A `TileSet` to put tiles into; when the block ends well, it is read back, compared, and moved to `path`.
 
-    The container is that of the suffix. Beside a file lie `NAME.json` (TileJSON) and `NAME.style.json` (MapLibre), in a
-    folder `tilejson.json` and `style.json`. Raises `OutputError` or `UsageError`; then nothing is left, and older files
-    are untouched.
+    The container is that of the suffix. Beside a file lie `NAME.json` (TileJSON) and, for PMTiles, `NAME.style.json`
+    (MapLibre), in a folder `tilejson.json`, `style.json` and a page, `index.html`. `base_url` is where the set is
+    going to be served from: then the URLs in them are absolute. Raises `OutputError` or `UsageError`; then nothing is
+    left, and older files are untouched.
     """
     check_tiles(path, overwrite=overwrite, inputs=inputs, scheme=scheme, tiling=tiling)
     container = container_of(path)
@@ -124,11 +128,10 @@ def writing_tiles(
                 writer.close()
         finally:
             writer.abandon()
-        for name, record in _records(container, path, tiles.info, scheme or "xyz", tiling):
+        for name, text in _records(container, path.name, tiles.info, scheme or "xyz", tiling, base_url):
             folder = temporary if container == "folder" else temporary.parent
-            text = json.dumps(record, ensure_ascii=False, indent=1)
             try:
-                (folder / name).write_text(text + "\n", encoding="utf-8")
+                (folder / name).write_bytes(text)
             except OSError as exc:
                 if exc.errno != errno.ENAMETOOLONG:  # what it says is in the tile set too
                     raise
@@ -146,15 +149,24 @@ def _writer(container: Container, path: Path, info: TileSetInfo, scheme: Scheme,
 
 
 def _records(
-    container: Container, path: Path, info: TileSetInfo, scheme: Scheme, tiling: Tiling
-) -> Iterator[tuple[str, dict[str, object]]]:
+    container: Container, name: str, info: TileSetInfo, scheme: Scheme, tiling: Tiling, base: str | None
+) -> Iterator[tuple[str, bytes]]:
     """The side-cars and their names; no style for tiles that MapLibre cannot show."""
     folder = container == "folder"
-    url, scheme = tile_url(container, path.name, info.format), scheme if folder else "xyz"
+    url, scheme = tile_url(container, name, info.format, base), scheme if folder else "xyz"
     record = tilejson(info, url, scheme) | ({"rows": tiling.rows} if tiling.rows > 1 else {})
-    yield (TILEJSON if folder else f"{path.name}.json"), record
-    if tiling.name == WEB_MERCATOR.name:
-        yield (STYLE if folder else f"{path.name}.style.json"), style(info, url, scheme)
+    yield (TILEJSON if folder else f"{name}.json"), _json(record)
+    if tiling.name != WEB_MERCATOR.name or container == "mbtiles":
+        return
+    look = style(info, url, scheme, None if folder else archive_url(container, name, base))
+    yield (STYLE if folder else f"{name}.style.json"), _json(look)
+    if folder:
+        texts = tiles_page_texts()
+        yield PAGE, tiles_page(texts[TILES_TEMPLATE], look, texts)
+
+
+def _json(record: dict[str, Any]) -> bytes:
+    return (json.dumps(record, ensure_ascii=False, indent=1) + "\n").encode()
 
 
 def _added(total: int, z: int, x: int, y: int, data: bytes) -> int:

@@ -20,7 +20,11 @@ from mapgen.tiling.containers.pmtiles import with_metadata
 from mapgen.tiling.quadtree import flipped
 from mapgen.tiling.tilejson import SUFFIX, TileFormat, TileSetInfo, packed
 
-TILEJSON, STYLE = "tilejson.json", "style.json"
+TILEJSON, STYLE, PAGE = "tilejson.json", "style.json", "index.html"
+
+_DROPPINGS = (".DS_Store", "Thumbs.db", "desktop.ini")
+"""What file managers leave in any folder that they have shown."""
+
 Scheme = Literal["xyz", "tms"]
 
 
@@ -59,6 +63,10 @@ class FolderReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
+            if not (path / TILEJSON).exists() and _numbered(path):
+                problem = f"holds tiles z/x/y, and no {TILEJSON} that says what they are"
+                remedy = "write one (TileJSON, with format, minzoom, maxzoom, bounds, center), or use an .mbtiles"
+                raise InputError(path, problem, remedy)
             record = json.loads((path / TILEJSON).read_text(encoding="utf-8"))
             self.info = _info(record)
             self.scheme = record.get("scheme", "xyz")
@@ -132,18 +140,22 @@ def check_folder(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) ->
 
 def _foreign(path: Path) -> Path | None:
     """Something in a folder that is not of a set of tiles; None where there is nothing such."""
-    names = {entry.name for entry in path.iterdir()}
+    names = {entry.name for entry in path.iterdir()} - set(_DROPPINGS)
     if names and TILEJSON not in names:
         return path / min(names)
     for entry in path.iterdir():
-        if entry.is_symlink() or not ((_is_number(entry.name) and entry.is_dir()) or entry.name in (TILEJSON, STYLE)):
+        known = (TILEJSON, STYLE, PAGE, *_DROPPINGS)
+        if entry.is_symlink() or not ((_is_number(entry.name) and entry.is_dir()) or entry.name in known):
             return entry
     for column in (c for name in names if _is_number(name) for c in (path / name).iterdir()):
+        if column.name in _DROPPINGS and not column.is_symlink():
+            continue
         if column.is_symlink() or not (_is_number(column.name) and column.is_dir()):
             return column
         with os.scandir(column) as files:
             for file in files:
-                if not re.fullmatch(r"\d+\.(png|webp|jpg|pbf)", file.name) or not file.is_file(follow_symlinks=False):
+                tile = re.fullmatch(r"\d+\.(png|webp|jpg|pbf)", file.name)
+                if not (tile or file.name in _DROPPINGS) or not file.is_file(follow_symlinks=False):
                     return Path(file.path)
     return None
 

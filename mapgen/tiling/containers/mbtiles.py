@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mapgen.errors import InputError, one_line
-from mapgen.tiling.containers.pmtiles import with_metadata
-from mapgen.tiling.quadtree import flipped
+from mapgen.tiling.containers.pmtiles import side_of, with_metadata
+from mapgen.tiling.quadtree import MAX_LATITUDE, WEB_MERCATOR, Bounds, flipped, to_lonlat, to_mercator
 from mapgen.tiling.tilejson import SUFFIX, TileFormat, TileSetInfo
 
 _SCHEMA = """
@@ -67,23 +69,57 @@ def _metadata(info: TileSetInfo) -> dict[str, str]:
     lon, lat = info.middle
     return rows | {
         "name": info.name or "tiles", "format": SUFFIX[info.format], "minzoom": str(info.min_zoom),
-        "maxzoom": str(info.max_zoom), "bounds": ",".join(f"{v:.7f}" for v in info.bounds),
+        "maxzoom": str(info.max_zoom), "bounds": ",".join(f"{v:.10f}" for v in whole_pixels(info)),
         "center": f"{lon:.7f},{lat:.7f},{info.min_zoom}",
         **({"json": json.dumps({"vector_layers": layers}, ensure_ascii=False)} if layers else {}),
     }  # fmt: skip
 
 
+def whole_pixels(info: TileSetInfo) -> Bounds:
+    """The bounds of a set, widened to whole pixels of its highest zoom where it is of pictures.
+
+    GDAL takes them as the edges of a raster of whole pixels; others would put it off by a part of one.
+    """
+    if info.format == "mvt":
+        return info.bounds
+    west, south, east, north = info.bounds
+    step, half = WEB_MERCATOR.resolution(info.max_zoom, info.tile_size), WEB_MERCATOR.top
+    left, bottom = (float(v) for v in to_mercator(west, max(south, -MAX_LATITUDE)))
+    right, top = (float(v) for v in to_mercator(east, min(north, MAX_LATITUDE)))
+    slack = 1e-6  # what lies on an edge but for its rounding stays there
+    first = [math.floor((v + half) / step + slack) * step - half for v in (left, bottom)]
+    last = [math.ceil((v + half) / step - slack) * step - half for v in (right, top)]
+    (west, south), (east, north) = ([float(v) for v in to_lonlat(*p)] for p in (first, last))
+    return max(west, -180.0), south, min(east, 180.0), north
+
+
 class MBTilesReader:
-    """The database at `path`, open for reading. Raises `InputError` where it is none or is damaged."""
+    """The database at `path`, open for reading. Raises `InputError` where it is none or is damaged.
+
+    Any thread may read, one at a time.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+            address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+            self._db = sqlite3.connect(address, uri=True, check_same_thread=False)
             rows = dict(self._db.execute("SELECT name, value FROM metadata"))
-            self.info = _info(rows, path.name)
+            self.info = self._described(rows, path.name)
         except (sqlite3.Error, ValueError, KeyError, TypeError) as exc:
             raise InputError(path, f"cannot be read ({one_line(exc)})", "get the file again") from exc
+
+    def _described(self, rows: dict[str, str], name: str) -> TileSetInfo:
+        """What the set says of itself; zooms and the size of its tiles from the tiles where it does not say them."""
+        query = "SELECT min(zoom_level), max(zoom_level) FROM tiles"
+        if not {"minzoom", "maxzoom"} <= set(rows):
+            low, high = self._db.execute(query).fetchone()
+            rows = {"minzoom": str(low or 0), "maxzoom": str(high or 0)} | rows
+        info = _info(rows, name)
+        if info.format == "mvt" or {"tile_size", "tileSize"} & set(rows):
+            return info
+        first = self._db.execute("SELECT tile_data FROM tiles LIMIT 1").fetchone()
+        return replace(info, tile_size=side_of(first and bytes(first[0])))
 
     def __enter__(self) -> MBTilesReader:
         return self
@@ -105,12 +141,24 @@ class MBTilesReader:
 
 def _info(rows: dict[str, str], name: str) -> TileSetInfo:
     forms: dict[str, TileFormat] = {"png": "png", "jpg": "jpeg", "jpeg": "jpeg", "webp": "webp", "pbf": "mvt"}
+    if rows.get("format", "png") not in forms:
+        raise ValueError(f"tiles of the format {rows['format'][:20]!r}")
     west, south, east, north = (float(v) for v in rows.get("bounds", "-180,-85.051129,180,85.051129").split(","))
     center = [float(v) for v in rows["center"].split(",")[:2]] if "center" in rows else None
     info = TileSetInfo(
-        rows.get("name", name), forms[rows["format"]], int(rows["minzoom"]), int(rows["maxzoom"]),
+        rows.get("name", name), forms[rows.get("format", "png")], int(rows["minzoom"]), int(rows["maxzoom"]),
         (west, south, east, north), (center[0], center[1]) if center else None,
     )  # fmt: skip
-    metadata: dict[str, Any] = {k: rows[k] for k in ("description", "attribution", "type", "tile_size") if k in rows}
-    metadata["classes"] = json.loads(rows.get("classes", "[]"))
-    return with_metadata(info, metadata | json.loads(rows.get("json", "{}")))
+    kept = ("description", "attribution", "type", "tile_size", "tileSize")
+    metadata: dict[str, Any] = {k: rows[k] for k in kept if k in rows}
+    metadata["classes"] = _loaded(rows.get("classes"), [])
+    return with_metadata(info, metadata | _loaded(rows.get("json"), {}))
+
+
+def _loaded(text: str | None, default: Any) -> Any:
+    """JSON of others; what is none, or is of another kind than `default`, is left alone."""
+    try:
+        found = json.loads(text or "")
+    except ValueError:
+        return default
+    return found if isinstance(found, type(default)) else default

@@ -13,6 +13,7 @@ import struct
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -229,6 +230,9 @@ class PMTilesReader:
             self.root = Directory.decode(self._read(*root))
             self.metadata: dict[str, Any] = json.loads(gzip.decompress(self._read(*metadata)))
             self.info = _info(fields, kind, self.metadata, path.name)
+            if self.info.format != "mvt" and not {"tile_size", "tileSize"} & set(self.metadata):
+                first = next(iter(self.tiles()), None)
+                self.info = replace(self.info, tile_size=side_of(first and first[3]))
         except (ValueError, EOFError, OSError, KeyError, TypeError) as exc:
             self._stream.close()
             raise InputError(path, f"cannot be read ({exc})", "get the file again") from exc
@@ -299,13 +303,31 @@ def _info(fields: tuple[Any, ...], kind: int, metadata: dict[str, Any], name: st
 
 
 def with_metadata(info: TileSetInfo, metadata: dict[str, Any]) -> TileSetInfo:
-    """The info with what its metadata say of classes and layers."""
-    classes = tuple(LayerClass(int(c["id"]), str(c["name"]), str(c["color"])) for c in metadata.get("classes", []))
+    """The info with what its metadata say of classes and layers; what others mean by `classes` is left alone."""
+    size = metadata.get("tile_size", metadata.get("tileSize"))
     return replace(
-        info, classes=classes, vector_layers=tuple(metadata.get("vector_layers", [])),
+        info, classes=_classes(metadata.get("classes")), vector_layers=tuple(metadata.get("vector_layers", [])),
         overlay=metadata.get("type", "overlay") == "overlay", description=str(metadata.get("description", "")),
-        attribution=str(metadata.get("attribution", "")), tile_size=int(metadata.get("tile_size", 256)),
+        attribution=str(metadata.get("attribution", "")), tile_size=int(size) if size else info.tile_size,
     )  # fmt: skip
+
+
+def _classes(entries: Any) -> tuple[LayerClass, ...]:
+    try:
+        return tuple(LayerClass(int(c["id"]), str(c["name"]), str(c["color"])) for c in entries or ())
+    except (KeyError, TypeError, ValueError):
+        return ()
+
+
+def side_of(picture: bytes | None, otherwise: int = 256) -> int:
+    """Pixels of the side of a tile, seen by the picture itself: other programs seldom say it."""
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(picture or b""), formats=("PNG", "JPEG", "WEBP")) as image:
+            return int(image.width)
+    except (OSError, Image.DecompressionBombError):
+        return otherwise
 
 
 def first_id(z: int) -> int:

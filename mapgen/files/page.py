@@ -1,4 +1,4 @@
-"""The page on which maps are looked at: one template, filled for a server or to stand alone, all in it escaped."""
+"""Pages to look at maps: templates, filled for a server or to stand alone, all in them escaped."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 SCRIPTS = ("maplibre-gl.js", "pmtiles.js", "page.js")
 STYLES = ("maplibre-gl.css", "page.css")
 TEMPLATE = "page.html"
+"""Of the page of `view`."""
+
+TILES_SCRIPTS = ("maplibre-gl.js", "tiles.js")
+TILES_STYLES = ("maplibre-gl.css", "tiles.css")
+TILES_TEMPLATE = "tiles.html"
+"""Of the page beside a folder of tiles."""
 
 _COMMON = "default-src 'none'; worker-src blob:; child-src blob:; base-uri 'none'; form-action 'none'"
 
@@ -39,9 +45,22 @@ def inlined_page(
 
     Its policy names each script and style by its hash, so that nothing that the data may hold could ever run.
     """
-    scripts, styles = ([_closed(texts[name]) for name in names] for names in (SCRIPTS, STYLES))
+    return _alone(template, title, data, texts, SCRIPTS, STYLES, files, "img-src data: blob:")
+
+
+def tiles_page(template: str, style: Mapping[str, Any], texts: Mapping[str, str]) -> bytes:
+    """The page beside a folder of tiles that draws its MapLibre style, with tiles from where the page itself lies."""
+    elsewhere = "img-src http: https: data: blob:; connect-src http: https:"
+    return _alone(template, str(style["name"]), style, texts, TILES_SCRIPTS, TILES_STYLES, {}, elsewhere)
+
+
+def _alone(
+    template: str, title: str, data: Mapping[str, Any], texts: Mapping[str, str], script_names: Sequence[str],
+    style_names: Sequence[str], files: Mapping[str, bytes], sources: str,
+) -> bytes:  # fmt: skip
+    scripts, styles = ([_closed(texts[name]) for name in names] for names in (script_names, style_names))
     hashes = {kind: " ".join(map(_hash, parts)) for kind, parts in (("script", scripts), ("style", styles))}
-    policy = f"{_COMMON}; script-src {hashes['script']}; style-src {hashes['style']}; img-src data: blob:"
+    policy = f"{_COMMON}; script-src {hashes['script']}; style-src {hashes['style']}; {sources}"
     head = f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">\n'
     head += "".join(f"<style>{text}</style>\n" for text in styles)
     code = "".join(f"<script>{text}</script>\n" for text in scripts)

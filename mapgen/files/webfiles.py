@@ -6,14 +6,23 @@ from pathlib import Path
 
 from mapgen.errors import OutputError
 from mapgen.files.commit import staged
-from mapgen.results.page import SCRIPTS, STYLES, TEMPLATE
+from mapgen.files.page import SCRIPTS, STYLES, TEMPLATE, TILES_SCRIPTS, TILES_STYLES, TILES_TEMPLATE
 
 FOLDER = Path(__file__).parent / "web"
 
 
 def page_texts() -> dict[str, str]:
     """The template, scripts and styles of the page by their names."""
-    return {name: (FOLDER / name).read_text(encoding="utf-8") for name in (TEMPLATE, *SCRIPTS, *STYLES)}
+    return _texts(TEMPLATE, *SCRIPTS, *STYLES)
+
+
+def tiles_page_texts() -> dict[str, str]:
+    """The template, scripts and styles of the page beside a folder of tiles by their names."""
+    return _texts(TILES_TEMPLATE, *TILES_SCRIPTS, *TILES_STYLES)
+
+
+def _texts(*names: str) -> dict[str, str]:
+    return {name: (FOLDER / name).read_text(encoding="utf-8") for name in names}
 
 
 def write_page(path: Path, content: bytes, *, overwrite: bool = False, inputs: tuple[Path, ...] = ()) -> None:

@@ -3,7 +3,7 @@
 (() => {
 const data = JSON.parse(document.getElementById("data").textContent);
 const find = id => document.getElementById(id);
-const state = {hidden: new Set(), off: new Set(), opacity: 0.7, swipe: false, at: 50};
+const state = {hidden: data.sides.map(() => new Set()), off: new Set(), opacity: 0.7, swipe: false, at: 50};
 const maps = [];
 const errors = [];
 
@@ -17,9 +17,10 @@ function element(name, options = {}, ...children) {
 function fail(error) {
   const text = String((error && error.message) || error);
   errors.push(text);
-  find("failure").textContent = text;
+  find("failure-text").textContent = text;
   find("failure").hidden = false;
 }
+find("dismiss").addEventListener("click", () => { find("failure").hidden = true; });
 
 // --- what is shown comes by name: from the server, or out of this file -------------------------------------------
 
@@ -62,25 +63,25 @@ async function pixels(raster, z, x, y, signal) {
   return answer.status === 204 ? undefined : answer.blob();
 }
 
-function hiddenColors(side) {
-  const shown = new Set(side.classes.filter(c => !state.hidden.has(c.id)).map(c => c.color.toLowerCase()));
-  return side.classes.filter(c => state.hidden.has(c.id) && !shown.has(c.color.toLowerCase()))
-    .map(c => parseInt(c.color.slice(1), 16));
-}
+const hiddenOf = side => state.hidden[data.sides.indexOf(side)];
 
-function canvasOf(width, height) {
-  return new OffscreenCanvas(width, height);
+function hiddenColors(side) {
+  const hidden = hiddenOf(side);
+  const shown = new Set(side.classes.filter(c => !hidden.has(c.id)).map(c => c.color.toLowerCase()));
+  return side.classes.filter(c => hidden.has(c.id) && !shown.has(c.color.toLowerCase()))
+    .map(c => parseInt(c.color.slice(1), 16));
 }
 
 maplibregl.addProtocol("mapgen", async (request, controller) => {
   const [, side, part, , z, x, y] = request.url.match(/^mapgen:\/\/(\d+)\/(\w+)\/(\d+)\/(\d+)\/(\d+)\/(\d+)/);
   const of = data.sides[side];
   const blob = await pixels(of[part], +z, +x, +y, controller.signal);
-  if (!blob) return {data: await createImageBitmap(canvasOf(1, 1))};
+  // Of a canvas without a context Chromium makes no bitmap.
+  if (!blob) return {data: await createImageBitmap(new ImageData(1, 1))};
   const image = await createImageBitmap(blob, {premultiplyAlpha: "none", colorSpaceConversion: "none"});
   const hidden = part === "raster" ? hiddenColors(of) : [];
   if (!hidden.length) return {data: image};
-  const canvas = canvasOf(image.width, image.height);
+  const canvas = new OffscreenCanvas(image.width, image.height);
   const context = canvas.getContext("2d", {willReadFrequently: true});
   context.drawImage(image, 0, 0);
   const colors = context.getImageData(0, 0, image.width, image.height);
@@ -92,9 +93,9 @@ maplibregl.addProtocol("mapgen", async (request, controller) => {
 });
 
 maplibregl.addProtocol("vector", async (request, controller) => {
-  const [, name, z, x, y] = request.url.match(/^vector:\/\/(\w+)\/(\d+)\/(\d+)\/(\d+)/);
-  const found = await archive(name).getZxy(+z, +x, +y, controller.signal);
-  return {data: found ? found.data : new ArrayBuffer(0)};
+  const [, side, z, x, y] = request.url.match(/^vector:\/\/(\d+)\/(\d+)\/(\d+)\/(\d+)/);
+  const blob = await pixels(data.sides[side].vector, +z, +x, +y, controller.signal);
+  return {data: blob ? await blob.arrayBuffer() : new ArrayBuffer(0)};
 });
 
 // --- the style of one side ----------------------------------------------------------------------------------------
@@ -118,7 +119,7 @@ function colorOf(side) {
   return ["match", ["get", side.vector.key], ...parts, side.classes.length === 1 ? side.classes[0].color : "#808080"];
 }
 
-const filterOf = side => ["!", ["in", ["get", side.vector.key], ["literal", [...state.hidden]]]];
+const filterOf = side => ["!", ["in", ["get", side.vector.key], ["literal", [...hiddenOf(side)]]]];
 
 function styleOf(number, onlyImagery) {
   const side = data.sides[number];
@@ -135,10 +136,10 @@ function styleOf(number, onlyImagery) {
   }
   if (side.vector) {
     const vector = side.vector;
-    style.sources.vector = vector.archive
-      ? {type: "vector", tiles: [`vector://${vector.archive}/{z}/{x}/{y}`], minzoom: vector.minzoom, maxzoom: vector.maxzoom}
+    style.sources.vector = vector.layers
+      ? {type: "vector", tiles: [`vector://${number}/{z}/{x}/{y}`], minzoom: vector.minzoom, maxzoom: vector.maxzoom}
       : {type: "geojson", data: geojson(vector.geojson), tolerance: 0.2, maxzoom: 20};
-    for (const layer of vector.archive ? vector.layers : [null]) {
+    for (const layer of vector.layers || [null]) {
       const from = {source: "vector", ...(layer === null ? {} : {"source-layer": layer})};
       const id = `vector ${layer ?? ""}`;
       style.layers.push({id: `${id} fill`, type: "fill", ...from, filter: filterOf(side),
@@ -281,6 +282,29 @@ function checkbox(text, checked, changed, color, area) {
   return label;
 }
 
+// Whether a class that both sides have is called and coloured alike in both; if not, each side gets a legend of its own.
+function sameLegend() {
+  const known = new Map();
+  return data.sides.every(side => side.classes.every(c => {
+    const other = known.get(c.id) || c;
+    known.set(c.id, other);
+    return other.name === c.name && other.color.toLowerCase() === c.color.toLowerCase();
+  }));
+}
+
+function legendOf(sides, titled) {
+  const known = new Map();
+  for (const side of sides) for (const c of side.classes) if (!known.has(c.id)) known.set(c.id, c);
+  const rows = [...known.values()].map(c => {
+    const areas = sides.map(s => (s.classes.find(o => o.id === c.id) || {}).area || (sides.length > 1 ? "–" : "")).join(" | ");
+    return checkbox(c.name, true, on => {
+      for (const side of sides) hiddenOf(side)[on ? "delete" : "add"](c.id);
+      recolor();
+    }, c.color, areas.replace(/[– |]/g, "") ? areas : "");
+  });
+  return titled ? [element("p", {className: "side", textContent: sides[0].title}), ...rows] : rows;
+}
+
 function buildPanel() {
   find("title").textContent = data.sides.map(s => s.title).join(" | ");
   const parts = {imagery: "Imagery", raster: "Class map", vector: "Polygons"};
@@ -291,16 +315,9 @@ function buildPanel() {
       settleAll();
     }));
   }
-  const known = new Map();
-  for (const side of data.sides) for (const c of side.classes) if (!known.has(c.id)) known.set(c.id, c);
-  for (const c of known.values()) {
-    const areas = data.sides.map(s => (s.classes.find(o => o.id === c.id) || {}).area || (comparing ? "–" : "")).join(" | ");
-    find("classes").append(checkbox(c.name, true, on => {
-      state.hidden[on ? "delete" : "add"](c.id);
-      recolor();
-    }, c.color, areas.replace(/[– |]/g, "") ? areas : ""));
-  }
-  find("classes").hidden = !known.size;
+  const legends = sameLegend() ? [data.sides] : data.sides.map(s => [s]);
+  for (const sides of legends) find("classes").append(...legendOf(sides, legends.length > 1));
+  find("classes").hidden = !data.sides.some(s => s.classes.length);
   find("opacity-row").hidden = !data.sides.some(s => s.raster || s.vector);
   find("total").textContent = data.sides.map(s => s.note).filter(Boolean).join(" ");
   const missing = data.sides.flatMap(s => s.missing);
