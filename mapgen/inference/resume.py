@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mapgen import __version__
-from mapgen.arrays import Array
+from mapgen.arrays import Array, is_uniform, uniform
 from mapgen.files.fingerprint import fingerprint
 from mapgen.files.journal import Journal
 from mapgen.grid import Window
@@ -89,7 +89,10 @@ def strips_with_journal(job: Job, journal: Journal, make: Make, planes: int) -> 
     for row, strip in make(row):  # noqa: B020 - the rest goes on where the journal ends
         if not single:
             said = {"row": row, "rows": strip.shape[-2], "damaged": job.scene.damaged}
-            journal.append(said, zlib.compress(np.ascontiguousarray(strip).data, 1))
+            if is_uniform(strip):
+                journal.append(said | {"all": int(strip.flat[0])}, b"")
+            else:
+                journal.append(said, zlib.compress(np.ascontiguousarray(strip).data, 1))
             journal.place = f"at row {row + strip.shape[-2]} of {height}"
         yield row, strip
 
@@ -100,6 +103,9 @@ def _strip(said: dict[str, Any], data: bytes, row: int, shape: tuple[int, int], 
     if said.get("row") != row or not isinstance(rows, int) or not 0 < rows <= min(BLOCK, height - row):
         return None
     planes, width = shape
+    whole = (planes, rows, width) if planes else (rows, width)
+    if isinstance(said.get("all"), int):
+        return uniform(said["all"] & 255, whole)
     size = max(1, planes) * rows * width
     unpack = zlib.decompressobj()
     try:
@@ -108,5 +114,4 @@ def _strip(said: dict[str, Any], data: bytes, row: int, shape: tuple[int, int], 
         return None
     if len(content) != size:
         return None
-    strip = np.frombuffer(content, np.uint8)
-    return strip.reshape((planes, rows, width) if planes else (rows, width))
+    return np.frombuffer(content, np.uint8).reshape(whole)

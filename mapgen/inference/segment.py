@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mapgen import __version__
-from mapgen.arrays import Array
+from mapgen.arrays import Array, is_uniform
 from mapgen.files.cache import cache_folder
 from mapgen.files.commit import check_output
 from mapgen.files.gdal import environment
@@ -222,7 +222,9 @@ def class_strips(
     """The class map of `job.within` from row `start` on, strip by strip; behind it the scores that were asked for."""
     job = below(job, start)
     card, options, scene = job.model.card, job.options, job.scene
-    pixels = count.read(ahead(watch("read", scene.patches(job.steps, job.grid))))
+    steps = job.steps
+    count.windows = len(steps)
+    pixels = count.read(ahead(watch("read", scene.patches(steps, job.grid))))
     batch = options.batch if options.batch is not None else engine.batch
     known = watch("infer", infer(pixels, engine, card.stride, batch, TTA[options.tta]))
     stitched = STITCH[options.stitch](known, job.plan)
@@ -291,13 +293,12 @@ class _Count:
 
     def __init__(self, card: ModelCard) -> None:
         self.card = card
-        self.windows = self.skipped = self.resumed = 0
+        self.windows = self.run = self.resumed = 0
         self.pixels = np.zeros(256, np.int64)
 
     def read(self, patches: Iterable[Patch]) -> Iterator[Patch]:
         for patch in patches:
-            self.windows += 1
-            self.skipped += patch.values is None
+            self.run += patch.values is not None
             yield patch
 
     def watched(
@@ -305,8 +306,11 @@ class _Count:
     ) -> Iterator[tuple[int, Array]]:
         for row, strip in parts:
             classes = strip if strip.ndim == 2 else strip[0]
-            for value in (*self.card.legend.ids, NODATA):  # several times as fast as counting all 256 values
-                self.pixels[value] += np.count_nonzero(classes == value)
+            if is_uniform(classes):
+                self.pixels[classes[0, 0]] += classes.size
+            else:
+                for value in (*self.card.legend.ids, NODATA):  # several times as fast as counting all 256 values
+                    self.pixels[value] += np.count_nonzero(classes == value)
             yield row, strip
             if progress:
                 progress(row + len(classes), height)
@@ -326,7 +330,7 @@ class _Count:
         return Result(
             source=public_name(job.scene.name), output=output, engine=engine.name, device=engine.device,
             precision=engine.precision, scores=scores, seconds=round(seconds, 3),
-            windows=self.windows, skipped=self.skipped, resumed=self.resumed,
+            windows=self.windows, skipped=self.windows - self.run, resumed=self.resumed,
             shares={c.name: round(float(self.pixels[c.id] / max(1, known)), 6) for c in self.card.legend},
             valid_share=round(known / max(1, int(self.pixels.sum())), 6),
             warnings=tuple(notes), damaged=tuple(job.scene.damaged),

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from mapgen.arrays import Array
+from mapgen.arrays import Array, uniform
 from mapgen.grid import Window
 from mapgen.patch import Patch
 from mapgen.plan import Plan, Span
@@ -127,7 +127,8 @@ def strips(
 
     Every strip starts at a multiple of `block` and, but for the last, is a multiple of `block` high, so that each block
     of the file is written once. Pixels that no patch covers are `fill`. Patches come in reading order and hold class
-    ids (H, W), or `bands` such planes, over exactly their keep, in the coordinates of the output.
+    ids (H, W), or `bands` such planes, over exactly their keep, in the coordinates of the output. A strip without any
+    patch is `uniform`: most of a sparse scene costs neither memory nor time.
     """
     buffer = np.full((*bands, 0, width), fill, np.uint8)
     start = 0
@@ -160,6 +161,9 @@ def _released(buffer: Array, rows: int, block: int, fill: int) -> Iterator[Array
     for top in range(0, rows, block):
         bottom = min(top + block, rows)
         chunk = buffer[..., top:bottom, :]
+        if not chunk.shape[-2]:
+            yield uniform(fill, (*buffer.shape[:-2], bottom - top, buffer.shape[-1]))
+            continue
         missing = bottom - top - chunk.shape[-2]
         if missing:
             more = np.full((*buffer.shape[:-2], missing, buffer.shape[-1]), fill, np.uint8)

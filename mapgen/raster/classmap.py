@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from affine import Affine
 
-from mapgen.arrays import Array
+from mapgen.arrays import Array, is_uniform
 from mapgen.errors import OutputError, UsageError, one_line
 from mapgen.files.commit import check_output, free_bytes, staged
-from mapgen.files.gdal import MEBIBYTE, gdal_errors, gdal_messages
-from mapgen.grid import Grid
+from mapgen.files.gdal import MEBIBYTE, absent, gdal_errors, gdal_messages
+from mapgen.grid import Grid, Window
 from mapgen.legend import NODATA, Legend
 from mapgen.raster.cog import TILE as BLOCK
 from mapgen.raster.cog import CogWriter
@@ -27,6 +27,9 @@ from mapgen.raster.style import color_table, pam_xml, qml
 
 SCORE_SCALE = 0.004
 """The probability that a step of a byte stands for in a raster of scores."""
+
+NOTHING = -1
+"""In place of the checksum of a strip without data: no block of it need be in the file."""
 
 _CO_REMEDY = "see https://gdal.org/drivers/raster/cog.html"
 
@@ -139,7 +142,7 @@ class _Raster:
 
     def write(self, row: int, strip: Array) -> None:
         """The next rows (h, width) or (B, h, width)."""
-        self._sums.append((row, strip.shape[-2], zlib.crc32(np.ascontiguousarray(strip).data)))
+        self._sums.append((row, strip.shape[-2], _checksum(strip)))
         if isinstance(self._writer, CogWriter):
             self._writer.write(strip)
         else:
@@ -229,6 +232,12 @@ def check_creation_options(creation_options: Sequence[tuple[str, str]]) -> None:
         raise UsageError("--co", f"{given} would change the pixels or the grid", "use lossless options only")
 
 
+def _checksum(strip: Array) -> int:
+    if is_uniform(strip) and strip.flat[0] == NODATA:
+        return NOTHING
+    return zlib.crc32(np.ascontiguousarray(strip).data)
+
+
 def verify_raster(path: Path, grid: Grid, sums: Sequence[tuple[int, int, int]], final: Path) -> None:
     """Raise `OutputError`, naming `final`, unless the file at `path` holds this grid and strips of these checksums."""
     import rasterio
@@ -241,8 +250,10 @@ def verify_raster(path: Path, grid: Grid, sums: Sequence[tuple[int, int, int]], 
             if (dataset.height, dataset.width) != (grid.height, grid.width) or dataset.transform != grid.transform:
                 raise damaged
             for row, height, checksum in sums:
+                if checksum == NOTHING and absent(dataset, Window(row, 0, height, grid.width), dataset.indexes):
+                    continue
                 strip = dataset.read(window=((row, row + height), (0, grid.width)))
-                if zlib.crc32(strip) != checksum:
+                if (NOTHING if checksum == NOTHING and (strip == NODATA).all() else zlib.crc32(strip)) != checksum:
                     raise damaged
     except gdal_errors() as exc:
         raise damaged from exc

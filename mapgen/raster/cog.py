@@ -18,13 +18,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from mapgen.arrays import Array
+from mapgen.arrays import Array, Longs, is_uniform, uniform
 from mapgen.legend import NODATA
 from mapgen.raster.downsample import evened
 
@@ -67,7 +66,8 @@ class CogWriter:
     Strips begin at multiples of `TILE` rows and are `TILE` high, but for the last. `like` is a small GeoTIFF by GDAL
     whose place, colours, bands and tags the file takes over. `reduce` halves a strip for the next overview; overviews
     go on until one fits a tile. Pixels that no strip covers do not exist: all rows must come. Memory: some rows of
-    tiles, whatever the height. The tiles wait in files beside `path`, which `close` puts together.
+    tiles, whatever the height. A tile without data is left out: its offset is 0, and GDAL reads it as
+    nodata. The tiles wait in files beside `path`, which `close` puts together.
     """
 
     def __init__(self, path: Path, height: int, width: int, like: bytes, reduce: Reduce, threads: int = 2) -> None:
@@ -77,7 +77,7 @@ class CogWriter:
         self._reduce = reduce
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="mapgen-deflate")
         self._limit = 8 * threads
-        self._waiting: deque[tuple[_Level, Future[bytes]]] = deque()
+        self._waiting: deque[tuple[_Level, Future[bytes] | None]] = deque()
         self._levels = [_Level(height, width, path.with_name(f"{path.name}.{0}.tiles"))]
         while max(height, width) > TILE:
             height, width = -(-height // 2), -(-width // 2)
@@ -113,19 +113,21 @@ class CogWriter:
             self._row_of_tiles(number, level.taken())
 
     def _row_of_tiles(self, number: int, rows: Array) -> None:
-        level = self._levels[number]
+        level, empty = self._levels[number], is_uniform(rows) and rows[0, 0, 0] == NODATA
         for col in range(0, level.width, TILE):
             tile = rows[:, :, col : col + TILE]
-            self._waiting.append((level, self._pool.submit(compressed, tile)))
+            self._waiting.append((level, None if empty else self._pool.submit(compressed, tile)))
         self._drain(self._limit)
         if number + 1 < len(self._levels):
-            self._add(number + 1, self._reduce(evened(rows)))
+            bands, height, width = rows.shape
+            half = uniform(NODATA, (bands, -(-height // 2), -(-width // 2))) if empty else self._reduce(evened(rows))
+            self._add(number + 1, half)
 
     def _drain(self, limit: int) -> None:
         """Write finished tiles, in order, until no more than `limit` are under way."""
         while len(self._waiting) > limit:
             level, tile = self._waiting.popleft()
-            level.append(tile.result())
+            level.append(b"" if tile is None else tile.result())
 
 
 @dataclass(slots=True)
@@ -151,34 +153,34 @@ class _Level:
         self.rows += strip.shape[1]
 
     def taken(self) -> Array:
-        rows = self.parts[0] if len(self.parts) == 1 else np.concatenate(self.parts, axis=1)
+        if all(is_uniform(part) and part[0, 0, 0] == NODATA for part in self.parts):
+            rows: Array = uniform(NODATA, (len(self.parts[0]), self.rows, self.width))
+        else:
+            rows = self.parts[0] if len(self.parts) == 1 else np.concatenate(self.parts, axis=1)
         self.parts, self.rows = [], 0
         return rows
 
     def append(self, tile: bytes) -> None:
-        """A tile, with its size before it and its last bytes again behind it, as `_GHOST` promises."""
-        self.file.write(struct.pack("<I", len(tile)) + tile + tile[-4:])
+        """A tile, with its size before it and its last bytes again behind it, as `_GHOST` promises; nothing of none."""
+        if tile:
+            self.file.write(struct.pack("<I", len(tile)) + tile + tile[-4:])
         self.sizes.append(len(tile))
+
+    @property
+    def framed(self) -> Longs:
+        """Bytes of each tile with what lies around it."""
+        sizes = np.array(self.sizes, np.int64)
+        return sizes + 8 * (sizes > 0)
 
 
 def compressed(tile: Array) -> bytes:
-    """A tile (B, h, w), filled up with nodata, as TIFF stores it: pixel by pixel, deflated.
+    """A tile (B, h, w), filled up with nodata, as TIFF stores it: pixel by pixel, deflated. Nothing without data.
 
     Of deflate only run lengths and Huffman codes are used: on class maps that is five times as fast as zlib's usual
     level and as small, see docs/decisions.
     """
     if not (tile != NODATA).any():
-        return _empty(len(tile))
-    return _deflated(tile)
-
-
-@lru_cache
-def _empty(bands: int) -> bytes:
-    """A tile without data, of which sparse maps have very many."""
-    return _deflated(np.full((bands, TILE, TILE), NODATA, np.uint8))
-
-
-def _deflated(tile: Array) -> bytes:
+        return b""
     bands, height, width = tile.shape
     if (height, width) != (TILE, TILE):
         tile = np.pad(tile, ((0, 0), (0, TILE - height), (0, TILE - width)), constant_values=NODATA)
@@ -203,7 +205,7 @@ def read_fields(tiff: bytes) -> dict[int, Field]:
 
 def write_cog(file: BinaryIO, levels: list[_Level], fields: dict[int, Field]) -> None:
     """Header and directories, then the tiles of each level, the smallest first."""
-    framed = [sum(level.sizes) + 8 * len(level.sizes) for level in levels]
+    framed = [int(level.framed.sum()) for level in levels]
     tags = sum(len(f.data) for f in fields.values())
     big = sum(framed) + len(levels) * (tags + 400) + 12 * sum(len(level.sizes) for level in levels) > _CLASSIC_LIMIT
     # Twice: the offsets of the tiles are known once the length of all directories is, and do not change it.
@@ -240,8 +242,8 @@ def _directories(levels: list[_Level], fields: dict[int, Field], starts: list[in
 def _image_fields(level: _Level, fields: dict[int, Field], start: int, number: int, big: bool) -> dict[int, Field]:
     skipped = _LAYOUT_OF_THIS_FILE if number == 0 else _LAYOUT_OF_THIS_FILE | _FULL_SIZE_ONLY
     own = {tag: value for tag, value in fields.items() if tag not in skipped}
-    sizes = np.array(level.sizes, "<u4")
-    offsets = start + 4 + np.concatenate([[0], np.cumsum(sizes.astype(np.int64) + 8)[:-1]])
+    sizes, framed = np.array(level.sizes, "<u4"), level.framed
+    offsets = np.where(sizes > 0, start + 4 + np.cumsum(framed) - framed, 0)
     own[254] = _long(1 if number else 0)
     own[256], own[257] = _long(level.width), _long(level.height)
     own[259] = _short(8)  # Deflate

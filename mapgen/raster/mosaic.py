@@ -90,6 +90,13 @@ class Mosaic(Scene):
             valid[rows, cols] |= there
         return pixels, valid
 
+    def empty(self, window: Window) -> bool:
+        """As of a scene: no part has data there, or there is none."""
+        return all(
+            scene.empty((place & window).shifted(-place.row, -place.col))
+            for place, scene in self.parts if (place & window).area
+        )  # fmt: skip
+
     def _part(self, place: Window, scene: Scene, window: Window) -> tuple[Array, Array]:
         """What one part has in a window of the mosaic's grid; its damage is noted where the mosaic has it."""
         result = scene.read(window.shifted(-place.row, -place.col))

@@ -12,7 +12,7 @@ import numpy as np
 
 from mapgen.arrays import Array
 from mapgen.errors import InputError, MapgenError, NetworkError, one_line
-from mapgen.files.gdal import MEBIBYTE, gdal_errors, gdal_messages
+from mapgen.files.gdal import MEBIBYTE, absent, gdal_errors, gdal_messages
 from mapgen.files.vet import is_url
 from mapgen.grid import Grid, Window
 from mapgen.patch import Patch, filled
@@ -124,6 +124,27 @@ class Scene:
             valid &= np.isfinite(pixels).all(axis=0)
         return pixels, valid
 
+    def empty(self, window: Window) -> bool:
+        """Whether a window is known to have no data since the file stores no block of it; nothing is read for it."""
+        if self.alpha is not None and self.dataset.nodatavals[self.alpha - 1] in (None, 0):
+            stored: tuple[int, ...] = (self.alpha,)  # where a block is absent, it is 0
+        elif self._absent_is_nodata:
+            stored = self.bands
+        else:
+            return False
+        with self.lock:
+            return not self.dataset.closed and absent(self.dataset, window, stored)
+
+    @property
+    def _absent_is_nodata(self) -> bool:
+        """Whether what GDAL gives for an absent block is nodata: the file's own nodata value, else 0."""
+        for own in (self.dataset.nodatavals[band - 1] for band in self.bands):
+            given = own if self.nodata is None else self.nodata
+            absent_value = 0 if own is None else own
+            if given is None or not (given == absent_value or (math.isnan(given) and math.isnan(absent_value))):
+                return False
+        return True
+
     def _is_nodata(self, raw: Array) -> Array | None:
         """Where every band holds its nodata value; None where there is none that the type can hold."""
         given = [self.nodata if self.nodata is not None else self.dataset.nodatavals[b - 1] for b in self.bands]
@@ -217,6 +238,12 @@ class Scene:
         share, total = apply_rows(share, down), apply_rows(total, down)
         return total / np.maximum(share, 1e-6), share > 1e-6
 
+    def _under(self, grid: Grid, window: Window) -> Window:
+        """What `read_on` reads."""
+        down = taps(window.row, window.bottom, self.grid.height, grid.height)
+        across = taps(window.col, window.right, self.grid.width, grid.width)
+        return Window(down.first, across.first, down.length, across.length)
+
     def sample(self, lattice: int = 8, size: int = 64) -> Sample:
         """Pixels from `lattice`² windows of `size`² spread evenly over the scene, corners included.
 
@@ -234,10 +261,13 @@ class Scene:
         """A patch for each step on `grid` (the scene's own, or one over the same ground).
 
         Invalid pixels are filled with a mirror image of the valid ones, so that nothing of them reaches their
-        neighbours through the network. A patch without a valid pixel in its read comes without values.
+        neighbours through the network. A patch without a valid pixel in its read comes without values, and not at all
+        where the file stores nothing there.
         """
         native = (grid.height, grid.width) == (self.grid.height, self.grid.width)
         for step in steps:
+            if self.empty(step.read if native else self._under(grid, step.read)):
+                continue
             pixels, valid = self.read(step.read) if native else self.read_on(grid, step.read)
             if not valid.any():
                 # One element seen as many: thousands of empty windows of a sparse scene may be under way at once.

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mapgen.arrays import Array, Floats
+from mapgen.arrays import Array, Floats, Longs, is_uniform
 from mapgen.grid import Grid
+from mapgen.kernels import kernel
 from mapgen.layers.area import measured
 from mapgen.layers.reproject import LONLAT, projected
 from mapgen.polygons.lines import Lines
@@ -29,13 +30,12 @@ class Census:
 
     def add(self, row: int, classes: Array) -> None:
         """Take in a strip (h, W) of class ids uint8 from `row` on."""
-        height, width = classes.shape
-        starts = np.arange(0, width, CELL)
-        met = np.flatnonzero(np.bincount(classes.ravel(), minlength=256))
-        self.rows.append((row, height))
-        self.counts.append(
-            {int(k): np.add.reduceat(np.count_nonzero(classes == k, axis=0), starts) for k in met}
-        )  # fmt: skip
+        self.rows.append((row, len(classes)))
+        if is_uniform(classes):
+            cells = _cell_pixels(classes[:1]) * len(classes)
+        else:
+            cells = _cell_pixels(classes)
+        self.counts.append({int(k): cells[k].copy() for k in np.flatnonzero(cells.any(axis=1))})
 
     @property
     def pixels(self) -> dict[int, int]:
@@ -74,3 +74,17 @@ def _pixel_areas(grid: Grid, row: int, height: int) -> Floats:
     area = measured(projected(outlines, grid.transform, grid.crs, LONLAT))[0]
     result: Floats = np.abs(area) / ((rights - lefts) * height)
     return result
+
+
+def _cell_pixels(classes: Array) -> Longs:
+    """How many pixels of each of 256 classes lie in each cell of a strip, (256, cells)."""
+    counts = np.zeros((256, -(-classes.shape[1] // CELL)), np.int64)
+    _count(np.ascontiguousarray(classes), CELL, counts)
+    return counts
+
+
+@kernel
+def _count(classes, side, counts):  # type: ignore[no-untyped-def]
+    for row in range(classes.shape[0]):
+        for col in range(classes.shape[1]):
+            counts[classes[row, col], col // side] += 1

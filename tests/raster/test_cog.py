@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rio_cogeo.cogeo import cog_validate
 
-from mapgen.grid import Grid
+from mapgen.files.gdal import absent
+from mapgen.grid import Grid, Window
 from mapgen.legend import BUILTIN, NODATA
 from mapgen.raster import cog
 from mapgen.raster.classmap import Scores, write_class_map
@@ -159,17 +160,20 @@ def test_the_same_strips_give_the_same_bytes_whatever_the_threads(tmp_path, monk
     assert written(tmp_path / "b.tif", array).read_bytes() == first
 
 
-def test_tiles_without_data_are_compressed_once(tmp_path, monkeypatch):
-    cog._empty(1)  # before, since two threads may ask for the first at once
-    deflated = []
-    plain = cog._deflated
-    monkeypatch.setattr(cog, "_deflated", lambda tile: deflated.append(tile.shape) or plain(tile))
+def test_tiles_without_data_are_not_in_the_file(tmp_path):
     array = np.full((2000, 3000), NODATA, np.uint8)
     array[700, 800] = 3
     path = written(tmp_path / "map.tif", array)
     with rasterio.open(path) as dataset:
         np.testing.assert_array_equal(dataset.read(1), array)
-    assert len(deflated) == 4, "the one tile with data, at each of four zooms"
+        places = [(row, col) for row in range(4) for col in range(6) if not absent(dataset, tile(row, col), [1])]
+    assert places == [(1, 1)]
+    assert cog_validate(path, strict=True)[0]
+
+
+def tile(row, col):
+    """The window of a tile."""
+    return Window(row * cog.TILE, col * cog.TILE, cog.TILE, cog.TILE)
 
 
 def test_an_error_while_compressing_leaves_no_file(tmp_path, monkeypatch):

@@ -1,0 +1,112 @@
+"""Sparse scenes: what a file does not store is neither read nor written, and the map is that of a dense file."""
+
+import json
+
+import numpy as np
+import pytest
+import rasterio
+from factory import make_raster, noise, north_up
+from rasterio.enums import ColorInterp
+
+from mapgen.files.gdal import absent
+from mapgen.grid import Window
+from mapgen.legend import NODATA
+from mapgen.raster.mosaic import open_mosaic
+from mapgen.raster.scene import Scene
+
+TILED = {"tiled": True, "blockxsize": 64, "blockysize": 64}
+COLORS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
+
+
+@pytest.fixture
+def pixels():
+    """Noise in a corner and in the middle, zero elsewhere."""
+    array = np.zeros((3, 700, 900), np.uint8)
+    array[:, :100, :150] = noise(100, 150)
+    array[:, 300:450, 400:500] = noise(150, 100, seed=2)
+    return np.concatenate([array, array.any(axis=0)[None] * np.uint8(255)])
+
+
+CASES = {
+    "nodata of the file": ({"nodata": 0}, 3, []),
+    "another nodata of the file": ({"nodata": 7}, 3, []),
+    "nodata of the option": ({}, 3, ["--nodata", "0"]),
+    "nodata of the option, another of the file": ({"nodata": 7}, 3, ["--nodata", "0"]),
+    "planar": ({"nodata": 0, "interleave": "band"}, 3, []),
+    "alpha": ({"colorinterp": COLORS}, 4, []),
+    "none at all": ({}, 3, []),
+    "blended": ({"nodata": 0}, 3, ["--stitch", "blend"]),
+    "resampled": ({"nodata": 0, "transform": north_up(0.7)}, 3, []),
+    "averaged views": ({"nodata": 0}, 3, ["--tta", "flip"]),
+}
+
+
+@pytest.mark.parametrize(("profile", "bands", "options"), CASES.values(), ids=CASES.keys())
+def test_a_sparse_file_gives_the_map_of_a_dense_one(tmp_path, segment, engines, pixels, profile, bands, options):
+    maps = []
+    for name, more in (("dense", {}), ("sparse", {"SPARSE_OK": True})):
+        make_raster(tmp_path / f"{name}.tif", pixels[:bands], **TILED, **more, **profile)
+        assert segment(tmp_path / f"{name}.tif", "--window", "128", *options).code == 0
+        with rasterio.open(tmp_path / f"{name}.mask.tif") as dataset:
+            maps.append(dataset.read(1))
+    np.testing.assert_array_equal(*maps)
+
+
+@pytest.mark.parametrize("case", ["nodata of the file", "nodata of the option", "planar", "alpha"])
+def test_windows_without_a_block_are_not_read(tmp_path, segment, engines, pixels, monkeypatch, case):
+    profile, bands, options = CASES[case]
+    scene = make_raster(tmp_path / "scene.tif", pixels[:bands], **TILED, SPARSE_OK=True, **profile)
+    found = []
+    monkeypatch.setattr(Scene, "sample", lambda self, lattice=8, size=64: old(self, 1, size))
+    fetch = Scene._fetch
+    monkeypatch.setattr(Scene, "_fetch", lambda self, window: found.append(window) or fetch(self, window))
+    run = segment(scene, "--window", "128", "--json", *options)
+    record = json.loads(run.out.splitlines()[0])
+    assert record["skipped"] > record["windows"] // 2
+    assert len([w for w in found if w.height == w.width == 128]) < record["windows"] // 2
+
+
+old = Scene.sample
+
+
+def test_a_mosaic_knows_what_none_of_its_scenes_stores(tmp_path, pixels):
+    profile = {**TILED, "SPARSE_OK": True, "nodata": 0}
+    one = make_raster(tmp_path / "one.tif", pixels[:3], **profile)
+    with rasterio.open(one) as dataset:
+        place = dataset.transform @ dataset.transform.translation(2000, 0)
+    two = make_raster(tmp_path / "two.tif", pixels[:3], transform=place, **profile)
+    with open_mosaic([str(one), str(two)]) as mosaic:
+        assert mosaic.empty(Window(0, 1000, 128, 900)), "no scene lies there"
+        assert mosaic.empty(Window(500, 640, 200, 1500)), "no block lies there"
+        assert not mosaic.empty(Window(0, 1900, 128, 128)), "the second scene has some"
+        assert not mosaic.empty(Window(0, 0, 64, 64))
+
+
+def test_the_map_of_a_sparse_scene_is_sparse(tmp_path, segment, engines):
+    array = np.zeros((3, 2000, 2000), np.uint8)
+    array[:, 1100:1200, 1300:1400] = noise(100, 100)
+    scene = make_raster(tmp_path / "scene.tif", array, **TILED, SPARSE_OK=True, nodata=0)
+    assert segment(scene).code == 0
+    with rasterio.open(tmp_path / "scene.mask.tif") as dataset:
+        classes = dataset.read(1)
+        np.testing.assert_array_equal(classes != NODATA, array.any(axis=0))
+        assert absent(dataset, Window(0, 0, 1024, 2000), [1])
+        assert absent(dataset, Window(1024, 0, 976, 1024), [1])
+        assert not absent(dataset, Window(1024, 1024, 512, 512), [1])
+        assert dataset.overviews(1) == [2, 4]
+    with rasterio.open(tmp_path / "scene.mask.tif", overview_level=0) as dataset:
+        assert (dataset.read(1) != NODATA).sum() == 50 * 50
+
+
+def test_strips_without_data_are_one_byte_seen_as_many_and_cost_no_reading(tmp_path, segment, engines, monkeypatch):
+    from mapgen.arrays import is_uniform
+    from mapgen.raster import classmap
+
+    strips = []
+    plain = classmap._checksum
+    monkeypatch.setattr(classmap, "_checksum", lambda strip: strips.append(is_uniform(strip)) or plain(strip))
+    scene = make_raster(tmp_path / "scene.tif", np.zeros((3, 2000, 64), np.uint8), **TILED, SPARSE_OK=True, nodata=0)
+    run = segment(scene)
+    assert run.code == 0
+    assert any("no valid pixel" in text for text in run.warnings)
+    assert strips == [True] * 4
