@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 import rasterio
-from factory import make_raster, noise, north_up
+from factory import make_raster, noise, north_up, read_map
 from rasterio.enums import ColorInterp
 
 from mapgen.files.gdal import absent
+from mapgen.files.journal import Journal
 from mapgen.grid import Window
 from mapgen.legend import NODATA
 from mapgen.raster.mosaic import open_mosaic
@@ -110,3 +111,23 @@ def test_strips_without_data_are_one_byte_seen_as_many_and_cost_no_reading(tmp_p
     assert run.code == 0
     assert any("no valid pixel" in text for text in run.warnings)
     assert strips == [True] * 4
+
+
+def test_strips_without_data_take_no_room_in_the_journal_of_a_run(tmp_path, segment, engines, monkeypatch):
+    array = np.zeros((3, 2000, 64), np.uint8)
+    array[:, 1900:] = noise(100, 64)
+    scene = make_raster(tmp_path / "scene.tif", array, **TILED, SPARSE_OK=True, nodata=0)
+    sizes = []
+    plain = Journal.append
+    monkeypatch.setattr(Journal, "append", lambda self, said, data: sizes.append(len(data)) or plain(self, said, data))
+
+    def stopped(self):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mapgen.raster.classmap._Raster.finish", stopped)
+        segment(scene)
+    assert sizes[:3] == [0, 0, 0]
+    assert sizes[3] > 0
+    assert segment(scene).code == 0
+    np.testing.assert_array_equal(read_map(tmp_path / "scene.mask.tif") != NODATA, array.any(axis=0))
