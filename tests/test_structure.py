@@ -26,7 +26,6 @@ package."""
 
 RIM = {
     "cli.console", "kernels",
-    "files.fingerprint", "files.journal",
     "files.commit", "files.parquet", "files.pictures", "files.vectors", "files.vet", "files.vrt", "files.webfiles",
     "raster.classmap", "raster.cog", "raster.legends", "raster.masks", "raster.open",
     "model.file", "model.openvino", "model.select",
@@ -37,6 +36,7 @@ RIM = {
     "dataset.build", "dataset.read",
     "training.config", "training.fit", "training.quantize", "training.runs",
     "results.preview", "results.report", "results.server", "results.view",
+    "files.fingerprint", "files.journal", "files.remote",
 }  # fmt: skip
 """The modules that may open, read or write files, or listen on sockets. All others are pure."""
 

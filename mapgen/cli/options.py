@@ -24,6 +24,20 @@ EngineThreads = Annotated[
     int | None,
     typer.Option("--threads", min=1, max=1024, metavar="N", help="Threads on a CPU.  [default: all cores]"),
 ]
+def _set_net_timeout(value: float | None) -> float | None:
+    from mapgen.files.remote import set_net_timeout
+
+    set_net_timeout(value)
+    return value
+
+
+NetTimeout = Annotated[
+    float | None,
+    typer.Option(
+        "--net-timeout", min=1, max=86400, metavar="SECONDS", callback=_set_net_timeout,
+        help="How long one question to a server may take, all that is tried again included.  [default: 60]",
+    ),
+]  # fmt: skip
 NoResume = Annotated[
     bool, typer.Option("--no-resume", help="Begin anew, whatever an interrupted run of the same command has left.")
 ]

@@ -15,6 +15,7 @@ from mapgen.cli.options import (
     EngineThreads,
     Json,
     Model,
+    NetTimeout,
     NoResume,
     Output,
     Overwrite,
@@ -155,6 +156,7 @@ def segment(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would take (windows, time, memory, disk) and write nothing.")
     ] = False,
+    net_timeout: NetTimeout = None,
     no_resume: NoResume = False,
     overwrite: Overwrite = False,
     json: Json = False,

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from mapgen.files.remote import gdal_options
 from mapgen.grid import Window
 
 MEBIBYTE = 1 << 20
@@ -53,10 +54,7 @@ def environment(cache: int = 16 * MEBIBYTE, *, remote: bool = False) -> Any:
 
     return rasterio.Env(
         GDAL_CACHEMAX=cache,  # an int is taken as bytes
-        GDAL_HTTP_TIMEOUT="30",
-        GDAL_HTTP_CONNECTTIMEOUT="10",
-        GDAL_HTTP_MAX_RETRY="3",
-        GDAL_HTTP_RETRY_DELAY="1",
+        **gdal_options(),
         **options,
     )
 

@@ -61,7 +61,9 @@ class Journal:
     When the block ends well the file goes; it stays where the block raises what another run may not meet.
     """
 
-    def __init__(self, output: Path, key: Mapping[str, Any], *, resume: bool = True) -> None:
+    def __init__(self, output: Path, key: Mapping[str, Any] | None, *, resume: bool = True) -> None:
+        """`key` None: what the parts depend on cannot be told, so nothing is kept."""
+        self.keeps = key is not None
         self.path = journal_path(output)
         head = {"mapgen_journal": FORMAT, "output": output.name, "key": key}
         self._head = json.dumps(head, sort_keys=True).encode() + b"\n"
@@ -87,7 +89,7 @@ class Journal:
 
     def parts(self) -> Iterator[tuple[dict[str, Any], bytes]]:
         """What is said of each whole part, and its data, in the order in which they were added."""
-        if not self._resume:
+        if not (self._resume and self.keeps):
             self.path.unlink(missing_ok=True)
             return
         try:
@@ -129,6 +131,8 @@ class Journal:
 
     def append(self, said: Mapping[str, Any], data: bytes) -> None:
         """Add a part. It outlives the process at once, and a power cut once the system has flushed it."""
+        if not self.keeps:
+            return
         if self._file is None:
             self._file = open(self.path, "wb")  # noqa: SIM115 - closed with the journal
             self._file.write(self._head)

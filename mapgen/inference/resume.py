@@ -43,8 +43,14 @@ def journal_of(job: Job, engine: Engine, output: Path, *, resume: bool) -> Journ
     return Journal(output, key_of(job, engine), resume=resume)
 
 
-def key_of(job: Job, engine: Engine) -> dict[str, Any]:
-    """All that the pixels of a map depend on, by content: two maps with one key are the same, byte by byte."""
+def key_of(job: Job, engine: Engine) -> dict[str, Any] | None:
+    """All that the pixels of a map depend on, by content: two maps with one key are the same, byte by byte.
+
+    None where the content of the scene cannot be told.
+    """
+    content = job.scene.content()
+    if content is None:
+        return None
     options = {
         field.name: repr(getattr(job.options, field.name))
         for field in dataclasses.fields(job.options)
@@ -52,7 +58,7 @@ def key_of(job: Job, engine: Engine) -> dict[str, Any]:
     }
     model = job.model
     return {
-        "scene": [fingerprint(Path(name)) for name in job.scene.files],
+        "scene": content,
         "aoi": None if job.options.aoi is None else fingerprint(job.options.aoi),
         "grid": repr(job.scene.grid), "within": repr(job.within), "bands": job.scene.bands,
         "model": model.sha256, "int8": fingerprint(model.int8)["blocks"] if model.int8 else None,
@@ -93,7 +99,9 @@ def strips_with_journal(job: Job, journal: Journal, make: Make, planes: int) -> 
                 journal.append(said | {"all": int(strip.flat[0])}, b"")
             else:
                 journal.append(said, zlib.compress(np.ascontiguousarray(strip).data, 1))
-            journal.place = f"at row {row + strip.shape[-2]} of {height}"
+            journal.place = f"at row {row + strip.shape[-2]} of {height}" if journal.keeps else ""
+        if row + strip.shape[-2] == height:
+            job.scene.check_unchanged()  # before the map gets its name
         yield row, strip
 
 

@@ -51,10 +51,15 @@ class Mosaic(Scene):
         for _, scene in self.parts:
             scene.__exit__(*exc)
 
-    @property
-    def files(self) -> list[str]:
-        """Those of all parts."""
-        return [name for _, scene in self.parts for name in scene.files]
+    def content(self) -> list[dict[str, Any]] | None:
+        """That of all parts."""
+        found = [scene.content() for _, scene in self.parts]
+        return None if None in found else [one for part in found for one in part or ()]
+
+    def check_unchanged(self) -> None:
+        """As of each part."""
+        for _, scene in self.parts:
+            scene.check_unchanged()
 
     @property
     def patch_dtype(self) -> np.dtype[Any]:

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from mapgen.errors import InputError, NetworkError, ResourceError, one_line
+from mapgen.errors import InputError, ResourceError, one_line
 from mapgen.files.gdal import MEBIBYTE, gdal_errors
+from mapgen.files.remote import Remote, ask
 from mapgen.files.vet import check_url, driver_of, is_url, public_name
 from mapgen.grid import Grid, is_singular
 from mapgen.raster.scene import Scene
@@ -40,10 +41,11 @@ def open_scene(name: str | Path, *, any_kind: bool = False) -> Scene:
     """
     from rasterio.enums import ColorInterp
 
+    remote = _asked(str(name)) if is_url(str(name)) else None
     with opened_dataset(name) as (subject, dataset):
         if not any_kind:
             _check_kind(subject, dataset)
-        scene = Scene(subject, dataset, grid_of(dataset, subject))
+        scene = Scene(subject, dataset, grid_of(dataset, subject), remote=remote)
         alphas = [i for i, c in enumerate(dataset.colorinterp, 1) if c is ColorInterp.alpha]
         scene.bands = tuple(i for i in dataset.indexes if i not in alphas) or tuple(dataset.indexes)
         if alphas and len(alphas) < dataset.count:
@@ -87,9 +89,15 @@ def _open(name: str, subject: str, options: dict[str, Any]) -> Any:
         return rasterio.open(target, driver=driver, **(options if driver == "GTiff" else {}))
     except gdal_errors() as exc:
         if is_url(name):
-            problem = "could not be opened over the network"
-            raise NetworkError(subject, problem, "check the address, try again later") from exc
+            ask(name)  # which says what is wrong with the address, if anything is
+            raise InputError(subject, f"cannot be read ({gdal_reason(exc)})", "check what lies there") from exc
         raise InputError(subject, f"cannot be read ({gdal_reason(exc)})", "get the file again") from exc
+
+
+def _asked(url: str) -> Remote:
+    """The address, once it is known to lead somewhere: GDAL does not say what is wrong with one that does not."""
+    check_url(url)
+    return Remote(url, ask(url))
 
 
 def gdal_reason(exc: Exception) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from mapgen.arrays import Array
 from mapgen.errors import InputError, MapgenError, NetworkError, one_line
+from mapgen.files.fingerprint import fingerprint
 from mapgen.files.gdal import MEBIBYTE, absent, gdal_errors, gdal_messages
+from mapgen.files.remote import Remote
 from mapgen.files.vet import is_url
 from mapgen.grid import Grid, Window
 from mapgen.patch import Patch, filled
@@ -49,6 +52,8 @@ class Scene:
     damaged: list[tuple[int, int]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Held while GDAL works on the file: one thread may read ahead of another that looks at validity."""
+    remote: Remote | None = None
+    """Where it comes from over the network, as it was when it was opened."""
 
     def __enter__(self) -> Scene:
         return self
@@ -57,10 +62,19 @@ class Scene:
         with self.lock:
             self.dataset.close()
 
-    @property
-    def files(self) -> list[str]:
-        """The files that the scene is read from, its side-cars and the sources of a VRT among them."""
-        return list(self.dataset.files)
+    def content(self) -> list[dict[str, Any]] | None:
+        """What tells the content of all files that the scene is read from, side-cars and sources of a VRT among them.
+
+        None where it cannot be told: a server that names no version.
+        """
+        if self.remote is not None:
+            return [asdict(self.remote)] if self.remote.version.known else None
+        return [fingerprint(Path(name)) for name in self.dataset.files]
+
+    def check_unchanged(self) -> None:
+        """Raise `NetworkError` where a server now has another file than the one that was opened."""
+        if self.remote is not None:
+            self.remote.check_unchanged()
 
     @property
     def dtype(self) -> np.dtype[Any]:
