@@ -56,6 +56,7 @@ def test_the_wheel_holds_all_modules_the_model_the_types_and_the_licence(wheel: 
     assert modules <= names
     assert f"mapgen/model/weights/{DEFAULT_MODEL}.safetensors" in names
     assert f"mapgen/model/weights/{DEFAULT_MODEL}.int8.safetensors" in names
+    assert "mapgen/model/encoders/tu-tf_efficientnet_lite0.safetensors" in names
     assert "mapgen/py.typed" in names
     assert {f"mapgen/files/web/{p.name}" for p in (ROOT / "mapgen" / "files" / "web").iterdir()} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)

@@ -121,6 +121,10 @@ class DataConfig:
         None,
         above=0,
     )
+    scale: Literal["measured", "range"] = key(
+        "What normalises pixels: mean and deviation of the labelled ground, or the range of values, to -1…1, as the "
+        "shipped encoder has learnt it.", "measured",
+    )  # fmt: skip
     nodata: float | None = key("The pixel value without data, instead of what the files say.", None)
     ignore: tuple[int | str, ...] = key("Label values that mean: not labelled.", ())
     unlisted: Literal["error", "ignore"] = key("What becomes of label values that no class lists.", "error")

@@ -100,6 +100,8 @@ def _dataset(data: DataConfig, folder: Path, record: dict[str, Any]) -> Dataset:
     measured = record["measured"]
     training = measured["training"]
     whole = dtype == np.uint8
+    high = 255.0 if whole else max(training["high"])
+    half = max(high / 2, 1e-3)
     return Dataset(
         training=tuple(piece(e) for e in record["training"]),
         validation=tuple(piece(e) for e in record["validation"]),
@@ -107,10 +109,10 @@ def _dataset(data: DataConfig, folder: Path, record: dict[str, Any]) -> Dataset:
         bands=tuple(record["bands"]),
         data_type=dtype.name,
         resolution_m=record["resolution_m"],
-        mean=tuple(training["mean"]),
-        std=tuple(training["std"]),
+        mean=(half,) * bands if data.scale == "range" else tuple(training["mean"]),
+        std=(half,) * bands if data.scale == "range" else tuple(training["std"]),
         low=0.0 if whole else min(training["low"]),
-        high=255.0 if whole else max(training["high"]),
+        high=high,
         pixels={side: tuple(measured[side]["classes"]) for side in ("training", "validation")},
         report=record["report"]
         | {

@@ -24,6 +24,9 @@ CARD_KEY = "mapgen_card"
 
 BUILTIN_FOLDER = Path(__file__).parent / "weights"
 
+ENCODER_FOLDER = Path(__file__).parent / "encoders"
+"""Encoders as trained on ImageNet, by the names that segmentation_models_pytorch gives them."""
+
 INT8_SUFFIX = ".int8.safetensors"
 """Of the file that holds a model's int8 graph, beside the model's own."""
 
@@ -190,6 +193,15 @@ def read_tensors(model: Model) -> dict[str, np.ndarray[Any, Any]]:
         if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
             raise ModelError(one_line(model.path), f"the weights {one_line(name)} are not finite", "train it again")
     return tensors
+
+
+def read_encoder(encoder: str) -> dict[str, np.ndarray[Any, Any]] | None:
+    """The tensors of an encoder that ships with mapgen, as trained on ImageNet, in float32 where they are numbers of
+    floating point and named as in a network that has it; None for any other encoder."""
+    path = ENCODER_FOLDER / f"{encoder}.safetensors"
+    if encoder != Path(encoder).name or not path.is_file():
+        return None
+    return {k: v.astype(np.float32) if v.dtype == np.float16 else v for k, v in _load(path).items()}
 
 
 def _load(path: Path) -> dict[str, np.ndarray[Any, Any]]:

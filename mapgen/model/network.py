@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mapgen.errors import ModelError, NetworkError, UsageError
+from mapgen.model.file import read_encoder
 
 _COARSEST = 256
 """The largest stride that is looked for."""
@@ -34,9 +35,11 @@ def build(architecture: str, encoder: str, in_channels: int, classes: int, **par
 def imagenet(architecture: str, encoder: str, **parameters: Any) -> dict[str, Tensor]:
     """The tensors of the encoder of such a network as trained on ImageNet, whose bands are red, green and blue.
 
-    They come from the library's cache, or through it from the network. Raises `NetworkError` where they cannot be had,
-    `UsageError` where nobody has made any for this encoder.
+    They come with mapgen for the encoders that ship with it; else from the library's cache, or through it from the
+    network. Raises `NetworkError` where they cannot be had, `UsageError` where nobody has made any for this encoder.
     """
+    if (shipped := read_encoder(encoder)) is not None:
+        return {name: torch.from_numpy(value) for name, value in shipped.items()}
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
     from huggingface_hub.utils.logging import set_verbosity_error
     from huggingface_hub.utils.tqdm import disable_progress_bars

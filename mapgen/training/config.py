@@ -53,6 +53,10 @@ class ModelConfig:
     freeze: float = key(
         "The share of the run, from its beginning, in which the encoder stays as it is.", 0.0, low=0, high=1
     )
+    encoder_rate: float = key(
+        "The encoder's learning rate, as a share of `run.rate`: what is learnt already wants smaller steps.", 1.0,
+        low=0, high=10,
+    )  # fmt: skip
     freeze_epochs: float | None = key("The same in epochs.", None, low=0)
     window: int = key("Side of the windows of `segment`, for the card.", 1024, low=32, high=8192)
     halo: int = key("Their margin, for the card.", 64, low=0, high=2048)
@@ -194,6 +198,10 @@ def resolved(config: TrainConfig) -> str:
     return to_toml(config)
 
 
+_LATER = (("model", "encoder_rate", 1.0), ("data", "scale", "measured"))
+"""Keys that are younger than `content_key`: at their defaults a run is what it was before there were any."""
+
+
 def content_key(config: TrainConfig) -> str:
     """A key of all that decides what a run becomes: two runs with one key may go on from one another's checkpoints.
 
@@ -203,6 +211,9 @@ def content_key(config: TrainConfig) -> str:
     del table["data"]["folder"]
     for name in ("save_every", "threads"):
         del table["run"][name]
+    for part, name, default in _LATER:
+        if table[part][name] == default:
+            del table[part][name]
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
 

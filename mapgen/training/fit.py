@@ -56,6 +56,8 @@ class Recipe:
     clip: float = 1.0
     """Gradients are scaled down to this Euclidean norm."""
     precision: Precision = "fp32"
+    encoder_rate: float = 1.0
+    """The rate of `network.encoder`, as a share of that of the rest."""
     frozen: float = 0.0
     """The fraction of the run, from its beginning, in which `network.encoder` stays as it is."""
     save_every: int = 50
@@ -149,12 +151,27 @@ Keep = Callable[[nn.Module, dict[str, Any]], None]
 def start(network: nn.Module, recipe: Recipe) -> State:
     """The state before the first step."""
     average = copy.deepcopy(network).eval().requires_grad_(False)
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]  # biases and norms: decay would only shift them
-    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+    groups = _groups(network, recipe)
     optimizer = torch.optim.AdamW(groups, lr=recipe.rate, weight_decay=recipe.weight_decay, fused=True)
     scaler = torch.amp.GradScaler(_device(network).type, enabled=recipe.precision == "fp16")
     return State(network, average, optimizer, scaler, Pace.even(recipe.steps))
+
+
+def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """The parameters by what decay and rate they get; `share` is that of the highest rate."""
+    slow = {id(p) for p in _encoder(network).parameters()} if recipe.encoder_rate != 1 else set()
+    groups: list[dict[str, Any]] = []
+    for share in (1.0, recipe.encoder_rate) if slow else (1.0,):
+        mine = [p for p in network.parameters() if (id(p) in slow) == (share != 1)]
+        groups.append({"params": [p for p in mine if p.ndim > 1], "share": share})
+        # biases and norms: decay would only shift them
+        groups.append({"params": [p for p in mine if p.ndim <= 1], "share": share, "weight_decay": 0.0})
+    return groups
+
+
+def _encoder(network: nn.Module) -> nn.Module:
+    encoder = getattr(network, "encoder", None)
+    return encoder if isinstance(encoder, nn.Module) else nn.Module()
 
 
 def fit(
@@ -203,9 +220,9 @@ def fit(
 def hold(network: nn.Module, frozen: bool) -> None:
     """Make the network learn; a frozen encoder keeps its weights and the statistics of its norms."""
     network.train()
-    if isinstance(encoder := getattr(network, "encoder", None), nn.Module):
-        encoder.requires_grad_(not frozen)
-        encoder.train(not frozen)
+    encoder = _encoder(network)
+    encoder.requires_grad_(not frozen)
+    encoder.train(not frozen)
 
 
 def judge(state: State, check: Check, keep: Keep) -> dict[str, Any]:
@@ -223,7 +240,7 @@ def descend(state: State, loss: Tensor, rate: float, recipe: Recipe) -> None:
     """One step of the optimizer down the gradient of `loss`, and one of the average towards the network."""
     _check_finite("loss", loss, state)
     for group in state.optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["share"]
     state.optimizer.zero_grad(set_to_none=True)
     state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     state.scaler.unscale_(state.optimizer)

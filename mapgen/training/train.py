@@ -330,8 +330,8 @@ def _recipe(config: TrainConfig, data: Dataset, precision: Any) -> Recipe:
         frozen = min(1.0, config.model.freeze_epochs / (steps * per_step))
     return Recipe(
         steps, stages, rate=run.rate, warmup=run.warmup, weight_decay=run.weight_decay, ema_decay=run.ema_decay,
-        clip=run.clip, precision=precision, frozen=frozen, save_every=run.save_every, check_every=run.check_every,
-        patience=run.patience, seed=config.seed,
+        clip=run.clip, precision=precision, encoder_rate=config.model.encoder_rate, frozen=frozen,
+        save_every=run.save_every, check_every=run.check_every, patience=run.patience, seed=config.seed,
     )  # fmt: skip
 
 

@@ -66,6 +66,12 @@ def test_mean_and_deviation_are_those_of_the_labelled_pixels(tmp_path):
     assert data.high == values[:, :2].max() + 1000
 
 
+def test_a_scale_by_range_puts_pixels_between_minus_one_and_one(tmp_path):
+    make_pair(tmp_path, "a")
+    data = read(tmp_path, scale="range")
+    assert data.mean == data.std == (data.high / 2,) * 2
+
+
 @pytest.mark.parametrize("crs", ["EPSG:32640", "EPSG:4326", "EPSG:3857", "EPSG:32639"])
 def test_polygons_of_any_crs_are_burned_where_they_lie(tmp_path, crs):
     make_pair(tmp_path, "a", 120, 160)

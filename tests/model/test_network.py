@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from mapgen.errors import ModelError, NetworkError, UsageError
+from mapgen.model.file import ENCODER_FOLDER
 from mapgen.model.network import build, imagenet, stride_of
 
 
@@ -76,6 +77,38 @@ def test_without_a_network_the_weights_of_imagenet_are_an_error_with_a_remedy(mo
     monkeypatch.setattr("segmentation_models_pytorch.encoders.hf_hub_download", offline)
     with pytest.raises(NetworkError, match=r"imagenet weights of resnet18: are not in the cache .*; go online once"):
         imagenet("Unet", "resnet18")
+
+
+def test_the_shipped_encoder_needs_no_network(monkeypatch):
+    """It fits every architecture that takes it, is all of the encoder, and sees: what it says depends on its input."""
+
+    def offline(*args, **kwargs):
+        raise AssertionError("asked for a download")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", offline)
+    monkeypatch.setattr("timm.models._hub.download_cached_file", offline)
+    tensors = imagenet("Linknet", "tu-tf_efficientnet_lite0")
+    for architecture in ("Unet", "Linknet"):
+        network = build(architecture, "tu-tf_efficientnet_lite0", 3, 2)
+        own = {k: v for k, v in network.state_dict().items() if k.startswith("encoder.")}
+        assert {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in tensors.items()}
+        network.load_state_dict({**network.state_dict(), **tensors})
+        network.eval()
+        with torch.inference_mode():
+            ramp = torch.linspace(-1, 1, 64).expand(1, 3, 64, 64)
+            one, other = network.encoder(ramp)[-1], network.encoder(ramp.flip(-1))[-1]
+        assert torch.isfinite(one).all()
+        assert not torch.allclose(one, other)
+
+
+def test_the_shipped_encoder_says_where_it_is_from():
+    from safetensors import safe_open
+
+    with safe_open(ENCODER_FOLDER / "tu-tf_efficientnet_lite0.safetensors", "np") as file:
+        said = file.metadata()
+    assert said["license"] == "Apache-2.0"
+    assert len(said["source_sha256"]) == 64
+    assert "Apache License" in (ENCODER_FOLDER / "tu-tf_efficientnet_lite0.LICENSE.txt").read_text()
 
 
 def test_encoders_without_weights_of_imagenet_are_named():

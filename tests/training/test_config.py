@@ -138,7 +138,9 @@ def test_a_missing_table_or_key_is_named(missing):
 def test_the_key_of_a_run_changes_with_what_decides_its_weights_alone():
     config = parse_config(LEAST)
     same = ["[data]\nfolder = 'elsewhere'", "[run]\nthreads = 3", "[run]\nsave_every = 7", "[run]\nsteps = 2000"]
+    same += ["[model]\nencoder_rate = 1.0", "[data]\nscale = 'measured'"]
     other = ["[run]\nsteps = 2001", "[augment]\nhaze = 0", "seed = 1", "[data.split]\nseed = 1"]
+    other += ["[model]\nencoder_rate = 0.3", "[data]\nscale = 'range'"]
     keys = {text: content_key(parse_config(_with(text))) for text in same + other}
     assert {keys[text] for text in same} == {content_key(config)}
     assert len({content_key(config), *(keys[text] for text in other)}) == 1 + len(other)

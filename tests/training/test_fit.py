@@ -207,6 +207,23 @@ def test_a_frozen_encoder_keeps_its_weights_and_statistics_until_it_is_let_go():
         assert all(torch.equal(averaged[k], first[k]) for k in first if k.startswith("encoder.")) == (p.step < 6)
 
 
+def test_the_encoder_learns_at_its_share_of_the_rate_and_a_share_of_one_changes_nothing():
+    """AdamW moves each weight by the rate at its first step, whatever the gradient: so a move tells the rate."""
+
+    def moves(share):
+        state = start(encoded(), replace(RECIPE, encoder_rate=share, warmup=0.0, weight_decay=0.0))
+        before = {k: v.clone() for k, v in state.network.named_parameters()}
+        next(fit(state, replace(RECIPE, encoder_rate=share, warmup=0.0), sampler(), LOSS, scale=SCALE))
+        return {k: v.detach() - before[k] for k, v in state.network.named_parameters()}
+
+    plain, slow = moves(1.0), moves(0.3)
+    for name in ("encoder.0.weight", "head.weight"):
+        share = 0.3 if name.startswith("encoder.") else 1.0
+        torch.testing.assert_close(slow[name], share * plain[name], rtol=1e-3, atol=1e-7)
+    still = moves(0.0)
+    assert not any(v.any() for k, v in still.items() if k.startswith("encoder."))
+
+
 def test_a_network_without_an_encoder_has_nothing_to_hold():
     network = tiny().eval()
     hold(network, True)
