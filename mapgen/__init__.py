@@ -21,6 +21,7 @@ _PUBLIC = {
     "save_model": "mapgen.model.file",
     "evaluate": "mapgen.accuracy.evaluate",
     "segment": "mapgen.inference.segment",
+    "segment_array": "mapgen.inference.array",
     "train": "mapgen.training.train",
     "vectorize": "mapgen.layers.vectorize",
 }
@@ -28,6 +29,7 @@ _PUBLIC = {
 if TYPE_CHECKING:
     from mapgen.accuracy.evaluate import evaluate as evaluate
     from mapgen.errors import MapgenError as MapgenError
+    from mapgen.inference.array import segment_array as segment_array
     from mapgen.inference.segment import segment as segment
     from mapgen.layers.vectorize import vectorize as vectorize
     from mapgen.legend import Class as Class

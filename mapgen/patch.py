@@ -1,13 +1,33 @@
-"""Patches: a place and its array, the one currency between the raster stages."""
+"""Patches, the one currency between the raster stages, and what is summed up of them, for all who pass them on."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
 from mapgen.arrays import Array
 from mapgen.plan import Step
+
+
+class Accumulator(Protocol):
+    """Sums up a raster that passes by in parts: class areas, moments, confusion, matches, ids of regions, previews.
+
+    Contract, held by one test for all: `add` takes the next part, strips from the top in any height (or patches in any
+    order, where it says so), and keeps no view of it; `finish` takes in what is still open, after the last part, and
+    gives what was found. Law: that does not depend on how the raster was cut.
+    """
+
+    @property
+    def add(self) -> Callable[..., None]:
+        """Take in the next part; what it consists of is said there."""
+        ...
+
+    def finish(self) -> Any:
+        """What all parts came to."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,10 +82,11 @@ class BlockCounter:
             self._open = np.pad(self._open, ((0, 0), (0, 0), (0, more)))
             self._sums = np.pad(self._sums, ((0, 0), (0, 0), (0, more)))
 
-    def finish(self) -> None:
-        """Take in the last row of blocks."""
+    def finish(self) -> Counts:
+        """The counts (K, K), by truth and map; intervals and worst blocks are known from now on."""
         self._close()
         self._row = -1
+        return self.counts
 
     def _close(self) -> None:
         pixels = self._open[:, 1].sum(-1)

@@ -129,7 +129,7 @@ class Laying:
         return {
             "files": self.files, "dtype": self.imagery.dtype.name, "bands": list(self.imagery.bands),
             "resolution_m": self.imagery.resolution_m, "training": learnt, "validation": judged,
-            "measured": {"training": training.to_json(), "validation": validation.to_json()},
+            "measured": {"training": training.finish(), "validation": validation.finish()},
             "report": self._report(), "warnings": self._noted(training, validation),
         }  # fmt: skip
 
@@ -355,7 +355,7 @@ class Laying:
             notes.append("no ground validates: nothing says how good the model becomes")
         if int((training.classes > 0).sum()) == 1:
             notes.append("all training pixels are of one class: there is nothing to tell apart")
-        top = max(training.to_json().get("high", [0.0]))
+        top = max(training.finish().get("high", [0.0]))
         if self.imagery.dtype.kind == "f" and top > 1.001:
             notes.append(f"values reach {top:g}; `segment` expects 0 … 1 of float32 and will say so")
         notes += self._share_note(validation.count / max(1, training.count + validation.count))

@@ -84,8 +84,8 @@ class Moments:
             v = values.astype(np.float64)
             self._sums.append(np.stack((v.sum(1), (v**2).sum(1), v.min(1), v.max(1))))
 
-    def to_json(self) -> dict[str, Any]:
-        """Counts by class, and mean, deviation, least and highest value of each band."""
+    def finish(self) -> dict[str, Any]:
+        """Plain values: counts by class, and mean, deviation, least and highest value of each band."""
         if not self.count:
             return {"classes": self.classes.tolist()}
         if self._values is not None:

@@ -14,8 +14,9 @@ from mapgen.dataset.pairs import Pair
 from mapgen.errors import InputError, UsageError
 from mapgen.files.gdal import environment
 from mapgen.grid import Grid, Window
+from mapgen.raster.bands import choose_bands
 from mapgen.raster.open import open_scene
-from mapgen.raster.scene import Scene, choose_bands, with_bands
+from mapgen.raster.scene import RasterScene, with_bands
 
 TOLERANCE = 0.1
 """Images whose pixels are within this share of the training resolution are not resampled, as in `segment`."""
@@ -58,7 +59,7 @@ class Imagery:
             image.first = before.first + before.grid.window.area
         self.pixels = self.images[-1].first + self.images[-1].grid.window.area
 
-    def scene(self, pair: Pair) -> Scene:
+    def scene(self, pair: Pair) -> RasterScene:
         """The image of a pair, open, with the bands of the model."""
         scene = open_scene(pair.image)
         try:
@@ -69,7 +70,7 @@ class Imagery:
             remedy = exc.remedy.replace("--bands ", "bands = ").replace("--bands", "`bands`")
             raise InputError(exc.subject, exc.problem.replace("--bands", "`bands`"), remedy) from exc
 
-    def read(self, image: Image, scene: Scene, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    def read(self, image: Image, scene: RasterScene, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Pixels (C, H, W) of the common type, and validity (H, W), of a window of the grid of training."""
         values, valid = scene.read(window) if image.native else scene.read_on(image.grid, window)
         if self.dtype.kind == "u" and values.dtype != self.dtype:
@@ -114,7 +115,7 @@ class Imagery:
                 self.warn(text.replace("; the map stays in pixel space", ""), pair.name)
             return Image(pair, grid, native, scene.bands, scene.patch_dtype)
 
-    def _grid(self, scene: Scene) -> Grid:
+    def _grid(self, scene: RasterScene) -> Grid:
         """The grid of training over the ground of a scene."""
         if scene.grid.crs is None:
             return scene.grid

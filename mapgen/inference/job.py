@@ -20,8 +20,9 @@ from mapgen.model.normalization import Normalization, disagreement, normalizatio
 from mapgen.model.select import likely_precision
 from mapgen.plan import Plan, Step, check_window, plan_windows
 from mapgen.raster.aoi import Area, area_of
+from mapgen.raster.bands import choose_bands
 from mapgen.raster.cog import TILE as BLOCK
-from mapgen.raster.scene import Scene, choose_bands, with_bands
+from mapgen.raster.scene import Scene, with_bands
 from mapgen.settings import SegmentOptions
 
 MAX_REFINEMENT = 4.0

@@ -126,7 +126,7 @@ class Segmenter:
         with environment(remote=is_url(source)), self.opener(source) as scene:
             job = plan_job(scene, self.model, self.options)
             engine = self.engine(job)
-            count = _Count(job.model.card)
+            count = PixelCount(job.model.card)
             with environment(job_cache(job)), journal_of(job, engine, output, resume=self.options.resume) as journal:
                 notes = write_class_map(
                     output,
@@ -142,7 +142,7 @@ class Segmenter:
             paths = tuple(one.path for one in scores)
             return count.result(job, engine, output, paths, time.perf_counter() - start, notes)
 
-    def _strips(self, job: Job, engine: Engine, count: _Count, journal: Journal) -> Iterator[tuple[int, Array]]:
+    def _strips(self, job: Job, engine: Engine, count: PixelCount, journal: Journal) -> Iterator[tuple[int, Array]]:
         """The strips of the map, those that an earlier run has finished from its journal."""
 
         def make(row: int) -> Iterator[tuple[int, Array]]:
@@ -217,7 +217,7 @@ def score_planes(job: Job) -> int:
 
 
 def class_strips(
-    job: Job, engine: Engine, count: _Count, watch: Watch = unwatched, start: int = 0
+    job: Job, engine: Engine, count: PixelCount, watch: Watch = unwatched, start: int = 0
 ) -> Iterator[tuple[int, Array]]:
     """The class map of `job.within` from row `start` on, strip by strip; behind it the scores that were asked for."""
     job = below(job, start)
@@ -288,8 +288,8 @@ def _moved(patch: Patch, within: Window) -> Patch:
     return Patch(Step(place, place), values, patch.valid[rows, cols])
 
 
-class _Count:
-    """Counts windows and pixels as they pass."""
+class PixelCount:
+    """Counts windows and pixels of a class map as they pass."""
 
     def __init__(self, card: ModelCard) -> None:
         self.card = card

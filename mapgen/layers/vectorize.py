@@ -281,8 +281,9 @@ class _Job:
         for row, values, valid in read_strips(self.options.confidence, self.grid, self.mask.strip_rows):
             zones.add(row, values, valid)
         numbers = coverage.rings.regions
-        columns = {"confidence": zones.means()[numbers], "confidence_min": zones.minima()[numbers]}
-        return dataclasses.replace(layer, columns=layer.columns | columns, weights=zones.counts()[numbers])
+        found = zones.finish()
+        columns = {"confidence": found.mean[numbers], "confidence_min": found.least[numbers]}
+        return dataclasses.replace(layer, columns=layer.columns | columns, weights=found.pixels[numbers])
 
     def _by_area(self, layer: Layer) -> Layer:
         """Without the features that are too small or too large in square metres, as the attribute says."""

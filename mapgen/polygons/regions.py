@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -252,6 +252,14 @@ def label_at(runs, row, column):  # type: ignore[no-untyped-def]
     return labels[low]
 
 
+class Zonal(NamedTuple):
+    """Of each region, entry 0 being the outside: mean and least value, NaN where none is valid, and how many are."""
+
+    mean: Floats
+    least: Floats
+    pixels: Floats
+
+
 class Zones:
     """Mean and minimum of values over each region; pixels without a valid value do not count.
 
@@ -268,18 +276,11 @@ class Zones:
         labels = self._regions.raster(slice(row, row + len(values)))
         _add(labels, np.ascontiguousarray(values, np.float64), valid, self._sum, self._count, self._least)
 
-    def means(self) -> Floats:
-        """The mean over each region, NaN where there is no valid pixel; entry 0 is the outside."""
+    def finish(self) -> Zonal:
+        """What all strips came to."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            return self._sum / self._count
-
-    def counts(self) -> Floats:
-        """The number of valid pixels in each region; entry 0 is the outside."""
-        return self._count.astype(np.float64)
-
-    def minima(self) -> Floats:
-        """The least value over each region, NaN where there is no valid pixel; entry 0 is the outside."""
-        return np.where(self._count > 0, self._least, np.nan)
+            mean = self._sum / self._count
+        return Zonal(mean, np.where(self._count > 0, self._least, np.nan), self._count.astype(np.float64))
 
 
 @kernel

@@ -20,7 +20,7 @@ from mapgen.grid import Grid, Window
 from mapgen.patch import Patch
 from mapgen.plan import Step
 from mapgen.raster.open import PIXEL_LIMIT, SIDE_LIMIT, open_scene
-from mapgen.raster.scene import Scene, with_bands
+from mapgen.raster.scene import RasterScene, with_bands
 
 TOLERANCE = 0.01
 """Pixels that a scene may lie off the lattice of the first."""
@@ -30,14 +30,14 @@ Look = Callable[[Grid, Patch], None]
 
 
 @dataclass(slots=True)
-class Mosaic(Scene):
+class Mosaic(RasterScene):
     """One or more open scenes as one; its grid covers all of them, and is without data where there is none.
 
     Where they overlap, the first that has data there wins. A window is read across the joints as if they were not:
     what the mosaic of the parts of a scene gives is what the scene gives.
     """
 
-    parts: tuple[tuple[Window, Scene], ...] = ()
+    parts: tuple[tuple[Window, RasterScene], ...] = ()
     """The scenes, the first before the others, with their places on the grid."""
     look: Look | None = None
 
@@ -102,7 +102,7 @@ class Mosaic(Scene):
             for place, scene in self.parts if (place & window).area
         )  # fmt: skip
 
-    def _part(self, place: Window, scene: Scene, window: Window) -> tuple[Array, Array]:
+    def _part(self, place: Window, scene: RasterScene, window: Window) -> tuple[Array, Array]:
         """What one part has in a window of the mosaic's grid; its damage is noted where the mosaic has it."""
         result = scene.read(window.shifted(-place.row, -place.col))
         for row, col in scene.damaged:
@@ -112,7 +112,7 @@ class Mosaic(Scene):
 
     def patches(self, steps: Iterable[Step], grid: Grid) -> Iterator[Patch]:
         """As of a scene; each is shown to `look` as it passes."""
-        for patch in Scene.patches(self, steps, grid):
+        for patch in RasterScene.patches(self, steps, grid):
             if self.look is not None:
                 self.look(grid, patch)
             yield patch
@@ -132,7 +132,7 @@ def open_mosaic(names: Sequence[str], look: Look | None = None) -> Mosaic:
     apart.
     """
     with ExitStack() as stack:
-        scenes: list[Scene] = []
+        scenes: list[RasterScene] = []
         for name in names:
             with environment(remote=is_url(name)):
                 scenes.append(stack.enter_context(open_scene(name)))
@@ -157,19 +157,19 @@ def open_mosaic(names: Sequence[str], look: Look | None = None) -> Mosaic:
         return mosaic
 
 
-def _warnings(scenes: Sequence[Scene]) -> list[str]:
+def _warnings(scenes: Sequence[RasterScene]) -> list[str]:
     if len(scenes) == 1:
         return list(scenes[0].warnings)
     return [f"{scene.name}: {text}" for scene in scenes for text in scene.warnings]
 
 
-def _check_extent(whole: Window, scenes: Sequence[Scene]) -> None:
+def _check_extent(whole: Window, scenes: Sequence[RasterScene]) -> None:
     if len(scenes) > 1 and (max(whole.height, whole.width) > SIDE_LIMIT or whole.area > PIXEL_LIMIT):
         problem = f"the mosaic would have {whole.width} × {whole.height} pixels"
         raise ResourceError(scenes[0].name, problem, "map scenes that lie so far apart one by one")
 
 
-def _offset(scene: Scene, first: Scene, name: str) -> tuple[int, int]:
+def _offset(scene: RasterScene, first: RasterScene, name: str) -> tuple[int, int]:
     """(row, column) of the upper left pixel of a scene on the lattice of the first. Raises `InputError`."""
     if scene is first:
         return 0, 0
@@ -212,13 +212,13 @@ def _pixel(transform: Affine) -> str:
     return f"{math.hypot(transform.a, transform.d):.6g} × {math.hypot(transform.b, transform.e):.6g}"
 
 
-def _called(scene: Scene) -> str:
+def _called(scene: RasterScene) -> str:
     crs = scene.dataset.crs
     code = crs.to_authority()
     return ":".join(code) if code else str(crs.to_dict().get("proj", "")) or "a CRS of its own"
 
 
-def _warp_command(scene: Scene, first: Scene, name: str) -> str:
+def _warp_command(scene: RasterScene, first: RasterScene, name: str) -> str:
     """What brings a scene onto the lattice of the first."""
     transform = first.grid.transform
     if transform.b or transform.d or transform.a < 0 or transform.e > 0 or first.grid.crs is None or is_url(name):

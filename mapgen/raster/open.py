@@ -17,7 +17,7 @@ from mapgen.files.gdal import MEBIBYTE, gdal_errors
 from mapgen.files.remote import Remote, ask
 from mapgen.files.vet import check_url, driver_of, is_url, public_name
 from mapgen.grid import Grid, is_singular
-from mapgen.raster.scene import Scene
+from mapgen.raster.scene import RasterScene
 
 BLOCK_LIMIT = 512 * MEBIBYTE
 """Bytes of one block; GDAL can only read a block whole."""
@@ -31,7 +31,7 @@ PIXEL_LIMIT = 10**12
 _URL_DRIVERS = {".jp2": "JP2OpenJPEG", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".img": "HFA"}
 
 
-def open_scene(name: str | Path, *, any_kind: bool = False) -> Scene:
+def open_scene(name: str | Path, *, any_kind: bool = False) -> RasterScene:
     """The scene called `name`, a path or an http(s) URL, vetted and open for reading; all colour bands selected.
 
     `any_kind` also takes pixels that are no intensities, such as the palette indices of a class map.
@@ -45,7 +45,7 @@ def open_scene(name: str | Path, *, any_kind: bool = False) -> Scene:
     with opened_dataset(name) as (subject, dataset):
         if not any_kind:
             _check_kind(subject, dataset)
-        scene = Scene(subject, dataset, grid_of(dataset, subject), remote=remote)
+        scene = RasterScene(subject, dataset, grid_of(dataset, subject), remote=remote)
         alphas = [i for i, c in enumerate(dataset.colorinterp, 1) if c is ColorInterp.alpha]
         scene.bands = tuple(i for i in dataset.indexes if i not in alphas) or tuple(dataset.indexes)
         if alphas and len(alphas) < dataset.count:
@@ -155,7 +155,7 @@ def _check_kind(subject: str, dataset: Any) -> None:
         raise InputError(subject, "holds one bit per pixel", "mapgen needs imagery of 8 bits or more")
 
 
-def _settle_alpha(scene: Scene, band: int) -> None:
+def _settle_alpha(scene: RasterScene, band: int) -> None:
     """Take the band tagged alpha as validity if it looks like one, else as data, with a warning.
 
     GDAL tags the fourth band of any four-band uint8 file as alpha on its own; in R, G, B, NIR imagery it is data.
@@ -172,7 +172,7 @@ def _settle_alpha(scene: Scene, band: int) -> None:
         scene.warnings.append(f"band {band} is tagged alpha but holds data (near infrared?); it is not used as a mask")
 
 
-def _place_warnings(scene: Scene) -> None:
+def _place_warnings(scene: RasterScene) -> None:
     bare = scene.dataset.transform.is_identity
     if bare and (scene.dataset.gcps[0] or scene.dataset.rpcs):
         what = "ground control points" if scene.dataset.gcps[0] else "rational polynomials (RPC)"

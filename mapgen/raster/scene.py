@@ -1,13 +1,13 @@
-"""Scenes: imagery read window by window as patches."""
+"""Scenes: imagery read window by window as patches, for `segment` and all that looks at pictures."""
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from mapgen.raster.resample import apply_cols, apply_rows, taps
 
 _CHUNK = 32 * MEBIBYTE
 
+Some = TypeVar("Some", bound="Scene")
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -33,12 +35,137 @@ class Sample:
     valid: Array
 
 
-@dataclass(slots=True)
-class Scene:
-    """An open scene. `with open_scene(path) as scene: …` closes it.
+class Scene(Protocol):
+    """Imagery on a grid, whatever holds it: a raster file (`RasterScene`), several of them, or an array.
 
-    `bands` are the bands that are read, from 1; `nodata` overrides what the file says. `damaged` lists the (row,
-    column) of blocks that could not be read and were taken as nodata, which only `on_read_error="nodata"` allows.
+    A scene says what it is and gives pixels by `read`; all else follows from these. `bands` are the bands that are
+    read, from 1; `nodata` overrides what the scene says of itself. `damaged` lists the (row, column) of blocks that
+    could not be read and were taken as nodata, which only `on_read_error="nodata"` allows. Scenes are dataclasses, so
+    that `with_bands` can make another one of one.
+    """
+
+    name: str
+    grid: Grid
+    bands: tuple[int, ...]
+    nodata: float | None
+    on_read_error: Literal["fail", "nodata"]
+    alpha: int | None
+    warnings: list[str]
+    damaged: list[tuple[int, int]]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Let go of what is open."""
+        return
+
+    def content(self) -> list[dict[str, Any]] | None:
+        """What tells the content of all files that the scene is read from; None where it cannot be told."""
+        return None
+
+    def check_unchanged(self) -> None:
+        """Raise `NetworkError` where what is read is no longer what was opened."""
+        return
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the pixels as stored."""
+        ...
+
+    @property
+    def patch_dtype(self) -> np.dtype[Any]:
+        """The type of the pixels in native patches: uint8 and uint16 as they are, all else float32."""
+        return self.dtype if self.dtype in (np.uint8, np.uint16) else np.dtype(np.float32)
+
+    @property
+    def band_names(self) -> list[str]:
+        """A name for each band there is, lower case."""
+        ...
+
+    @property
+    def has_validity(self) -> bool:
+        """Whether anything says where there is no data."""
+        ...
+
+    def read(self, window: Window) -> tuple[Array, Array]:
+        """Pixels (C, H, W) of `patch_dtype` of the `bands`, and validity (H, W), of a window of the scene's own grid.
+
+        Pixels of floats that are not finite are not valid.
+        """
+        ...
+
+    def empty(self, window: Window) -> bool:
+        """Whether a window is known to have no data without reading it."""
+        return False
+
+    def _under(self, grid: Grid, window: Window) -> Window:
+        """What `read_on` reads."""
+        down = taps(window.row, window.bottom, self.grid.height, grid.height)
+        across = taps(window.col, window.right, self.grid.width, grid.width)
+        return Window(down.first, across.first, down.length, across.length)
+
+    def read_on(self, grid: Grid, window: Window) -> tuple[Array, Array]:
+        """Pixels float32 (C, h, w) and validity (h, w) of a window of `grid`, another grid over the same ground.
+
+        Averaged where `grid` is coarser, interpolated where it is finer; invalid pixels have no part in it, and a pixel
+        is valid where any under it is. Rows are read in chunks, so a scene much finer than `grid` does not need the
+        memory of its own pixels.
+        """
+        down = taps(window.row, window.bottom, self.grid.height, grid.height)
+        across = taps(window.col, window.right, self.grid.width, grid.width)
+        share = np.zeros((down.length, window.width), np.float32)
+        total = np.zeros((len(self.bands), down.length, window.width), np.float32)
+        chunk = max(1, _CHUNK // (across.length * len(self.bands) * 4))
+        for top in range(0, down.length, chunk):
+            rows = min(chunk, down.length - top)
+            pixels, valid = self.read(Window(down.first + top, across.first, rows, across.length))
+            share[top : top + rows] = apply_cols(valid.astype(np.float32), across)
+            total[:, top : top + rows] = apply_cols(np.where(valid, pixels, 0), across)
+        share, total = apply_rows(share, down), apply_rows(total, down)
+        return total / np.maximum(share, 1e-6), share > 1e-6
+
+    def sample(self, lattice: int = 8, size: int = 64) -> Sample:
+        """Pixels from `lattice`² windows of `size`² spread evenly over the scene, corners included.
+
+        It costs the same for any size of scene, where a decimated read would touch every block of one without
+        overviews.
+        """
+        height, width = min(size, self.grid.height), min(size, self.grid.width)
+        tops = np.unique(np.linspace(0, self.grid.height - height, lattice).astype(int))
+        lefts = np.unique(np.linspace(0, self.grid.width - width, lattice).astype(int))
+        parts = [self.read(Window(int(r), int(c), height, width)) for r in tops for c in lefts]
+        values = np.concatenate([p.reshape(len(self.bands), -1) for p, _ in parts], axis=1)
+        return Sample(values, np.concatenate([v.ravel() for _, v in parts]))
+
+    def patches(self, steps: Iterable[Step], grid: Grid) -> Iterator[Patch]:
+        """A patch for each step on `grid` (the scene's own, or one over the same ground).
+
+        Invalid pixels are filled with a mirror image of the valid ones, so that nothing of them reaches their
+        neighbours through the network. A patch without a valid pixel in its read comes without values, and not at all
+        where nothing is stored there.
+        """
+        native = (grid.height, grid.width) == (self.grid.height, self.grid.width)
+        for step in steps:
+            if self.empty(step.read if native else self._under(grid, step.read)):
+                continue
+            pixels, valid = self.read(step.read) if native else self.read_on(grid, step.read)
+            if not valid.any():
+                # One element seen as many: thousands of empty windows of a sparse scene may be under way at once.
+                yield Patch(step, None, np.broadcast_to(np.False_, valid.shape))
+                continue
+            if not valid.all():
+                pixels = filled(pixels, valid)
+            yield Patch(step, pixels, valid)
+
+    def show(self, steps: Iterable[Step], grid: Grid) -> None:
+        """Let whoever looks on see patches that a run need not read again; nobody looks on a single scene."""
+        return
+
+
+@dataclass(slots=True)
+class RasterScene(Scene):
+    """An open raster file. `with open_scene(path) as scene: …` closes it.
     """
 
     name: str
@@ -54,9 +181,6 @@ class Scene:
     """Held while GDAL works on the file: one thread may read ahead of another that looks at validity."""
     remote: Remote | None = None
     """Where it comes from over the network, as it was when it was opened."""
-
-    def __enter__(self) -> Scene:
-        return self
 
     def __exit__(self, *exc: object) -> None:
         with self.lock:
@@ -232,109 +356,9 @@ class Scene:
             "get the file again, or use --on-read-error nodata",
         )
 
-    def read_on(self, grid: Grid, window: Window) -> tuple[Array, Array]:
-        """Pixels float32 (C, h, w) and validity (h, w) of a window of `grid`, another grid over the same ground.
-
-        Averaged where `grid` is coarser, interpolated where it is finer; invalid pixels have no part in it, and a pixel
-        is valid where any under it is. Rows are read in chunks, so a scene much finer than `grid` does not need the
-        memory of its own pixels.
-        """
-        down = taps(window.row, window.bottom, self.grid.height, grid.height)
-        across = taps(window.col, window.right, self.grid.width, grid.width)
-        share = np.zeros((down.length, window.width), np.float32)
-        total = np.zeros((len(self.bands), down.length, window.width), np.float32)
-        chunk = max(1, _CHUNK // (across.length * len(self.bands) * 4))
-        for top in range(0, down.length, chunk):
-            rows = min(chunk, down.length - top)
-            pixels, valid = self.read(Window(down.first + top, across.first, rows, across.length))
-            share[top : top + rows] = apply_cols(valid.astype(np.float32), across)
-            total[:, top : top + rows] = apply_cols(np.where(valid, pixels, 0), across)
-        share, total = apply_rows(share, down), apply_rows(total, down)
-        return total / np.maximum(share, 1e-6), share > 1e-6
-
-    def _under(self, grid: Grid, window: Window) -> Window:
-        """What `read_on` reads."""
-        down = taps(window.row, window.bottom, self.grid.height, grid.height)
-        across = taps(window.col, window.right, self.grid.width, grid.width)
-        return Window(down.first, across.first, down.length, across.length)
-
-    def sample(self, lattice: int = 8, size: int = 64) -> Sample:
-        """Pixels from `lattice`² windows of `size`² spread evenly over the scene, corners included.
-
-        It costs the same for any size of scene, where a decimated read would touch every block of one without
-        overviews.
-        """
-        height, width = min(size, self.grid.height), min(size, self.grid.width)
-        tops = np.unique(np.linspace(0, self.grid.height - height, lattice).astype(int))
-        lefts = np.unique(np.linspace(0, self.grid.width - width, lattice).astype(int))
-        parts = [self.read(Window(int(r), int(c), height, width)) for r in tops for c in lefts]
-        values = np.concatenate([p.reshape(len(self.bands), -1) for p, _ in parts], axis=1)
-        return Sample(values, np.concatenate([v.ravel() for _, v in parts]))
-
-    def patches(self, steps: Iterable[Step], grid: Grid) -> Iterator[Patch]:
-        """A patch for each step on `grid` (the scene's own, or one over the same ground).
-
-        Invalid pixels are filled with a mirror image of the valid ones, so that nothing of them reaches their
-        neighbours through the network. A patch without a valid pixel in its read comes without values, and not at all
-        where the file stores nothing there.
-        """
-        native = (grid.height, grid.width) == (self.grid.height, self.grid.width)
-        for step in steps:
-            if self.empty(step.read if native else self._under(grid, step.read)):
-                continue
-            pixels, valid = self.read(step.read) if native else self.read_on(grid, step.read)
-            if not valid.any():
-                # One element seen as many: thousands of empty windows of a sparse scene may be under way at once.
-                yield Patch(step, None, np.broadcast_to(np.False_, valid.shape))
-                continue
-            if not valid.all():
-                pixels = filled(pixels, valid)
-            yield Patch(step, pixels, valid)
-
-    def show(self, steps: Iterable[Step], grid: Grid) -> None:
-        """Let whoever looks on see patches that a run need not read again; nobody looks on a single scene."""
-
-
-def choose_bands(scene: Scene, wanted: Sequence[str], given: Sequence[str] | None) -> tuple[int, ...]:
-    """The band numbers of the scene for the model's bands: as `given`, by name, or all in order where the count fits.
-
-    Raises `InputError` where that is not possible, with the names the model wants and what the file has.
-    """
-    names = scene.band_names
-    wants = f"model needs {len(wanted)} bands ({', '.join(wanted)})"
-    if given is not None:
-        if len(given) != len(wanted):
-            raise InputError(scene.name, f"{wants}, --bands names {len(given)}", "name one band for each")
-        return tuple(_band(scene, one, names) for one in given)
-    if all(names.count(name.casefold()) == 1 for name in wanted):
-        return tuple(names.index(name.casefold()) + 1 for name in wanted)
-    plain = [i for i in range(1, scene.dataset.count + 1) if i != scene.alpha]
-    if len(plain) == len(wanted):
-        return tuple(plain)
-    if len(plain) > len(wanted):
-        example = ",".join(
-            str(i) for i in (range(len(wanted), 0, -1) if len(plain) < 5 else range(len(wanted) + 1, 1, -1))
-        )
-        raise InputError(scene.name, f"{wants}, file has {len(plain)}", f"say which, such as --bands {example}")
-    raise InputError(
-        scene.name, f"{wants}, file has {len(plain)}", "use a model for these bands (`mapgen models list`)"
-    )
-
-
-def _band(scene: Scene, text: str, names: list[str]) -> int:
-    text = text.strip()
-    if text.isdigit() and 1 <= int(text) <= scene.dataset.count:
-        return int(text)
-    if names.count(text.casefold()) == 1:
-        return names.index(text.casefold()) + 1
-    has = ", ".join(f"{i} {one_line(n)}" for i, n in enumerate(names, 1))
-    raise InputError(
-        scene.name, f"has no band {one_line(text)!r}; it has {has[:200]}", "use a number or name of these in --bands"
-    )
-
 
 def with_bands(
-    scene: Scene, bands: tuple[int, ...], nodata: float | None, on_read_error: Literal["fail", "nodata"] = "fail"
-) -> Scene:
+    scene: Some, bands: tuple[int, ...], nodata: float | None, on_read_error: Literal["fail", "nodata"] = "fail"
+) -> Some:
     """The same open scene, reading these bands with this nodata value."""
-    return replace(scene, bands=bands, nodata=nodata, on_read_error=on_read_error)
+    return replace(scene, bands=bands, nodata=nodata, on_read_error=on_read_error)  # type: ignore[type-var]

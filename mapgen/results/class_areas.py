@@ -37,8 +37,7 @@ class Census:
             cells = _cell_pixels(classes)
         self.counts.append({int(k): cells[k].copy() for k in np.flatnonzero(cells.any(axis=1))})
 
-    @property
-    def pixels(self) -> dict[int, int]:
+    def finish(self) -> dict[int, int]:
         """Pixels of each class that was met."""
         result: dict[int, int] = {}
         for strip in self.counts:

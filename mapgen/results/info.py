@@ -18,7 +18,7 @@ from mapgen.model.file import find_model, open_model
 from mapgen.model.listing import card_lines
 from mapgen.model.listing import describe as describe_model
 from mapgen.raster.open import open_scene
-from mapgen.raster.scene import Scene
+from mapgen.raster.scene import RasterScene
 from mapgen.settings import SegmentOptions
 from mapgen.tiling.containers.container import open_tiles
 
@@ -44,11 +44,11 @@ def describe(name: str, model: str) -> dict[str, Any]:
             return _scene(scene, name, model)
 
 
-def _is_class_map(scene: Scene) -> bool:
+def _is_class_map(scene: RasterScene) -> bool:
     return scene.dataset.count == 1 and "MAPGEN_LEGEND" in scene.dataset.tags()
 
 
-def _raster(scene: Scene) -> dict[str, Any]:
+def _raster(scene: RasterScene) -> dict[str, Any]:
     across, down = scene.grid.resolution_m
     crs = scene.dataset.crs
     return {
@@ -65,14 +65,14 @@ def _raster(scene: Scene) -> dict[str, Any]:
     }
 
 
-def _nodata(scene: Scene) -> str:
+def _nodata(scene: RasterScene) -> str:
     if scene.alpha is not None:
         return f"alpha (band {scene.alpha})"
     values = sorted({str(v) for v in scene.dataset.nodatavals if v is not None})
     return ", ".join(values) if values else "mask" if scene.has_validity else "none"
 
 
-def _scene(scene: Scene, name: str, model_name: str) -> dict[str, Any]:
+def _scene(scene: RasterScene, name: str, model_name: str) -> dict[str, Any]:
     model = find_model(model_name)
     record = {"kind": "scene", **_raster(scene), "model": model.card.name}
     flag = (
@@ -93,7 +93,7 @@ def _scene(scene: Scene, name: str, model_name: str) -> dict[str, Any]:
     }
 
 
-def _class_map(scene: Scene, name: str) -> dict[str, Any]:
+def _class_map(scene: RasterScene, name: str) -> dict[str, Any]:
     tags = scene.dataset.tags()
     return {
         "kind": "class map",

@@ -273,7 +273,7 @@ class _Run:
         if self.preview.grid is None:  # an area of interest that meets no window
             return
         bounds = write_preview(
-            self.paths["preview"], self.preview.picture(), self.preview.valid, self.preview.grid, self.preview.factor,
+            self.paths["preview"], self.preview.finish(), self.preview.valid, self.preview.grid, self.preview.factor,
             overwrite=self.options.overwrite, inputs=self.inputs,
         )  # fmt: skip
         self.placing = {"bounds": None if bounds is None else list(bounds)}
@@ -321,7 +321,7 @@ class _Run:
             },
             "grid": _described(grid),
             "classes": self.classes(),
-            "nodata_pixels": self.census.pixels.get(NODATA, 0),
+            "nodata_pixels": self.census.finish().get(NODATA, 0),
             "files": self.files,
             "preview": self.placing,
             "generalization": {"sieve": str(self.options.sieve), "simplify": str(self.options.simplify)},
@@ -333,7 +333,7 @@ class _Run:
 
     def classes(self) -> list[dict[str, Any]]:
         """A row for each class of the legend."""
-        pixels = self.census.pixels
+        pixels = self.census.finish()
         areas = {} if self.grid.crs is None else self.census.areas(self.grid)
         known = max(1, sum(pixels.values()) - pixels.get(NODATA, 0))
         rows = []

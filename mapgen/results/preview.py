@@ -78,7 +78,7 @@ class Preview:
         """Where the picture has data (h, w)."""
         return self._counts > 0
 
-    def picture(self) -> Array:
+    def finish(self) -> Array:
         """Colours uint8 (1 or 3, h, w): bytes as they are, all else between its percentiles 2 and 98."""
         means = self._sums / np.maximum(self._counts, 1)
         if not self.plain and self.valid.any():

@@ -357,7 +357,7 @@ class _Names:
 
     def done(self) -> None:
         """All rows are known."""
-        self.wholes.done()
+        self.wholes.finish()
 
     def marked(
         self, rows: Iterable[tuple[TileRow, Floats | None]], high: int

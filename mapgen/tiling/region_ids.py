@@ -6,7 +6,7 @@ known, to ask what their regions are called. Only regions that touch the upper o
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,14 +52,15 @@ class Wholes:
                   self._parent, regions.width)  # fmt: skip
         self._last = regions
 
-    def done(self) -> None:
-        """What is to be called after the last strip."""
+    def finish(self) -> Self:
+        """The regions of all strips, ready to be asked for."""
         self._last = None
         flatten(self._parent)
         if len(self._sums):
             size = len(self._parent)
             self._sums = np.bincount(self._parent, self._sums, size)[self._parent].astype(np.float64)
             self._counts = np.bincount(self._parent, self._counts, size)[self._parent].astype(np.float64)
+        return self
 
     def ids(self, strip: int, regions: Regions) -> Longs:
         """The id of each region of a strip, the outside (0) first."""

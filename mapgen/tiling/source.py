@@ -13,10 +13,11 @@ from mapgen.arrays import Array
 from mapgen.errors import UsageError
 from mapgen.files.vet import is_url
 from mapgen.grid import Grid, Window
+from mapgen.raster.bands import choose_bands
 from mapgen.raster.legends import ClassNames, color_table, read_names
 from mapgen.raster.masks import NODATA, Mask, open_mask
 from mapgen.raster.open import open_scene
-from mapgen.raster.scene import Scene, choose_bands, with_bands
+from mapgen.raster.scene import RasterScene, with_bands
 from mapgen.settings import Scale
 
 Kind = Literal["classes", "imagery", "confidence"]
@@ -66,7 +67,7 @@ class ClassSource:
 class ColorSource:
     """A picture. `read` gives colours (bands + 1, h, w) of eight bits, the last band being validity."""
 
-    scene: Scene
+    scene: RasterScene
     grid: Grid
     kind: Kind
     low: float
@@ -122,7 +123,7 @@ def open_source(
     return source
 
 
-def _kind(scene: Scene, name: str) -> tuple[Kind, str]:
+def _kind(scene: RasterScene, name: str) -> tuple[Kind, str]:
     """What a raster is, and what to say where that is not sure."""
     from pathlib import Path
 
@@ -160,7 +161,7 @@ def _class_source(mask: Mask, nodata: float | None) -> ClassSource:
 
 
 def _color_source(
-    scene: Scene, kind: Kind, bands: Sequence[str] | None, nodata: float | None, scale: Scale | None
+    scene: RasterScene, kind: Kind, bands: Sequence[str] | None, nodata: float | None, scale: Scale | None
 ) -> ColorSource:
     chosen, note = _colors(scene, bands)
     scene = with_bands(scene, chosen, nodata)
@@ -175,7 +176,7 @@ def _color_source(
     return source
 
 
-def _colors(scene: Scene, given: Sequence[str] | None) -> tuple[tuple[int, ...], str]:
+def _colors(scene: RasterScene, given: Sequence[str] | None) -> tuple[tuple[int, ...], str]:
     """The bands to show: one as grey, three as red, green, blue."""
     if given is not None:
         if len(given) not in (1, 3):
@@ -192,7 +193,7 @@ def _colors(scene: Scene, given: Sequence[str] | None) -> tuple[tuple[int, ...],
     return tuple(plain[:3]), f"bands 1, 2, 3 of {len(plain)} are shown as red, green, blue; --bands chooses"
 
 
-def _range(scene: Scene, scale: Scale) -> tuple[float, float]:
+def _range(scene: RasterScene, scale: Scale) -> tuple[float, float]:
     """The values that become black and white."""
     if scale.kind == "range":
         return scale.low, scale.high

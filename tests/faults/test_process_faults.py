@@ -235,7 +235,7 @@ def test_a_bug_of_ours_is_called_one(tmp_path, refuses, engines, error):
 
 
 def test_a_bug_in_reading_is_a_bug_and_no_bad_input(tmp_path, refuses, monkeypatch):
-    monkeypatch.setattr("mapgen.raster.scene.Scene._is_nodata", lambda *arguments: 1 // 0)
+    monkeypatch.setattr("mapgen.raster.scene.RasterScene._is_nodata", lambda *arguments: 1 // 0)
     make_raster(tmp_path / "scene.tif", noise(30, 30))
     refuses(1, ("a bug in mapgen", "ZeroDivisionError"), tmp_path / "scene.tif")
 

@@ -13,7 +13,7 @@ from mapgen.files.journal import Journal
 from mapgen.grid import Window
 from mapgen.legend import NODATA
 from mapgen.raster.mosaic import open_mosaic
-from mapgen.raster.scene import Scene
+from mapgen.raster.scene import RasterScene
 
 TILED = {"tiled": True, "blockxsize": 64, "blockysize": 64}
 COLORS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
@@ -58,16 +58,16 @@ def test_windows_without_a_block_are_not_read(tmp_path, segment, engines, pixels
     profile, bands, options = CASES[case]
     scene = make_raster(tmp_path / "scene.tif", pixels[:bands], **TILED, SPARSE_OK=True, **profile)
     found = []
-    monkeypatch.setattr(Scene, "sample", lambda self, lattice=8, size=64: old(self, 1, size))
-    fetch = Scene._fetch
-    monkeypatch.setattr(Scene, "_fetch", lambda self, window: found.append(window) or fetch(self, window))
+    monkeypatch.setattr(RasterScene, "sample", lambda self, lattice=8, size=64: old(self, 1, size))
+    fetch = RasterScene._fetch
+    monkeypatch.setattr(RasterScene, "_fetch", lambda self, window: found.append(window) or fetch(self, window))
     run = segment(scene, "--window", "128", "--json", *options)
     record = json.loads(run.out.splitlines()[0])
     assert record["skipped"] > record["windows"] // 2
     assert len([w for w in found if w.height == w.width == 128]) < record["windows"] // 2
 
 
-old = Scene.sample
+old = RasterScene.sample
 
 
 def test_a_mosaic_knows_what_none_of_its_scenes_stores(tmp_path, pixels):

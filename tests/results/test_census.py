@@ -20,7 +20,7 @@ def counted(classes, strip=512):
 def test_every_pixel_is_counted_once():
     classes = np.random.default_rng(1).choice([0, 3, 255], (700, 1100)).astype(np.uint8)
     values, counts = np.unique(classes, return_counts=True)
-    assert counted(classes).pixels == dict(zip(values.tolist(), counts.tolist(), strict=True))
+    assert counted(classes).finish() == dict(zip(values.tolist(), counts.tolist(), strict=True))
 
 
 def geodesic(grid, row, col, height, width, edges=200):
@@ -59,4 +59,4 @@ def test_a_class_within_cells_has_its_share_of_the_ground():
     census = counted(classes)
     total = sum(census.areas(grid).values())
     assert total == pytest.approx(geodesic(grid, 0, 0, 700, 1100), rel=1e-6)
-    assert census.areas(grid)[0] / total == pytest.approx(census.pixels[0] / classes.size, rel=1e-4)
+    assert census.areas(grid)[0] / total == pytest.approx(census.finish()[0] / classes.size, rel=1e-4)

@@ -11,7 +11,7 @@ from PIL import Image
 from pyproj import Geod, Transformer
 
 from mapgen.legend import NODATA, Class, Legend
-from mapgen.raster.scene import Scene
+from mapgen.raster.scene import RasterScene
 from mapgen.tiling.containers.container import open_tiles
 
 FILES = {
@@ -75,8 +75,9 @@ def test_all_parts_are_what_the_separate_commands_make(tmp_path, scene, run, map
 def test_nothing_is_read_or_inferred_more_than_for_the_class_map_alone(
     tmp_path, scene, run, mapgen, model, engines, monkeypatch
 ):
-    asked, fetch = [], Scene._fetch
-    monkeypatch.setattr(Scene, "_fetch", lambda one, window: asked.append((one.name, window)) or fetch(one, window))
+    asked, fetch = [], RasterScene._fetch
+    look = lambda one, window: asked.append((one.name, window)) or fetch(one, window)  # noqa: E731
+    monkeypatch.setattr(RasterScene, "_fetch", look)
     assert mapgen("segment", scene, "--model", model).code == 0
     bare, windows = list(asked), list(engines.seen)
     asked.clear()

@@ -40,17 +40,17 @@ def test_each_pixel_is_the_mean_of_its_block(window):
             assert preview.valid[row, col] == valid[block].any()
             if valid[block].any():
                 means = pixels[:, *block][:, valid[block]].mean(axis=1)
-                assert np.abs(preview.picture()[:, row, col] - means).max() <= 0.501
+                assert np.abs(preview.finish()[:, row, col] - means).max() <= 0.501
 
 
 def test_a_small_scene_is_shown_as_it_is():
     pixels = np.random.default_rng(4).integers(0, 256, (3, 20, 30)).astype(np.uint8)
-    np.testing.assert_array_equal(previewed(pixels, np.ones((20, 30), bool)).picture(), pixels)
+    np.testing.assert_array_equal(previewed(pixels, np.ones((20, 30), bool)).finish(), pixels)
 
 
 def test_other_numbers_are_stretched_between_their_percentiles():
     pixels = np.linspace(1000, 3000, 3 * 40 * 40).reshape(3, 40, 40).astype(np.uint16)
-    picture = previewed(pixels, np.ones((40, 40), bool)).picture()
+    picture = previewed(pixels, np.ones((40, 40), bool)).finish()
     assert picture.min() == 0
     assert picture.max() == 255
     assert 120 < picture.mean() < 135

@@ -127,7 +127,8 @@ def test_each_block_is_read_once_a_window(tmp_path, monkeypatch):
         asked = []
         fetch = type(mosaic.parts[0][1])._fetch
         monkeypatch.setattr(
-            "mapgen.raster.scene.Scene._fetch", lambda scene, window: asked.append(scene.name) or fetch(scene, window)
+            "mapgen.raster.scene.RasterScene._fetch",
+            lambda scene, window: asked.append(scene.name) or fetch(scene, window),
         )
         mosaic.read(Window(0, 0, 40, 30))  # the first covers it, so the second is not asked
     assert asked == [names[0]]

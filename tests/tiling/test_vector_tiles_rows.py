@@ -72,7 +72,7 @@ def test_ids_and_means_are_those_of_whole_regions(data, height, width):
     for row in range(0, height, step):
         strips.append(find_regions([ids[row : row + step]], width))
         wholes.add(strips[-1], values[row : row + step])
-    wholes.done()
+    wholes.finish()
     whole = find_regions([ids], width)
     labels = whole.raster()
     named = np.concatenate([wholes.ids(i, s)[s.raster()] for i, s in enumerate(strips)])
@@ -93,5 +93,5 @@ def test_strips_that_do_not_meet_share_no_region():
     wholes, regions = Wholes(), find_regions([one], 5)
     wholes.add(regions)
     wholes.add(regions, joined=False)
-    wholes.done()
+    wholes.finish()
     assert wholes.ids(0, regions)[1] != wholes.ids(1, regions)[1]
