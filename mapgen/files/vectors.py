@@ -45,8 +45,8 @@ def layer_facts(path: Path) -> dict[str, Any]:
 
 
 VECTOR_SUFFIXES = (
-    ".geojson", ".json", ".geojsonl", ".geojsons", ".gpkg", ".fgb", ".shp", ".kml", ".gml", ".parquet", ".geoparquet",
-    ".tab", ".dxf",
+    ".geojson", ".json", ".geojsonl", ".geojsons", ".ndjson", ".gpkg", ".fgb", ".shp", ".kml", ".gml", ".parquet",
+    ".geoparquet", ".tab", ".dxf",
 )  # fmt: skip
 
 _LAYERED = (".gpkg", ".gml", ".kml", ".dxf")  # formats of several layers

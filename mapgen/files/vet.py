@@ -112,5 +112,7 @@ def _foreign_problem(start: bytes) -> tuple[str, str]:
     if head.startswith(b"<vrtdataset"):
         return "is a VRT under another name", "rename it to .vrt"
     if start.startswith((b"GIF8", b"RIFF", b"SQLite", b"\x89HDF", b"CDF")):
-        return "is of a format that mapgen does not read", f"convert it to {_KNOWN} with gdal_translate"
-    return "is not a raster", f"mapgen reads {_KNOWN}"
+        remedy = f"convert it: a raster to {_KNOWN} with gdal_translate, polygons to GeoPackage with ogr2ogr"
+        return "is of a format that mapgen does not read", remedy
+    remedy = f"mapgen reads {_KNOWN}; gdal_translate converts others, such as ASCII grids and ENVI, to GeoTIFF"
+    return "is not a raster that mapgen knows", remedy

@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import Element, SubElement, tostring
+from xml.etree.ElementTree import Element, tostring
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from mapgen.files.parquet import check_pyarrow
 from mapgen.layers.geojson_wkb import wkb
 from mapgen.layers.layer import Layer
 from mapgen.legend import LayerClass
+from mapgen.raster.style import add_categories
 
 BATCH = 50_000
 """Features in one record batch; the offsets of its geometries are 32 bits wide."""
@@ -103,22 +104,16 @@ def add_styles(path: Path, layer: Layer) -> None:
         db.execute(_INSERT, (layer.name, column, "classes", style, "class colours", _EPOCH))
 
 
-def layer_qml(classes: tuple[LayerClass, ...]) -> bytes:
+OURS = b"<!-- by mapgen for a layer -->"
+"""What a style beside a layer begins with, so that it is known from one that somebody made."""
+
+
+def layer_qml(classes: tuple[LayerClass, ...], remark: bytes = b"") -> bytes:
     """A QGIS style that fills the polygons of each class with its colour, by the attribute `class_id`."""
     root = Element("qgis", version="3.28", styleCategories="Symbology")
-    renderer = SubElement(root, "renderer-v2", type="categorizedSymbol", attr="class_id", enableorderby="0")
-    categories, symbols = SubElement(renderer, "categories"), SubElement(renderer, "symbols")
-    for place, c in enumerate(classes):
-        SubElement(categories, "category", value=str(c.id), label=c.name, symbol=str(place), render="true", type="long")
-        symbol = SubElement(symbols, "symbol", type="fill", name=str(place), alpha="1")
-        fill = SubElement(SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1"}), "Option", type="Map")
-        rgb = ",".join(str(int(c.color[i : i + 2], 16)) for i in (1, 3, 5))
-        for name, value in (
-            ("color", f"{rgb},255"), ("style", "solid"), ("outline_style", "solid"),
-            ("outline_color", "35,35,35,255"), ("outline_width", "0.1"), ("outline_width_unit", "MM"),
-        ):  # fmt: skip
-            SubElement(fill, "Option", type="QString", name=name, value=value)
-    return b"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + tostring(root, encoding="utf-8")
+    add_categories(root, classes)
+    head = b"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + (remark + b"\n" if remark else b"")
+    return head + tostring(root, encoding="utf-8")
 
 
 def write_parquet(path: Path, layer: Layer) -> None:

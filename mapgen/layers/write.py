@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import warnings
 import zlib
@@ -11,7 +12,7 @@ from typing import BinaryIO
 
 from mapgen.errors import InputError, OutputError, UsageError, one_line
 from mapgen.files.commit import staged, translated
-from mapgen.layers.formats import add_styles, arrow_stream
+from mapgen.layers.formats import OURS, STYLED, add_styles, arrow_stream, layer_qml
 from mapgen.layers.geojson_wkb import geojson_features
 from mapgen.layers.layer import Layer
 from mapgen.parallel import in_order
@@ -64,7 +65,22 @@ def write_layer(
             write_parquet(temporary, layer)
         else:
             _write_ogr(temporary, layer, form, append, path)
+        if form != "gpkg":  # which has its style inside
+            _write_style(temporary.with_suffix(".qml"), path.with_suffix(".qml"), layer, overwrite)
         return temporary.stat().st_size
+
+
+def _write_style(temporary: Path, final: Path, layer: Layer, overwrite: bool) -> None:
+    """Write what QGIS draws the layer with, unless somebody has a style there, such as the class map of this name."""
+    if len(layer.classes) > STYLED:
+        return
+    try:
+        if final.exists() and not (overwrite and OURS in final.read_bytes()):
+            return
+        temporary.write_bytes(layer_qml(layer.classes, OURS))
+    except OSError as exc:
+        if exc.errno != errno.ENAMETOOLONG:
+            raise
 
 
 def stream_layer(out: BinaryIO, layer: Layer, digits: int, decimals: dict[str, int], threads: int = 1) -> None:

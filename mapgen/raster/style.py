@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from mapgen.errors import one_line  # XML has no place for most control characters, not even escaped
-from mapgen.legend import NODATA, Legend
+from mapgen.legend import NODATA, Class, LayerClass, Legend
 
 # Usages of RAT columns, from GDAL's GDALRATFieldUsage and GDALRATFieldType.
 _COLUMNS = (("Value", 0, 5), ("Class", 2, 2), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8), ("Alpha", 0, 9))
@@ -33,7 +34,10 @@ def pam_xml(legend: Legend) -> bytes:
 
 
 def qml(legend: Legend) -> bytes:
-    """A QGIS layer style for a class map: paletted, with names; QGIS loads `NAME.qml` beside `NAME.tif` by itself."""
+    """A QGIS layer style for a class map: paletted, with names; QGIS loads `NAME.qml` beside `NAME.tif` by itself.
+
+    It does so beside `NAME.geojson` too, so the style says as well how polygons of these classes are drawn.
+    """
     root = Element("qgis", version="3.28", styleCategories="Symbology")
     renderer = SubElement(
         SubElement(root, "pipe"), "rasterrenderer",
@@ -42,8 +46,26 @@ def qml(legend: Legend) -> bytes:
     palette = SubElement(renderer, "colorPalette")
     for c in sorted(legend, key=lambda c: c.id):
         SubElement(palette, "paletteEntry", value=str(c.id), color=c.color, alpha="255", label=one_line(c.name))
+    add_categories(root, legend)
     indent(root)
     return b"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + tostring(root, encoding="utf-8") + b"\n"
+
+
+def add_categories(root: Element, classes: Iterable[Class | LayerClass]) -> None:
+    """Add to a style that polygons are filled with the colours of their classes, by the attribute `class_id`."""
+    renderer = SubElement(root, "renderer-v2", type="categorizedSymbol", attr="class_id", enableorderby="0")
+    categories, symbols = SubElement(renderer, "categories"), SubElement(renderer, "symbols")
+    for place, c in enumerate(classes):
+        entry = {"value": str(c.id), "label": one_line(c.name), "symbol": str(place), "render": "true", "type": "long"}
+        SubElement(categories, "category", entry)
+        symbol = SubElement(symbols, "symbol", type="fill", name=str(place), alpha="1")
+        fill = SubElement(SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1"}), "Option", type="Map")
+        rgb = ",".join(str(int(c.color[i : i + 2], 16)) for i in (1, 3, 5))
+        for name, value in (
+            ("color", f"{rgb},255"), ("style", "solid"), ("outline_style", "solid"),
+            ("outline_color", "35,35,35,255"), ("outline_width", "0.1"), ("outline_width_unit", "MM"),
+        ):  # fmt: skip
+            SubElement(fill, "Option", type="QString", name=name, value=value)
 
 
 def color_table(legend: Legend) -> dict[int, tuple[int, int, int, int]]:

@@ -11,41 +11,41 @@ from typing import Any
 
 from mapgen.errors import InputError, MapgenError, one_line
 from mapgen.files.gdal import environment
-from mapgen.files.vectors import layer_facts
+from mapgen.files.vectors import VECTOR_SUFFIXES, layer_facts
 from mapgen.files.vet import is_url, public_name
 from mapgen.inference.job import foretell, plan_job
 from mapgen.model.file import find_model, open_model
 from mapgen.model.listing import card_lines
 from mapgen.model.listing import describe as describe_model
+from mapgen.raster.legends import color_table, read_names
 from mapgen.raster.open import open_scene
 from mapgen.raster.scene import RasterScene
+from mapgen.results.report import REPORT, read_report
 from mapgen.settings import SegmentOptions
 from mapgen.tiling.containers.container import open_tiles
+from mapgen.tiling.job import NAMED
+from mapgen.tiling.source import raster_kind
 
 TILE_SETS = (".pmtiles", ".mbtiles")
 
-LAYERS = (".geojson", ".json", ".geojsonl", ".gpkg", ".fgb", ".shp", ".parquet")
-
 
 def describe(name: str, model: str) -> dict[str, Any]:
-    """What the file is, as plain values; `kind` is scene, class map, layer, tile set or model."""
+    """What the file is, as plain values; `kind` is scene, class map, layer, tile set, model or result."""
     path = Path(name)
     if path.suffix == ".safetensors":
         return describe_model(open_model(path))
-    if path.suffix.lower() in LAYERS and not is_url(name):
+    if path.suffix.lower() in VECTOR_SUFFIXES and not is_url(name):
         return _layer(path)
+    if not is_url(name) and (path / REPORT).is_file():
+        return _result(path)
     if not is_url(name) and (path.suffix.lower() in TILE_SETS or path.is_dir()):
         return _tiles(path)
     with environment():
         with open_scene(name, any_kind=True) as scene:
-            if _is_class_map(scene):
+            if raster_kind(scene, name)[0] == "classes":
                 return _class_map(scene, name)
         with open_scene(name) as scene:
             return _scene(scene, name, model)
-
-
-def _is_class_map(scene: RasterScene) -> bool:
-    return scene.dataset.count == 1 and "MAPGEN_LEGEND" in scene.dataset.tags()
 
 
 def _raster(scene: RasterScene) -> dict[str, Any]:
@@ -95,6 +95,8 @@ def _scene(scene: RasterScene, name: str, model_name: str) -> dict[str, Any]:
 
 def _class_map(scene: RasterScene, name: str) -> dict[str, Any]:
     tags = scene.dataset.tags()
+    names = read_names(None if is_url(name) else Path(name), tags, color_table(scene.dataset))
+    named = tuple(names.classes.values())
     return {
         "kind": "class map",
         **_raster(scene),
@@ -102,7 +104,7 @@ def _class_map(scene: RasterScene, name: str) -> dict[str, Any]:
         "model_sha256": tags.get("MAPGEN_MODEL_SHA256"),
         "mapgen": tags.get("MAPGEN_VERSION"),
         "parameters": _loaded(tags.get("MAPGEN_PARAMETERS"), {}),
-        "classes": _loaded(tags.get("MAPGEN_LEGEND"), []),
+        "classes": [{"id": c.id, "name": c.name, "color": c.color} for c in named] if len(named) <= NAMED else None,
         "next": f"mapgen vectorize {shlex.quote(name)}",
     }
 
@@ -112,6 +114,25 @@ def _loaded(text: str | None, default: Any) -> Any:
         return json.loads(text) if text else default
     except ValueError:  # somebody edited the tag
         return default
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    """What the report in a folder says of the map in it."""
+    report = read_report(folder)
+    classes = [c for c in report.get("classes", []) if c.get("pixels")]
+    return {
+        "kind": "result",
+        "file": str(folder),
+        "name": report.get("name"),
+        "created": report.get("created"),
+        "scenes": [str(scene.get("name")) for scene in report.get("scenes", [])],
+        "model": report.get("model", {}).get("name"),
+        "crs": report.get("grid", {}).get("crs"),
+        "shares": {str(c["name"]): f"{c.get('share', 0):.1%}" for c in classes},
+        "files": list(report.get("files", {}).values()),
+        "warnings": [str(text) for text in report.get("warnings", [])],
+        "next": f"mapgen view {shlex.quote(str(folder))}",
+    }
 
 
 def _layer(path: Path) -> dict[str, Any]:

@@ -282,13 +282,14 @@ class _Run:
     def stac(self) -> None:
         """The items of map and model."""
         model = self.segmenter.model
-        item = model_item(self.card, quoted(seen_from(self.folder, model.path)), model.parameters)
+        # Where the model lies on this machine is of no use to others; its checksum says which it is.
+        item = model_item(self.card, quoted(model.path.name), model.parameters, model.sha256)
         write_json(self.paths["stac_model"], item, overwrite=self.options.overwrite)
         self.finished("stac_model", self.paths["stac_model"])
-        sources = [Source(public_name(scene), self.href(scene)) for scene in self.scenes]
+        sources = [Source(named(scene), self.href(scene)) for scene in self.scenes]
         software = {"mapgen": __version__, self.card.name: self.card.version}
         item = map_item(
-            self.name, self.grid, self.card.legend, self.files, sources,
+            self.name, self.grid, self.card.legend, self.files | {"report": REPORT}, sources,
             f"./{quoted(self.paths['stac_model'].name)}", software, now(),
         )  # fmt: skip
         write_json(self.paths["stac_item"], item, overwrite=self.options.overwrite)
@@ -349,16 +350,32 @@ class _Run:
         return rows
 
 
+def named(scene: str) -> str:
+    """What a scene is called, without the folders that it lies in."""
+    return public_name(scene if is_url(scene) else Path(scene).name)
+
+
 def _finite(area: float) -> float | None:
     """Square metres to the thousandth; None where there is no place on Earth."""
     return round(area, 3) if area == area and abs(area) != float("inf") else None
+
+
+def known_crs(grid: Grid) -> str | None:
+    """The CRS of a grid as web pages and scripts take it: `EPSG:32640`; as WKT where no authority numbers it."""
+    if grid.crs is None:
+        return None
+    from pyproj import CRS
+
+    known = CRS.from_user_input(grid.crs).to_authority()
+    return ":".join(known) if known else grid.crs
 
 
 def _described(grid: Grid) -> dict[str, Any]:
     ground = footprint(grid) if grid.crs is not None else None
     t = grid.transform
     return {
-        "crs": grid.crs, "transform": [t.a, t.b, t.c, t.d, t.e, t.f], "height": grid.height, "width": grid.width,
+        "crs": known_crs(grid), "wkt": grid.crs,
+        "transform": [t.a, t.b, t.c, t.d, t.e, t.f], "height": grid.height, "width": grid.width,
         "resolution_m": None if grid.crs is None else [_finite(r) for r in grid.resolution_m],
         "bounds": None if ground is None else list(ground.lonlat),
     }  # fmt: skip

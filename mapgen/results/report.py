@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mapgen.errors import OutputError
+from mapgen.errors import InputError, OutputError, one_line
 from mapgen.files.commit import staged, translated
 
 REPORT = "report.json"
@@ -31,6 +31,17 @@ def older_files(folder: Path) -> dict[str, str]:
         return {str(role): str(name) for role, name in files.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """The report in a folder. Raises `InputError` where it is none."""
+    try:
+        found = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        if "mapgen_report" not in found or not isinstance(found["files"], dict):
+            raise ValueError("not the report of mapgen map")
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise InputError(folder / REPORT, f"cannot be read ({one_line(exc)})", "make the map again") from exc
+    return dict(found)
 
 
 def drop_report(folder: Path) -> None:

@@ -16,11 +16,14 @@ import numpy as np
 from mapgen.grid import Grid
 from mapgen.legend import NODATA, Legend
 from mapgen.model.card import ModelCard
+from mapgen.raster.classmap import SCORE_SCALE
 
 VERSION = "1.1.0"
 CLASSIFICATION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
+RASTER = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
+FILE = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
 MLM = "https://stac-extensions.github.io/mlm/v1.5.0/schema.json"
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
@@ -29,18 +32,25 @@ MEDIA = {
     ".gpkg": "application/geopackage+sqlite3", ".geojson": "application/geo+json",
     ".fgb": "application/vnd.flatgeobuf", ".parquet": "application/vnd.apache.parquet",
     ".pmtiles": "application/vnd.pmtiles", ".geojsonl": "application/geo+json-seq", ".shp": "application/vnd.shp",
+    ".json": "application/json", ".tif": "image/tiff; application=geotiff", ".tiff": "image/tiff; application=geotiff",
+    ".jp2": "image/jp2", ".png": "image/png", ".jpg": "image/jpeg",
 }  # fmt: skip
 """Media types of assets, by role or suffix."""
 
 ROLES = {
     "class_map": ["data"], "confidence": ["data"], "layer": ["data"], "raster_tiles": ["visual"],
-    "vector_tiles": ["visual"], "preview": ["overview"],
+    "vector_tiles": ["visual"], "preview": ["overview", "thumbnail"], "report": ["metadata"], "tilejson": ["metadata"],
+    "style": ["metadata"],
 }  # fmt: skip
 TITLES = {
     "class_map": "Class map", "confidence": "Probability of the chosen class", "layer": "Polygons",
     "raster_tiles": "Raster tiles of the class map", "vector_tiles": "Vector tiles of the class map",
-    "preview": "Picture of the imagery",
+    "preview": "Picture of the imagery", "report": "What mapgen did and found", "tilejson": "TileJSON of the tiles",
+    "style": "MapLibre style of the tiles",
 }  # fmt: skip
+
+BESIDE = {"tilejson": ".json", "style": ".style.json"}
+"""What lies beside a set of tiles, by the end of its name."""
 
 _ALONG = 16
 """Places along each side of a footprint."""
@@ -69,7 +79,8 @@ def map_item(
     Its time is that of the making, `created` (RFC 3339), since scenes seldom say when they were taken.
     """
     geometry, box = outline(grid)
-    links = [{"rel": "derived_from", "href": source.href, "title": source.name} for source in sources]
+    # `derived_from` is for STAC items; a scene is a file.
+    links = [{"rel": "via", "href": one.href, "title": one.name, **_media(one.name)} for one in sources]
     if model is not None:
         links.append({"rel": "derived_from", "href": model, "type": "application/geo+json", "title": "The model"})
     properties: dict[str, Any] = {
@@ -80,8 +91,12 @@ def map_item(
     if grid.crs is not None:
         properties["gsd"] = round(float(np.mean(grid.resolution_m)), 6)
     assets = {role: _asset(role, file, legend) for role, file in files.items() if role in ROLES}
+    for role in ("raster_tiles", "vector_tiles"):  # what lies beside them
+        if role in files:
+            assets |= {f"{role}_{kind}": _asset(kind, files[role] + end, legend) for kind, end in BESIDE.items()}
+    extensions = [CLASSIFICATION, PROCESSING, PROJECTION, *([RASTER] if "confidence" in assets else [])]
     item = {
-        "type": "Feature", "stac_version": VERSION, "stac_extensions": [CLASSIFICATION, PROCESSING, PROJECTION],
+        "type": "Feature", "stac_version": VERSION, "stac_extensions": extensions,
         "id": name, "geometry": geometry, "bbox": box, "properties": properties | _projection(grid),
         "links": links, "assets": assets,
     }  # fmt: skip
@@ -95,8 +110,14 @@ def _asset(role: str, file: str, legend: Legend) -> dict[str, Any]:
         nodata = {"value": NODATA, "name": "nodata", "title": "No data", "nodata": True}
         asset |= {"data_type": "uint8", "nodata": NODATA, "classification:classes": [*classes(legend), nodata]}
     elif role == "confidence":
-        asset |= {"data_type": "uint8", "nodata": NODATA, "description": "0 to 250 for 0 to 1"}
+        asset |= {"data_type": "uint8", "nodata": NODATA, "raster:scale": SCORE_SCALE, "raster:offset": 0}
     return asset
+
+
+def _media(name: str) -> dict[str, str]:
+    """The media type of a file by its suffix, if it is known."""
+    suffix = "." + name.rsplit(".", 1)[-1].lower()
+    return {"type": MEDIA[suffix]} if suffix in MEDIA else {}
 
 
 def classes(legend: Legend) -> list[dict[str, Any]]:
@@ -110,6 +131,11 @@ def classes(legend: Legend) -> list[dict[str, Any]]:
         {"value": c.id, "name": name, "title": c.name, "description": c.name, "color_hint": c.color[1:].upper()}
         for c, name in zip(legend, names, strict=True)
     ]
+
+
+def _untitled(entry: dict[str, Any]) -> dict[str, Any]:
+    """A class object as readers of `mlm` take it: they know the older version, which has no titles."""
+    return {key: value for key, value in entry.items() if key != "title"}
 
 
 def _projection(grid: Grid) -> dict[str, Any]:
@@ -136,26 +162,43 @@ def outline(grid: Grid) -> tuple[dict[str, Any] | None, list[float] | None]:
         return None, None
     import shapely
     from pyproj import Transformer
-    from shapely.affinity import translate
 
-    places = grid.points(*grid.border(_ALONG))
-    lon, lat = Transformer.from_crs(grid.crs, "OGC:CRS84", always_xy=True).transform(*places)
+    cols, rows = grid.border(_ALONG)
+    lon, lat = Transformer.from_crs(grid.crs, "OGC:CRS84", always_xy=True).transform(*grid.points(cols, rows))
     if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
         return None, None
-    if np.ptp(lon) > 180:  # across the antimeridian
-        lon = np.where(lon < 0, lon + 360, lon)
-    ring = shapely.Polygon(np.round(np.stack((lon, lat), axis=1), 7))
-    ring = shapely.orient_polygons(ring if ring.is_valid else ring.envelope)
+    # Along the edge longitudes go on, whatever the 180th meridian says: at ±180 none may jump.
+    lon = np.unwrap(lon, period=360)
+    lon -= 360 * np.floor((lon.min() + 180) / 360)
+    if abs(_turned(lon)) > 180:  # around a pole: all longitudes, from the outermost latitude to it
+        ring = shapely.box(-180, lat.min(), 180, 90) if lat.mean() > 0 else shapely.box(-180, -90, 180, lat.max())
+    else:
+        ring = shapely.Polygon(np.round(np.stack((lon, lat), axis=1), 7))
+        ring = ring if ring.is_valid else ring.envelope
+    return _cut(ring)
+
+
+def _turned(lon: Any) -> float:
+    """By how many degrees a closed edge has gone around when it comes back to where it began."""
+    gap = float(lon[0] - lon[-1])
+    return round(gap / 360) * 360.0 if abs(gap) > 180 else 0.0
+
+
+def _cut(ring: Any) -> tuple[dict[str, Any], list[float]]:
+    """A polygon from -180° on as GeoJSON within ±180°, and its box, whose east is below its west across there."""
+    import shapely
+    from shapely.affinity import translate
+
     west, south, east, north = ring.bounds
     if east > 180:
-        halves = ring & shapely.box(-180, -90, 180, 90), translate(ring & shapely.box(180, -90, 540, 90), -360)
-        ring = shapely.orient_polygons(shapely.MultiPolygon(halves))
-        east -= 360
-    return dict(shapely.geometry.mapping(ring)), [west, south, east, north]
+        halves = [ring & shapely.box(-180, -90, 180, 90), translate(ring & shapely.box(180, -90, 540, 90), -360)]
+        ring = shapely.union_all(halves) if east - west >= 360 else shapely.MultiPolygon(halves)
+        west, east = (-180.0, 180.0) if east - west >= 360 else (west, east - 360)
+    return dict(shapely.geometry.mapping(shapely.orient_polygons(ring))), [west, south, east, north]
 
 
-def model_item(card: ModelCard, href: str, parameters: int) -> dict[str, Any]:
-    """The item of a model whose file is at `href` as seen from the item. It has no place and no time."""
+def model_item(card: ModelCard, href: str, parameters: int, sha256: str) -> dict[str, Any]:
+    """The item of a model whose file is called `href`, known by its checksum. It has no place and no time."""
     side, count = card.window, len(card.bands)
     task = "semantic-segmentation"
     properties: dict[str, Any] = {
@@ -181,7 +224,7 @@ def model_item(card: ModelCard, href: str, parameters: int) -> dict[str, Any]:
             "resize_type": None,
         }],
         "mlm:output": [{
-            "name": "scores", "tasks": [task], "classification:classes": classes(card.legend),
+            "name": "scores", "tasks": [task], "classification:classes": [_untitled(c) for c in classes(card.legend)],
             "result": {
                 "shape": [-1, len(card.legend), side, side], "dim_order": ["batch", "class", "height", "width"],
                 "data_type": "float32",
@@ -190,12 +233,13 @@ def model_item(card: ModelCard, href: str, parameters: int) -> dict[str, Any]:
     }  # fmt: skip
     asset = {
         "href": href, "type": "application/octet-stream", "title": "The network's tensors, with the model card",
-        "roles": ["mlm:model", "mlm:weights"], "mlm:artifact_type": "safetensors.torch.save_file",
+        "file:checksum": f"1220{sha256}", "roles": ["mlm:model", "mlm:weights"],
+        "mlm:artifact_type": "safetensors.torch.save_file",
         # The core allows bands in the properties, where `mlm` wants them, only where an asset has some too.
         "bands": [{"name": band} for band in card.bands],
     }  # fmt: skip
     return {
-        "type": "Feature", "stac_version": VERSION, "stac_extensions": [MLM], "id": model_name(card.name),
+        "type": "Feature", "stac_version": VERSION, "stac_extensions": [MLM, FILE], "id": model_name(card.name),
         "geometry": None, "properties": properties, "links": [], "assets": {"model": asset},
     }  # fmt: skip
 

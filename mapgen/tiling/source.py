@@ -110,7 +110,7 @@ def open_source(
     Raises `InputError`, `UsageError` for options of imagery on a class map, `NetworkError`, `ResourceError`.
     """
     with open_scene(name, any_kind=True) as scene:
-        found, note = (kind, "") if kind != "auto" else _kind(scene, name)
+        found, note = (kind, "") if kind != "auto" else raster_kind(scene, name)
     if found == "classes":
         for flag, value in (("--bands", bands), ("--scale", scale)):
             if value is not None:
@@ -123,7 +123,7 @@ def open_source(
     return source
 
 
-def _kind(scene: RasterScene, name: str) -> tuple[Kind, str]:
+def raster_kind(scene: RasterScene, name: str) -> tuple[Kind, str]:
     """What a raster is, and what to say where that is not sure."""
     from pathlib import Path
 

@@ -3,7 +3,9 @@
 import json
 import os
 
+import numpy as np
 import pytest
+import rasterio
 from factory import coordinates, make_model, make_raster, noise, north_up
 
 import mapgen as package
@@ -68,6 +70,35 @@ def test_info_says_what_a_class_map_is(scene, segment, mapgen, tmp_path):
     assert (record["kind"], record["model"], record["nodata"]) == ("class map", "fake", "255.0")
     assert [c["name"] for c in record["classes"]] == ["dark", "middle", "bright"]
     assert record["next"] == f"mapgen vectorize {tmp_path / 'scene.mask.tif'}"
+
+
+def test_info_knows_class_rasters_of_others(mapgen, tmp_path):
+    values = np.tile(np.array([1, 7], np.uint8), (40, 20))
+    path = make_raster(tmp_path / "paletted.tif", values)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.write_colormap(1, {1: (1, 2, 3, 255), 7: (250, 0, 0, 255)})
+    record = json.loads(mapgen("info", path, "--json").out)
+    assert (record["kind"], record["next"]) == ("class map", f"mapgen vectorize {path}")
+    assert {"id": 7, "name": "7", "color": "#fa0000"} in record["classes"]
+
+
+@pytest.mark.parametrize("form", ["geojsonl", "geojsons", "ndjson", "geoparquet", "parquet", "shp"])
+def test_info_knows_every_layer_that_vectorize_writes(scene, segment, mapgen, tmp_path, form):
+    pytest.importorskip("pyarrow")
+    assert segment(scene).code == 0
+    assert mapgen("vectorize", tmp_path / "scene.mask.tif", "-o", tmp_path / f"a.{form}").code == 0
+    record = json.loads(mapgen("info", tmp_path / f"a.{form}", "--json").out)
+    assert (record["kind"], "class_name" in record["fields"]) == ("layer", True)
+
+
+def test_info_tells_of_a_result(scene, model, engines, mapgen, tmp_path):
+    assert mapgen("map", scene, "--model", model, "-o", tmp_path / "out", "--no-tiles").code == 0
+    record = json.loads(mapgen("info", tmp_path / "out", "--json").out)
+    assert (record["kind"], record["name"], record["model"]) == ("result", "scene", "fake")
+    assert record["next"] == f"mapgen view {tmp_path / 'out'}"
+    assert "scene.mask.tif" in mapgen("info", tmp_path / "out").out
+    (tmp_path / "out" / "report.json").write_text("{}")
+    assert mapgen("info", tmp_path / "out").code == 4
 
 
 @pytest.mark.parametrize("name", ["town.pmtiles", "town.mbtiles", "town"])

@@ -8,6 +8,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from rasterio.features import rasterize
 from mapgen.errors import InputError, OutputError, UsageError
 from mapgen.layers.read import read_polygons
 from mapgen.layers.vectorize import vectorize
+from mapgen.legend import BUILTIN
+from mapgen.raster.style import qml
 from mapgen.settings import Size
 
 FORMATS = ["geojson", "geojsonl", "gpkg", "fgb", "shp"]
@@ -184,6 +187,33 @@ def test_geoparquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeyp
     assert not (tmp_path / "town.parquet").exists()
 
 
+@pytest.mark.parametrize("form", ["geojson", "geojsonl", "fgb", "shp"])
+def test_a_style_for_qgis_lies_beside_a_layer(tmp_path: Path, form: str) -> None:
+    vectorize(class_map(tmp_path / "town.tif"), tmp_path / f"roads.{form}")
+    renderer = ElementTree.parse(tmp_path / "roads.qml").find("renderer-v2")
+    assert renderer is not None
+    assert renderer.attrib["attr"] == "class_id"
+    found = {int(c.attrib["value"]): c.attrib["label"] for c in renderer.iter("category")}
+    assert found.items() <= NAMES.items()
+
+
+def test_a_style_that_somebody_made_stays(tmp_path: Path) -> None:
+    mask, style = class_map(tmp_path / "town.tif"), tmp_path / "roads.qml"
+    style.write_text("<qgis>mine</qgis>")
+    vectorize(mask, tmp_path / "roads.geojson", overwrite=True)
+    assert style.read_text() == "<qgis>mine</qgis>"
+    style.unlink()
+    vectorize(mask, tmp_path / "roads.geojson", overwrite=True, classes=("road",))
+    first = style.read_bytes()
+    vectorize(mask, tmp_path / "roads.geojson", overwrite=True)
+    assert style.read_bytes() != first
+
+
+def test_one_style_is_for_a_class_map_and_the_layer_of_its_name(tmp_path: Path) -> None:
+    root = ElementTree.fromstring(qml(BUILTIN))
+    assert len(root.findall("pipe/rasterrenderer//paletteEntry")) == len(root.findall("renderer-v2//category")) == 5
+
+
 def test_a_geopackage_is_of_a_version_that_older_programs_know(tmp_path: Path) -> None:
     output = vectorize(class_map(tmp_path / "town.tif"), tmp_path / "town.gpkg").output
     with closing(sqlite3.connect(output)) as db:
@@ -265,7 +295,7 @@ def test_geoparquet_reads_back(tmp_path: Path) -> None:
 
 def test_a_shapefile_comes_with_all_its_parts_and_names_that_fit(tmp_path: Path) -> None:
     result = vectorize(class_map(tmp_path / "town.tif"), tmp_path / "town.shp")
-    assert {p.suffix for p in tmp_path.glob("town.*")} == {".tif", ".shp", ".shx", ".dbf", ".prj", ".cpg"}
+    assert {p.suffix for p in tmp_path.glob("town.*")} == {".tif", ".shp", ".shx", ".dbf", ".prj", ".cpg", ".qml"}
     assert {"class_id", "class_name", "area_m2", "perim_m"} <= set(read_layer(result.output)[0])
 
 

@@ -1,5 +1,6 @@
 """STAC items hold what the core and their extensions require, and say what is true."""
 
+import hashlib
 import json
 import re
 from datetime import datetime
@@ -7,6 +8,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 import shapely
+from affine import Affine
 from factory import LEGEND, card, make_raster, noise, north_up
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -15,9 +17,11 @@ from mapgen.grid import Grid
 from mapgen.legend import Class, Legend
 from mapgen.results.stac import (
     CLASSIFICATION,
+    FILE,
     MLM,
     PROCESSING,
     PROJECTION,
+    RASTER,
     Source,
     classes,
     map_item,
@@ -78,10 +82,13 @@ def test_a_map_says_where_it_is_what_it_holds_and_where_it_comes_from():
     assert properties["proj:wkt2"].startswith("PROJCRS[")
     assert properties["processing:software"] == {"mapgen": "1"}
     assert properties["gsd"] == pytest.approx(10, rel=1e-2)
-    assert [link["href"] for link in made["links"] if link["rel"] == "derived_from"] == [
-        "../scene.tif", "./town.model.stac.json",
+    assert [(link["rel"], link["href"]) for link in made["links"]] == [
+        ("via", "../scene.tif"), ("derived_from", "./town.model.stac.json"),
     ]  # fmt: skip
-    assert set(made["assets"]) == {"class_map", "layer", "vector_tiles"}
+    assert made["links"][0]["type"] == "image/tiff; application=geotiff"
+    beside = {"vector_tiles_tilejson": "./a.pmtiles.json", "vector_tiles_style": "./a.pmtiles.style.json"}
+    assert set(made["assets"]) == {"class_map", "layer", "vector_tiles", *beside}
+    assert {name: made["assets"][name]["href"] for name in beside} == beside
     mask = made["assets"]["class_map"]
     assert mask["href"] == "./a%20b.mask.tif"
     assert "cloud-optimized" in mask["type"]
@@ -118,6 +125,34 @@ def test_across_the_antimeridian_it_is_cut_there():
     assert shape.area < 30
 
 
+@pytest.mark.parametrize("first", [-180.0, -170.0, 0.0, 100.0])
+@pytest.mark.parametrize("width", [181.0, 270.0, 360.0])
+def test_however_wide_it_is_all_of_it_is_inside(first, width):
+    grid = Grid("OGC:CRS84", Affine(width / 100, 0, first, 0, -0.5, 40), 100, 100)
+    geometry, (west, south, east, north) = outline(grid)
+    shape = shapely.from_geojson(json.dumps(geometry))
+    assert shape.is_valid
+    assert shape.area == pytest.approx(width * 50)
+    assert (south, north) == (-10, 40)
+    assert max(abs(west), abs(east)) <= 180
+    assert (east - west) % 360 == pytest.approx(width % 360)
+    longitudes = (first + width * np.linspace(0.01, 0.99, 50) + 180) % 360 - 180
+    assert shapely.contains_xy(shape, longitudes, np.full(50, 15.0)).sum() >= 49  # one may lie on the 180th itself
+
+
+def test_around_a_pole_it_has_all_longitudes():
+    geometry, box = outline(Grid("EPSG:3995", Affine(20_000, 0, -1e6, 0, -20_000, 1e6), 100, 100))
+    assert (box[0], box[2], box[3]) == (-180, 180, 90)
+    assert shapely.from_geojson(json.dumps(geometry)).is_valid
+
+
+def test_a_confidence_says_how_its_bytes_are_meant():
+    made = item(files={"class_map": "a.tif", "confidence": "c.tif"})
+    assert RASTER in made["stac_extensions"]
+    confidence = made["assets"]["confidence"]
+    assert (confidence["raster:scale"], confidence["raster:offset"], confidence["nodata"]) == (0.004, 0, 255)
+
+
 def test_without_a_crs_there_is_no_place():
     made = item(Grid(None, north_up(1.0), 9, 9))
     check_core(made)
@@ -126,9 +161,9 @@ def test_without_a_crs_there_is_no_place():
 
 
 def test_a_model_says_what_goes_in_and_out():
-    made = json.loads(json.dumps(model_item(card(), "../model.safetensors", 1234)))
+    made = json.loads(json.dumps(model_item(card(), "model.safetensors", 1234, "ab" * 32)))
     check_core(made)
-    assert made["stac_extensions"] == [MLM]
+    assert made["stac_extensions"] == [MLM, FILE]
     properties = made["properties"]
     assert {"mlm:name", "mlm:architecture", "mlm:tasks", "mlm:input", "mlm:output"} <= set(properties)
     assert properties["mlm:total_parameters"] == 1234
@@ -169,12 +204,17 @@ def test_map_writes_both_items(tmp_path, mapgen, model, engines):
     made, about = (json.loads((out / f"my town{end}.stac.json").read_text()) for end in ("", ".model"))
     check_core(made)
     check_core(about)
-    files = json.loads((out / "report.json").read_text())["files"]
+    report = json.loads((out / "report.json").read_text())
+    assert report["grid"]["crs"] == "EPSG:32640"
+    assert report["grid"]["wkt"].startswith("PROJCS[")
     from urllib.parse import unquote
 
     assert {unquote(asset["href"])[2:] for asset in made["assets"].values()} == {
-        name for role, name in files.items() if not role.startswith("stac")
-    }
+        name for role, name in report["files"].items() if not role.startswith("stac")
+    } | {"report.json"}
     for link in made["links"]:
         assert (out / unquote(link["href"])).resolve().is_file()
-    assert (out / unquote(about["assets"]["model"]["href"])).resolve() == model.resolve()
+    assert str(tmp_path) not in json.dumps([made["links"][0]["title"], about])
+    (asset,) = about["assets"].values()
+    assert asset["href"] == model.name
+    assert asset["file:checksum"] == "1220" + hashlib.sha256(model.read_bytes()).hexdigest()
