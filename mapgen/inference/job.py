@@ -128,7 +128,8 @@ def _budget(scene: Scene, model: Model, options: SegmentOptions, grid: Grid, hal
     resampled = (grid.height, grid.width) != (scene.grid.height, scene.grid.width)
     if resampled or options.stitch == "blend":
         around += 4 * len(card.legend) * grid.width * (rows if resampled else 2 * halo)
-    carried = len(card.bands) * (4 if resampled else scene.patch_dtype.itemsize)
+    bytes_each = scene.patch_dtype == np.uint8 and not resampled  # an engine takes all else as float32
+    carried = len(card.bands) * (1 if bytes_each else 4)
     carried += 1 if only_classes(options) and not resampled else 4 * len(card.legend)
     budget = choose(
         card, precision, model.parameters, (grid.height, grid.width), halo, max(0, limit - around), options.window,

@@ -31,7 +31,14 @@ from mapgen.settings import Precision
 _CACHE_FORMAT = "2"
 """Raised when the conversion below changes, so that graphs of an older mapgen are not used."""
 
-_TYPES = {"uint8": ov.Type.u8, "uint16": ov.Type.u16, "float32": ov.Type.f32}
+_TYPES = {"uint8": ov.Type.u8, "float32": ov.Type.f32}
+"""Of pixels that a graph takes. All but bytes go in as float32: the CPU plugin passes 16-bit integers on to kernels that
+have none ("does not support u16 for use with oneDNN"), with some graphs and on some processors only."""
+
+
+def entry_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type in which pixels of `dtype` go into a graph: bytes as they are, all else float32, which holds them."""
+    return dtype if dtype == np.uint8 else np.dtype(np.float32)
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "f32"}
 """OpenVINO's names; what an int8 graph leaves in floating point is little, and in float32 no slower."""
@@ -88,6 +95,7 @@ class OpenVINOEngine:
         compiled = self._compiled.pop(pixels.shape, None) or self._compile(pixels.shape)
         self._compiled[pixels.shape] = compiled  # again, as the one used last
         request = compiled.idle.pop() if compiled.idle else compiled.model.create_infer_request()
+        pixels = pixels.astype(entry_type(pixels.dtype), copy=False)
         # Not copied: the flight holds the pixels until it has landed.
         request.start_async({0: ov.Tensor(pixels, shared_memory=True)})
         return _Flight(tag, compiled, request, pixels)
@@ -152,7 +160,7 @@ def _with_normalization(model: Any, setup: Setup) -> Any:
     """The graph with raw pixels as its input; clipping and scaling become part of it."""
     steps = ov.preprocess.PrePostProcessor(model)
     entry = steps.input()
-    entry.tensor().set_element_type(_TYPES[setup.dtype.name]).set_layout(ov.Layout("NCHW"))
+    entry.tensor().set_element_type(_TYPES[entry_type(setup.dtype).name]).set_layout(ov.Layout("NCHW"))
     entry.model().set_layout(ov.Layout("NCHW"))
     norm = setup.normalization
     process = entry.preprocess().convert_element_type(ov.Type.f32)

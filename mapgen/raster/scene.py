@@ -26,6 +26,9 @@ _CHUNK = 32 * MEBIBYTE
 
 Some = TypeVar("Some", bound="Scene")
 
+PATCH_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
+"""Types of pixels of patches: whatever a scene stores is read as one of these."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -207,8 +210,8 @@ class RasterScene(Scene):
 
     @property
     def patch_dtype(self) -> np.dtype[Any]:
-        """The type of the pixels in native patches: uint8 and uint16 as they are, all else float32."""
-        plain = self.dtype in (np.uint8, np.uint16) and not self._scaled
+        """The type of the pixels in native patches, one of `PATCH_TYPES`: integers as they are, all else float32."""
+        plain = self.dtype in PATCH_TYPES and not self._scaled
         return self.dtype if plain else np.dtype(np.float32)
 
     @property
