@@ -6,6 +6,8 @@ The exit codes are a contract with scripts (see docs/errors.md).
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 
 class MapgenError(Exception):
     """A fault a user can act on: `subject: problem; remedy`.
@@ -77,6 +79,21 @@ class Interrupted(MapgenError):
     def __init__(self, subject: object, problem: str, remedy: str = "", *, exit_code: int = 130) -> None:
         super().__init__(subject, problem, remedy)
         self.exit_code = exit_code
+
+
+EXTRAS = {
+    "torch": ("torch", "torchvision", "segmentation_models_pytorch"),
+    "compress": ("nncf",),
+}
+"""What each extra of the installation brings that a command may ask for."""
+
+
+def require(extra: str, subject: str, purpose: str) -> None:
+    """Raise `UsageError` with the line to type unless all of an extra is installed; nothing is imported."""
+    for package in EXTRAS[extra]:
+        if find_spec(package) is None:
+            problem = f"{purpose} needs {package}, which is not installed"
+            raise UsageError(subject, problem, f"pip install 'mapgen[{extra}]'")
 
 
 def one_line(text: object) -> str:

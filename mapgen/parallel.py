@@ -1,10 +1,12 @@
-"""Working ahead in threads, in order, an error raised where its item would come: for all who read, make and write."""
+"""Threads: how many, and working ahead in order, an error raised where its item would come."""
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -12,6 +14,45 @@ Made = TypeVar("Made")
 
 Progress = Callable[[int, int], None]
 """Told how much is done, of how much."""
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_MOST = 8
+"""Threads that are taken unasked: beyond them, what works in Python in between is what takes the time."""
+
+
+def processors() -> int:
+    """How many processors this process may use, 1 or more.
+
+    Those that it may run on (`taskset`, a batch system), and no more than the time that its container is given.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        allowed = len(os.sched_getaffinity(0))
+    else:
+        allowed = os.cpu_count() or 1
+    return max(1, min(allowed, _quota(_CGROUPS) or allowed))
+
+
+def threads(wanted: int | None) -> int:
+    """The number of threads that was asked for, else as many as there are processors, up to 8."""
+    return wanted or min(_MOST, processors())
+
+
+def _quota(groups: Path) -> int | None:
+    """Processors' worth of time that the control group of this container allows, rounded up; None without a limit.
+
+    See https://docs.kernel.org/admin-guide/cgroup-v2.html (`cpu.max`), and for version 1 the CFS bandwidth control.
+    """
+    try:
+        quota, period = (groups / "cpu.max").read_text("ascii").split()
+    except (OSError, ValueError):
+        try:
+            quota, period = ((groups / "cpu" / f"cpu.cfs_{k}_us").read_text("ascii") for k in ("quota", "period"))
+        except (OSError, ValueError):
+            return None
+    try:
+        return -(-int(quota) // int(period)) if int(quota) > 0 else None
+    except (ValueError, ZeroDivisionError):  # "max"
+        return None
 
 
 def ahead(items: Iterable[T], depth: int = 1) -> Iterator[T]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -145,7 +145,7 @@ def _tuple(arguments: tuple[Any, ...], value: Any, source: str, path: str) -> tu
 
 def _plain(hint: Any, value: Any) -> Any:
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if not math.isfinite(value):
+        if not abs(value) <= sys.float_info.max:  # NaN, infinite, or a whole number of hundreds of digits
             raise _Mismatch
         return float(value)
     if hint in (int, str, bool) and type(value) is hint:

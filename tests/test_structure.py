@@ -25,7 +25,7 @@ ROOMS = (
 package."""
 
 RIM = {
-    "cli.console", "kernels",
+    "cli.console", "kernels", "parallel",
     "files.commit", "files.parquet", "files.pictures", "files.vectors", "files.vet", "files.vrt", "files.webfiles",
     "raster.classmap", "raster.cog", "raster.legends", "raster.masks", "raster.open",
     "model.file", "model.openvino", "model.select",

@@ -17,6 +17,7 @@ import torch
 from ground import read_ground
 from numpy.typing import NDArray
 from read import HERE, read_piece, read_recipe
+from safetensors.torch import load_file
 
 from mapgen.legend import BUILTIN
 from mapgen.model.card import ModelCard
@@ -45,9 +46,10 @@ TEXT = {
 
 def trained(run: Path, model: dict) -> torch.nn.Module:
     """The average of the run's checkpoint, its weights as the model file will store them."""
-    values = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
+    values = load_file(run / "checkpoint.safetensors").items()
+    average = {name.removeprefix("average."): v for name, v in values if name.startswith("average.")}
     network = build(**model, in_channels=3, classes=len(BUILTIN))
-    stored = {k: v.half().float() if v.is_floating_point() else v for k, v in values["average"].items()}
+    stored = {k: v.half().float() if v.is_floating_point() else v for k, v in average.items()}
     network.load_state_dict(stored)
     return network.eval().to(memory_format=torch.channels_last)
 

@@ -32,7 +32,7 @@ class Survey:
 
     def text(self) -> str:
         """The survey as people read it."""
-        return "\n".join(_lines(self.record, self.failed)) + "\n"
+        return "\n".join(map(one_line, _lines(self.record, self.failed))) + "\n"
 
 
 def check_dataset(dataset: Dataset, *, unlisted: str = "error") -> Survey:
@@ -198,8 +198,8 @@ def _lines(record: dict[str, Any], failed: Sequence[str]) -> Iterator[str]:
         yield (
             apart if not record["shared"] else f"training and validation share ground in {len(record['shared'])} places"
         )
-    yield from (f"warning: {one_line(text)}" for text in record["warnings"])
-    yield from (f"failed: {one_line(text)}" for text in failed)
+    yield from (f"warning: {text}" for text in record["warnings"])
+    yield from (f"failed: {text}" for text in failed)
 
 
 def _classes(record: dict[str, Any]) -> Iterator[str]:
@@ -209,7 +209,7 @@ def _classes(record: dict[str, Any]) -> Iterator[str]:
     yield f"{'pieces':{width}}  {sides[0]['pieces']:8d}  {sides[1]['pieces']:10d}"
     yield f"{'Mpx':{width}}  {sides[0]['labelled'] / 1e6:8.3f}  {sides[1]['labelled'] / 1e6:10.3f}"
     for k, name in enumerate(record["classes"]):
-        yield f"{one_line(name):{width}}  {sides[0]['shares'][k]:8.1%}  {sides[1]['shares'][k]:10.1%}"
+        yield f"{name:{width}}  {sides[0]['shares'][k]:8.1%}  {sides[1]['shares'][k]:10.1%}"
 
 
 def _bands(record: dict[str, Any]) -> Iterator[str]:
@@ -218,4 +218,4 @@ def _bands(record: dict[str, Any]) -> Iterator[str]:
     train, judge = (record["sides"][s]["bands"] for s in ("training", "validation"))
     for b, name in enumerate(record["bands"]):
         cells = "  ".join(f"{train[k][b]:9.4g}" for k in ("mean", "std", "low", "high")) if train else ""
-        yield f"{one_line(name):{width}}  {cells}   {judge['mean'][b]:9.4g}" if judge else f"{name:{width}}  {cells}"
+        yield f"{name:{width}}  {cells}" + (f"   {judge['mean'][b]:9.4g}" if judge else "")

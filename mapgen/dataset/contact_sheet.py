@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mapgen.arrays import Bytes
 from mapgen.dataset.dataset import IGNORE, Dataset, Piece
 from mapgen.files.glyphs import ADVANCE, HEIGHT, word
+from mapgen.files.pictures import shown_bands
 from mapgen.grid import Window
 
 SIDE = 224
@@ -37,7 +38,8 @@ def draw_contact(dataset: Dataset, count: int = 18) -> Bytes:
     chosen = [("training", *place) for place in _spread(dataset.training, count - judged, classes)]
     chosen += [("validation", *place) for place in _spread(dataset.validation, judged, classes)]
     palette = np.array([c.rgb for c in dataset.legend], np.float64)
-    bands = _shown_bands(dataset.bands)
+    bands = shown_bands(dataset.bands)
+    bands = bands * 3 if len(bands) == 1 else bands
     stretch = _stretch(dataset, bands)
     cells = [_cell(piece, window, side, palette, bands, stretch) for side, piece, window in chosen]
     rows = [_beside(cells[i : i + COLUMNS]) for i in range(0, len(cells), COLUMNS)]
@@ -56,14 +58,7 @@ def _spread(pieces: Sequence[Piece], count: int, classes: int) -> list[tuple[Pie
     return [(piece, window) for piece in chosen for window in _best(piece, classes)[:each]][:count]
 
 
-def _shown_bands(names: Sequence[str]) -> tuple[int, int, int]:
-    """The numbers of the bands that are drawn as red, green and blue."""
-    if {"red", "green", "blue"} <= set(names):
-        return names.index("red"), names.index("green"), names.index("blue")
-    return (0, 1, 2) if len(names) >= 3 else (0, 0, 0)
-
-
-def _stretch(dataset: Dataset, bands: tuple[int, int, int]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _stretch(dataset: Dataset, bands: tuple[int, ...]) -> tuple[NDArray[Any], NDArray[Any]]:
     """What is drawn as black and as white, by band: the whole range of bytes, else two deviations around the mean."""
     if dataset.data_type == "uint8":
         return np.zeros(3), np.full(3, 255.0)
@@ -76,7 +71,7 @@ def _cell(
     window: Window,
     side: str,
     palette: NDArray[Any],
-    bands: tuple[int, int, int],
+    bands: tuple[int, ...],
     stretch: tuple[Any, Any],
 ) -> Bytes:
     step = max(1, -(-max(window.height, window.width) // SIDE))

@@ -30,7 +30,7 @@ DRAWS = 64
 
 Box = tuple[int, int, int, int]
 
-_BITS = 26  # of the number of a block's row, and of its column
+_BITS = 23  # of the number of a block's row, and of its column: the Earth in blocks of 10 m; 2¹⁷ frames are left
 _HALF = 1 << (_BITS - 1)  # shifts make rows and columns negative: half of the numbers are theirs
 
 

@@ -13,6 +13,15 @@ from mapgen.errors import OutputError, one_line
 from mapgen.files.commit import staged
 
 
+def shown_bands(names: Sequence[str]) -> tuple[int, ...]:
+    """Which of the bands called `names` make a picture: red, green and blue by name in any case, else the first three,
+    else the first alone."""
+    folded = [name.casefold() for name in names]
+    if {"red", "green", "blue"} <= set(folded):
+        return folded.index("red"), folded.index("green"), folded.index("blue")
+    return (0, 1, 2) if len(folded) >= 3 else (0,)
+
+
 def write_picture(
     path: Path, picture: NDArray[np.uint8], *, overwrite: bool = False, inputs: Sequence[Path] = ()
 ) -> None:

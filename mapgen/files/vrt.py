@@ -48,6 +48,22 @@ def vet_vrt(path: Path, vet_source: Callable[[Path], object]) -> None:
             _vet_source(path, (element.text or "").strip(), attributes.get("relativetovrt", "0"), vet_source)
 
 
+def vrt_sources(path: Path) -> list[Path]:
+    """The files that a VRT, vetted before, is made of, each once."""
+    found = [e for e in _elements(_root(path, one_line(path))) if e.tag.lower() in ("sourcefilename", "sourcedataset")]
+    names = [((e.text or "").strip(), {k.lower(): v for k, v in e.attrib.items()}) for e in found]
+    return list(dict.fromkeys(path.parent / n if a.get("relativetovrt") == "1" else Path(n) for n, a in names))
+
+
+def places_a_file(side_car: Path) -> bool:
+    """Whether there is an `.aux.xml` of GDAL's that says where its raster lies."""
+    try:
+        text = side_car.read_bytes() if side_car.stat().st_size <= SIZE_LIMIT else b""
+    except OSError:
+        return False
+    return b"<SRS" in text or b"<GeoTransform" in text
+
+
 def _root(path: Path, subject: str) -> Element:
     if path.stat().st_size > SIZE_LIMIT:
         raise InputError(subject, "this VRT is larger than 50 MB", _REMEDY)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import platform
 import sys
 import tempfile
@@ -29,7 +28,7 @@ from mapgen.inference.job import Job, plan_job
 from mapgen.inference.segment import Segmenter
 from mapgen.model.card import ModelCard
 from mapgen.model.engine import Engine
-from mapgen.parallel import Progress
+from mapgen.parallel import Progress, processors
 from mapgen.raster.open import open_scene
 from mapgen.settings import SegmentOptions
 
@@ -170,7 +169,7 @@ def _pixels(batch: Array) -> int:
 def machine() -> str:
     """One line: system, architecture, processor, cores, and what they can do."""
     name, flags = _cpu()
-    parts = [platform.system(), platform.machine(), name, f"{os.cpu_count()} cores", " ".join(flags)]
+    parts = [platform.system(), platform.machine(), name, f"{processors()} cores", " ".join(flags)]
     return ", ".join(part for part in parts if part)
 
 

@@ -107,6 +107,20 @@ def plan_job(scene: Scene, model: Model, options: SegmentOptions) -> Job:
     )  # fmt: skip
 
 
+def obstacles(scene: Scene, model: Model, options: SegmentOptions) -> list[InputError]:
+    """All that keeps a model from mapping a scene, of what can be said without reading a pixel."""
+    found: list[InputError] = []
+    for look in (
+        lambda: choose_bands(scene, model.card.bands, options.bands),
+        lambda: _model_grid(scene, model.card, options),
+    ):
+        try:
+            look()
+        except InputError as exc:
+            found.append(exc)
+    return found
+
+
 def only_classes(options: SegmentOptions) -> bool:
     """Whether nothing that was asked for needs the probabilities of classes."""
     plain = options.stitch == "crop" and options.tta == "none"

@@ -14,7 +14,8 @@ from mapgen.plan import Plan, Span, plan_windows
 from mapgen.settings import Precision
 
 DEFAULT_LIMIT = 1_000_000_000
-"""Bytes that a run stays under where nothing is said. The same everywhere, so that the same windows are chosen."""
+"""Bytes that a run stays under where nothing is said. The same everywhere, so that a precision chooses the same windows
+on every machine; under `auto` the precision, and the window with it, is that of the processor."""
 
 PROCESS = 160_000_000
 """Bytes of the interpreter with rasterio and the engine, before any network."""

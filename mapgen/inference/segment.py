@@ -31,7 +31,7 @@ from mapgen.model.card import ModelCard
 from mapgen.model.engine import Engine, Network, Setup
 from mapgen.model.file import find_model, read_graph, read_tensors, require_int8
 from mapgen.model.select import open_engine
-from mapgen.parallel import Progress, ahead
+from mapgen.parallel import Progress, ahead, threads
 from mapgen.patch import Patch
 from mapgen.plan import Step
 from mapgen.raster.aoi import Area
@@ -40,6 +40,9 @@ from mapgen.raster.cog import TILE as BLOCK
 from mapgen.raster.open import open_scene
 from mapgen.raster.scene import Scene
 from mapgen.settings import SegmentOptions
+
+_PACKERS = 2
+"""Threads that compress tiles beside the network, at most: they keep up with any."""
 
 
 @dataclass(slots=True)
@@ -138,6 +141,7 @@ class Segmenter:
                     inputs=inputs,
                     creation_options=self.options.creation_options,
                     scores=scores,
+                    threads=min(_PACKERS, threads(self.options.threads)),
                 )
             paths = tuple(one.path for one in scores)
             return count.result(job, engine, output, paths, time.perf_counter() - start, notes)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ from mapgen.layers.crs import coordinate_decimals, layer_crs, measure_decimals, 
 from mapgen.layers.ground import on_the_ground
 from mapgen.layers.layer import Layer, dissolved
 from mapgen.layers.write import LONLAT_FORMATS, SUFFIXES, stream_layer, write_layer
-from mapgen.parallel import Progress
+from mapgen.parallel import Progress, threads
 from mapgen.polygons.coverage import Coverage, Generalization, class_drift, draw
 from mapgen.polygons.regions import OUTSIDE, Regions, Zones, find_regions
 from mapgen.polygons.sieve import fill_holes, sieved
@@ -87,7 +86,7 @@ class Vectorizer:
     def __init__(self, options: VectorizeOptions, announce: Callable[[str], None] | None = None) -> None:
         self.options = options
         self.announce = announce
-        self.threads = options.threads or min(8, os.cpu_count() or 1)
+        self.threads = threads(options.threads)
         check_options(options)
 
     def __call__(

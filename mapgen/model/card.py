@@ -117,7 +117,7 @@ class ModelCard:
     def from_json(cls, text: str, source: object) -> ModelCard:
         """The card of `to_json`, checked field by field; raises `ModelError` naming `source` and the field."""
         try:
-            entries = json.loads(text, parse_float=_finite, parse_constant=_finite)
+            entries = json.loads(text, parse_float=_finite, parse_int=_whole, parse_constant=_finite)
             json.dumps(entries, ensure_ascii=False).encode()  # "\\ud800" is JSON, but no text that could be printed
         except (ValueError, RecursionError) as exc:
             raise ModelError(source, f"its card is not JSON ({exc})", "save the model again") from exc
@@ -151,6 +151,13 @@ def _finite(text: str) -> float:
     if not isfinite(value):
         raise ValueError(f"{text} is no finite number")
     return value
+
+
+def _whole(text: str) -> int:
+    """The number; `ValueError` for one that no field could hold, and that could not be made a float."""
+    if len(text) > 18:
+        raise ValueError(f"{text[:18]}… is too large a number")
+    return int(text)
 
 
 def _parsed(name: str, value: Any, hint: Any, source: object) -> Any:

@@ -28,10 +28,10 @@ CONSTANT_LIMIT = 1 << 24
 _LAYERS = (
     "AdaptiveAvgPool AdaptiveMaxPool Add AvgPool BatchNormInference Broadcast Ceiling Clamp Concat Const Convert "
     "Convolution ConvolutionBackpropData DepthToSpace Divide Elu Exp FakeQuantize Floor Gather Gelu GroupConvolution "
-    "GroupConvolutionBackpropData GroupNormalization HSigmoid HSwish Interpolate MVN MatMul MaxPool Maximum Minimum "
-    "Mish Multiply Negative Pad Parameter Power PReLU ReLU ReduceMax ReduceMean ReduceSum Reshape Result "
-    "ScaledDotProductAttention Selu ShapeOf Sigmoid Slice SoftMax SoftPlus SpaceToDepth Split Sqrt SquaredDifference "
-    "Squeeze StridedSlice Subtract Swish Tanh Transpose Unsqueeze VariadicSplit"
+    "GroupConvolutionBackpropData GroupNormalization HSigmoid HSwish Interpolate Log MVN MatMul MaxPool Maximum "
+    "Minimum Mish Multiply Negative Pad Parameter Power PReLU Range ReLU ReduceMax ReduceMean ReduceProd ReduceSum "
+    "Reshape Result ScaledDotProductAttention Selu ShapeOf Sigmoid Slice SoftMax SoftPlus SpaceToDepth Split Sqrt "
+    "SquaredDifference Squeeze StridedSlice Subtract Swish Tanh Tile Transpose Unsqueeze VariadicSplit"
 )
 LAYERS = frozenset(_LAYERS.split())
 """What image networks are made of. None of them holds another graph, keeps a state, names a file or loops."""
@@ -217,6 +217,10 @@ def _in_order(following: dict[str, list[str]], waiting: Counter[str]) -> Iterato
 MOST_BYTES = 1 << 16
 """Bytes that all layers together may make of one pixel; networks of segmentation_models_pytorch make 500 to 5000."""
 
+FIXED_BYTES = 64_000_000
+"""Bytes that layers may make of constants alone, beyond four times the block of numbers, and that a row of numbers such
+as a `Range` may take: neither grows with the window, so the limit of a pixel would let gigabytes through."""
+
 _REMEDY = "do not use this file; make the graph anew with mapgen compress"
 
 
@@ -232,12 +236,7 @@ def load_graph(core: Any, text: bytes, numbers: bytes, card: ModelCard, subject:
         model.reshape([1, bands, side, side])
         result = model.output().get_partial_shape()
         shape = list(model.output().shape) if result.is_static else []
-        made = sum(
-            prod(out.shape) * out.get_element_type().bitwidth // 8
-            for op in model.get_ops()
-            if op.get_type_name() not in ("Constant", "Result")
-            for out in op.outputs()
-        )
+        made, fixed = _made(model, len(numbers))
         model.reshape([-1, bands, -1, -1])
     except RuntimeError as exc:
         problem = f"its graph cannot be run on {bands} bands ({one_line(exc).strip()[-160:]})"
@@ -245,6 +244,25 @@ def load_graph(core: Any, text: bytes, numbers: bytes, card: ModelCard, subject:
     if shape != [1, classes, side, side]:
         problem = f"its graph makes {shape} of a window of {side} × {side}, not [1, {classes}, {side}, {side}]"
         raise ModelError(subject, problem, _REMEDY)
+    if fixed > FIXED_BYTES:
+        raise ModelError(subject, f"its graph takes {fixed} bytes whatever the window", _REMEDY)
     if made > MOST_BYTES * side * side:
         raise ModelError(subject, f"its graph takes {made // (side * side)} bytes a pixel", _REMEDY)
     return model
+
+
+def _made(model: Any, numbers: int) -> tuple[int, int]:
+    """Bytes of all that the layers make for the window; and of what does not grow with it: the longest row of numbers,
+    or what is made of constants alone, less four times the block that those come from."""
+    moved: set[str] = set()
+    made = longest = fixed = 0
+    for op in model.get_ordered_ops():
+        if op.get_type_name() == "Parameter" or any(v.get_node().get_name() in moved for v in op.input_values()):
+            moved.add(op.get_name())
+        if op.get_type_name() in ("Constant", "Result"):
+            continue
+        sizes = [(len(out.shape), prod(out.shape) * out.get_element_type().bitwidth // 8) for out in op.outputs()]
+        made += sum(size for _, size in sizes)
+        fixed += 0 if op.get_name() in moved else sum(size for _, size in sizes)
+        longest = max([longest, *(size for rank, size in sizes if rank == 1)])
+    return made, max(longest, fixed - 4 * numbers)

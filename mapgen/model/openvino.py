@@ -24,6 +24,7 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from mapgen.arrays import Array
+from mapgen.errors import require
 from mapgen.model.engine import UNDECIDED, Network, Setup, Tag
 from mapgen.model.graph import load_graph
 from mapgen.settings import Precision
@@ -32,8 +33,8 @@ _CACHE_FORMAT = "2"
 """Raised when the conversion below changes, so that graphs of an older mapgen are not used."""
 
 _TYPES = {"uint8": ov.Type.u8, "float32": ov.Type.f32}
-"""Of pixels that a graph takes. All but bytes go in as float32: the CPU plugin passes 16-bit integers on to kernels that
-have none ("does not support u16 for use with oneDNN"), with some graphs and on some processors only."""
+"""Of pixels that a graph takes. All but bytes go in as float32: the CPU plugin passes 16-bit integers on to kernels
+that have none ("does not support u16 for use with oneDNN"), with some graphs only."""
 
 
 def entry_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -198,6 +199,7 @@ def graph_file(network: Network, root: Path) -> Path:
 
     Making it imports torch and takes seconds; finding it does neither.
     """
+    require("torch", network.subject, "making its graph in floating point")
     parts = (network.key, _CACHE_FORMAT, version("openvino"), version("torch"))
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
     graph = root / key / "graph.xml"

@@ -6,7 +6,7 @@ import dataclasses
 from importlib.util import find_spec
 from pathlib import Path
 
-from mapgen.errors import UsageError
+from mapgen.errors import UsageError, require
 from mapgen.model.engine import Engine, Network, Setup
 from mapgen.settings import Device, EngineName, Precision
 
@@ -14,16 +14,12 @@ from mapgen.settings import Device, EngineName, Precision
 def open_engine(network: Network, setup: Setup, name: EngineName, device: Device) -> Engine:
     """The engine `name` on `device`; `auto` takes OpenVINO on the CPU, torch on a GPU where there is one.
 
-    Whether there is a GPU is asked of the driver first, because importing torch takes seconds. An explicit choice is
-    honoured or raises `UsageError`; so is an explicit precision.
+    int8 is OpenVINO's alone, so `auto` takes that for it. An explicit choice is honoured or raises `UsageError`; so is
+    an explicit precision, and an engine that is not installed.
     """
     if name == "openvino" and device not in ("auto", "cpu"):
         raise UsageError("--device", f"OpenVINO runs on the CPU here, not on {device}", "use --engine torch")
-    if name == "auto" and device == "auto" and _nvidia_driver() and _torch_sees_gpu():
-        name = "torch"
-    if name == "auto":
-        name = "torch" if device in ("cuda", "mps") or find_spec("openvino") is None else "openvino"
-    if name == "openvino":
+    if _suitable(name, device, setup.precision) == "openvino":
         if find_spec("openvino") is None:
             raise UsageError("--engine", "OpenVINO is not installed", "pip install openvino, or use --engine torch")
         from mapgen.model.openvino import OpenVINOEngine
@@ -32,24 +28,43 @@ def open_engine(network: Network, setup: Setup, name: EngineName, device: Device
         return OpenVINOEngine(network, dataclasses.replace(setup, precision=precision))
     if setup.precision == "int8":
         raise UsageError("--precision", "int8 graphs are OpenVINO's, torch cannot run them", "use --engine openvino")
+    require("torch", "--engine", f"computing on {device}" if name == "auto" else "this engine")
     from mapgen.model.torch import TorchEngine
 
     return TorchEngine(network, setup, device)
 
 
 def likely_precision(wanted: Precision, name: EngineName, device: Device, *, int8: bool) -> Precision:
-    """What an engine will compute in, as far as can be told without one; for estimates."""
+    """What the engine that will run computes in, on its device; for estimates."""
     if wanted != "auto":
         return wanted
-    if name == "torch" or device in ("cuda", "mps") or find_spec("openvino") is None:
+    if _suitable(name, device, wanted) == "openvino":
+        return _fastest(int8=int8) if find_spec("openvino") else "fp32"
+    if not find_spec("torch"):
         return "fp32"
-    return _fastest(int8=int8)
+    from mapgen.model.torch import usual_precision
+
+    return usual_precision(device)
+
+
+def _suitable(name: EngineName, device: Device, precision: Precision) -> EngineName:
+    """The engine for what was asked for: that which is named, else what suits the device and the precision.
+
+    Whether there is a GPU is asked of the driver first, because importing torch takes seconds.
+    """
+    if name != "auto":
+        return name
+    if device == "auto" and precision != "int8" and _nvidia_driver() and find_spec("torch") and _torch_sees_gpu():
+        return "torch"
+    return "torch" if device in ("cuda", "mps") or find_spec("openvino") is None else "openvino"
 
 
 def _fastest(*, int8: bool) -> Precision:
-    """int8 where there is a graph for it and the CPU multiplies bytes fast, else bf16 where it is native, else fp32."""
+    """int8 where there is a graph for it and the CPU multiplies bytes fast, else bf16 where it is native, else fp32.
 
-    if int8 and multiplies_bytes():
+    Without torch int8 wherever there is a graph for it, since no other graph can be made.
+    """
+    if int8 and (multiplies_bytes() or find_spec("torch") is None):
         return "int8"
     from mapgen.model.openvino import native_precisions
 

@@ -149,6 +149,11 @@ def cuda_available() -> bool:
     return torch.cuda.is_available()
 
 
+def usual_precision(device: Device) -> Precision:
+    """What the engine computes in on `device` where nothing is said. Raises `UsageError` for one that is not there."""
+    return _precision("auto", _device(device))
+
+
 def _precision(wanted: Precision, device: str) -> Precision:
     """`auto`: half precision on CUDA, bf16 where the card has it; elsewhere float32, the reference."""
     if wanted != "auto":

@@ -25,9 +25,8 @@ def choose_bands(scene: Scene, wanted: Sequence[str], given: Sequence[str] | Non
     if len(plain) == len(wanted):
         return tuple(plain)
     if len(plain) > len(wanted):
-        example = ",".join(
-            str(i) for i in (range(len(wanted), 0, -1) if len(plain) < 5 else range(len(wanted) + 1, 1, -1))
-        )
+        # Aerial cameras write red, green, blue and infrared; satellites begin with the shorter waves.
+        example = ",".join(map(str, range(1, len(wanted) + 1) if len(plain) < 5 else range(len(wanted) + 1, 1, -1)))
         raise InputError(scene.name, f"{wants}, file has {len(plain)}", f"say which, such as --bands {example}")
     raise InputError(
         scene.name, f"{wants}, file has {len(plain)}", "use a model for these bands (`mapgen models list`)"

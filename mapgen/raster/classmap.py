@@ -54,13 +54,14 @@ def write_class_map(
     inputs: Sequence[Path] = (),
     creation_options: Sequence[tuple[str, str]] = (),
     scores: Sequence[Scores] = (),
+    threads: int = 2,
 ) -> list[str]:
     """Write `strips` (row, uint8 (h, width)), top to bottom and without gaps, as the class map at `path`.
 
     A COG: DEFLATE, nodata 255, mode overviews, colour table, category names and RAT in `.aux.xml`, a `.qml` for QGIS.
     With `scores` the strips are (B, h, width): the classes, then the bands of each of those rasters, which lie beside
-    the class map. All files are opened again and compared with the checksums of the strips before any of them gets its
-    name. Raises `OutputError`; then nothing is left, and an old file is untouched.
+    the class map. Tiles are compressed in `threads`. All files are opened again and compared with the checksums of the
+    strips before any of them gets its name. Raises `OutputError`; then nothing is left, and an old file is untouched.
 
     Returns what to warn of: a side-car that is not written because its name would be too long.
     """
@@ -68,8 +69,8 @@ def write_class_map(
         check_output(one.path, overwrite=overwrite, inputs=[path, *inputs])
     notes: list[str] = []
     with staged(path, overwrite=overwrite, inputs=inputs) as temporary, ExitStack() as stack:
-        head = _Raster(path, "classes", grid, 1, tags, creation_options, legend)
-        rasters = [head, *(_Raster(s.path, f"{i}", grid, len(s.bands), tags, creation_options, s.bands)
+        head = _Raster(path, "classes", grid, 1, tags, creation_options, legend, threads)
+        rasters = [head, *(_Raster(s.path, f"{i}", grid, len(s.bands), tags, creation_options, s.bands, threads)
                            for i, s in enumerate(scores))]  # fmt: skip
         with _writing(path):
             for raster in rasters:
@@ -111,11 +112,13 @@ class _Raster:
         tags: Mapping[str, str],
         creation_options: Sequence[tuple[str, str]],
         content: Legend | tuple[str, ...],
+        threads: int,
     ) -> None:
         self.path, self.count = path, count
         # Short names while GDAL works, since it appends to them for temporary files of its own.
         self._plain, self._short = f"{short}-plain.tif", f"{short}-cog.tif"
         self._grid, self._tags, self._options, self._content = grid, tags, creation_options, content
+        self._threads = threads
         self._sums: list[tuple[int, int, int]] = []
         self._writer: Any = None
 
@@ -136,7 +139,8 @@ class _Raster:
                 yield
             return
         reduce = mode_of_four if isinstance(self._content, Legend) else mean_of_four
-        with CogWriter(self.file, self._grid.height, self._grid.width, self._specimen(), reduce) as writer:
+        size = self._grid.height, self._grid.width
+        with CogWriter(self.file, *size, self._specimen(), reduce, self._threads) as writer:
             self._writer = writer
             yield
 

@@ -16,6 +16,7 @@ from mapgen.errors import InputError, ResourceError, one_line
 from mapgen.files.gdal import MEBIBYTE, gdal_errors
 from mapgen.files.remote import Remote, ask
 from mapgen.files.vet import check_url, driver_of, is_url, public_name
+from mapgen.files.vrt import places_a_file, vrt_sources
 from mapgen.grid import Grid, is_singular
 from mapgen.raster.scene import RasterScene
 
@@ -51,6 +52,7 @@ def open_scene(name: str | Path, *, any_kind: bool = False) -> RasterScene:
         if alphas and len(alphas) < dataset.count:
             _settle_alpha(scene, alphas[0])
         _place_warnings(scene)
+        _file_warnings(scene, None if is_url(str(name)) else Path(name))
     return scene
 
 
@@ -66,6 +68,7 @@ def opened_dataset(name: str | Path, **options: Any) -> Iterator[tuple[str, Any]
         warnings.simplefilter("ignore")  # rasterio's, of files without georeferencing: that is said in our own words
         dataset = _open(str(name), subject, options)
         try:
+            _check_numbers(subject, dataset)
             check_size(subject, dataset)
             yield subject, dataset
         except gdal_errors() as exc:
@@ -136,15 +139,20 @@ def check_size(subject: str, dataset: Any) -> None:
         )
 
 
+def _check_numbers(subject: str, dataset: Any) -> None:
+    """Raise `InputError` for complex pixels, of which numpy does not even know every type."""
+    kinds = [kind for kind in dataset.dtypes if "complex" in kind]
+    if kinds:
+        raise InputError(subject, f"holds complex numbers ({kinds[0]})", "convert them to intensities first")
+
+
 def _check_kind(subject: str, dataset: Any) -> None:
-    """Raise `InputError` for pixels whose numbers are no intensities: complex, palette, CMYK, bits."""
+    """Raise `InputError` for pixels whose numbers are no intensities: palette, CMYK, bits."""
     from rasterio.enums import ColorInterp
 
     kinds = set(dataset.colorinterp)
     if dataset.count == 0:
         raise InputError(subject, "has no bands", "name the raster inside it (gdalinfo lists its subdatasets)")
-    if any("complex" in d for d in dataset.dtypes):
-        raise InputError(subject, f"holds complex numbers ({dataset.dtypes[0]})", "convert them to intensities first")
     if ColorInterp.palette in kinds:
         raise InputError(subject, "holds palette indices, not colours", "expand it with gdal_translate -expand rgb")
     # GDAL shows the inks of most files as red, green, blue and alpha, by a formula that no model was trained with.
@@ -173,7 +181,7 @@ def _settle_alpha(scene: RasterScene, band: int) -> None:
 
 
 def _place_warnings(scene: RasterScene) -> None:
-    bare = scene.dataset.transform.is_identity
+    bare, crs = scene.dataset.transform.is_identity, scene.dataset.crs
     if bare and (scene.dataset.gcps[0] or scene.dataset.rpcs):
         what = "ground control points" if scene.dataset.gcps[0] else "rational polynomials (RPC)"
         scene.warnings.append(f"has {what} only; the map stays in pixel space: warp it first with gdalwarp")
@@ -181,3 +189,52 @@ def _place_warnings(scene: RasterScene) -> None:
         scene.warnings.append("has no georeferencing; the map stays in pixel space")
     elif scene.grid.crs is None:
         scene.warnings.append("has no CRS; its map has none either and its resolution in metres is unknown")
+    elif bare:
+        scene.warnings.append("has a CRS but no transform, so its pixels count as units of it: georeference it")
+    elif crs.is_geographic:
+        scene.warnings += _strange_degrees(scene.grid.bounds)
+    elif not crs.is_projected:
+        scene.warnings.append("has a local CRS, which is no place on Earth; layers and tiles cannot be made of its map")
+
+
+def _strange_degrees(bounds: tuple[float, float, float, float]) -> Iterator[str]:
+    """What is odd about bounds (west, south, east, north) in degrees; a pixel's rounding is not."""
+    west, south, east, north = bounds
+    if max(-south, north) > 90.001:
+        yield f"reaches latitude {max(-south, north):.6g}, beyond the pole: its transform or CRS is wrong"
+    elif east > 180.001 and west >= -0.001:
+        yield f"has longitudes of 0 … 360 (to {east:.6g}); other programs may place its map 360° away"
+
+
+def _file_warnings(scene: RasterScene, path: Path | None) -> None:
+    """Warn of what the file holds beside the pixels that are read, or of where it lies being told by another."""
+    dataset = scene.dataset
+    if dataset.driver == "GTiff" and len(dataset.subdatasets) > 1:
+        pages = len(dataset.subdatasets)
+        scene.warnings.append(f"has {pages} pages, of which the first is mapped; gdal_translate takes the others out")
+    if path is None:
+        return
+    if dataset.driver == "VRT":
+        places = {_crs_of(source) for source in vrt_sources(path)}
+        if len(places) > 1:
+            scene.warnings.append(f"is a VRT of files in {len(places)} CRSs, which it lays side by side as if in one")
+    side_car = path.with_name(path.name + ".aux.xml")
+    if dataset.driver == "GTiff" and places_a_file(side_car):
+        own = _place_without_side_cars(path)
+        if own is not None and own != (dataset.crs, dataset.transform):
+            scene.warnings.append(f"lies where {side_car.name} says, not where it says itself; delete what is old")
+
+
+def _crs_of(path: Path) -> str:
+    """The CRS of a raster as text, empty where it has none."""
+    with opened_dataset(path) as (_, dataset), dataset:
+        return dataset.crs.to_wkt() if dataset.crs else ""
+
+
+def _place_without_side_cars(path: Path) -> tuple[Any, Any] | None:
+    """The CRS and the transform that a GeoTIFF itself has; None where it lacks one of them."""
+    import rasterio
+
+    with rasterio.Env(GDAL_PAM_ENABLED="NO"), opened_dataset(path) as (_, dataset), dataset:
+        own = dataset.crs, dataset.transform
+    return None if own[0] is None or own[1].is_identity else own

@@ -78,8 +78,8 @@ class Scene(Protocol):
 
     @property
     def patch_dtype(self) -> np.dtype[Any]:
-        """The type of the pixels in native patches: uint8 and uint16 as they are, all else float32."""
-        return self.dtype if self.dtype in (np.uint8, np.uint16) else np.dtype(np.float32)
+        """The type of the pixels in native patches, one of `PATCH_TYPES`: integers as they are, all else float32."""
+        return self.dtype if self.dtype in PATCH_TYPES else np.dtype(np.float32)
 
     @property
     def band_names(self) -> list[str]:

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mapgen.errors import InputError, MapgenError, one_line
+from mapgen.errors import InputError, one_line
 from mapgen.files.gdal import environment
 from mapgen.files.vectors import VECTOR_SUFFIXES, layer_facts
 from mapgen.files.vet import is_url, public_name
-from mapgen.inference.job import foretell, plan_job
+from mapgen.inference.job import Job, foretell, obstacles, plan_job
 from mapgen.model.file import find_model, open_model
 from mapgen.model.listing import card_lines
 from mapgen.model.listing import describe as describe_model
@@ -78,18 +78,36 @@ def _scene(scene: RasterScene, name: str, model_name: str) -> dict[str, Any]:
     flag = (
         "" if model.path.stem == model_name and not Path(model_name).exists() else f" --model {shlex.quote(model_name)}"
     )
-    try:
-        plan = foretell(plan_job(scene, model, SegmentOptions(model=model_name)))
-    except MapgenError as exc:
-        if not isinstance(exc, InputError):
-            raise
-        return record | {"fits": False, "why": exc.problem, "next": exc.remedy, "warnings": list(scene.warnings)}
+    options = SegmentOptions(model=model_name)
+    found = obstacles(scene, model, options)
+    if not found:
+        try:
+            job = plan_job(scene, model, options)
+        except InputError as exc:
+            found = [exc]
+    if found:
+        why, remedies = ("; ".join(parts) for parts in zip(*((e.problem, e.remedy) for e in found), strict=True))
+        return record | {"fits": False, "why": why, "next": remedies, "warnings": list(scene.warnings)}
+    plan = foretell(job)
     return record | {
         "fits": True,
+        "compared": _compared(job),
+        "not_judged": f"whether the ground is like what the model knows: {model.card.domain or 'it does not say'}",
         "windows": plan["windows"],
         "resampled": plan["grid"]["resampled"],
         "warnings": plan["warnings"],
         "next": f"mapgen segment {shlex.quote(name)}{flag}",
+    }
+
+
+def _compared(job: Job) -> dict[str, str]:
+    """What fits: which bands are taken for the model's, in which type, at which resolution."""
+    card, across = job.model.card, job.scene.grid.resolution_m[0]
+    here = f"{across:.3g} m" if job.scene.grid.crs and math.isfinite(across) else "unknown"
+    return {
+        "bands": ", ".join(f"{b} as {one}" for b, one in zip(job.scene.bands, card.bands, strict=True)),
+        "data_type": f"{job.scene.dtype.name} for {card.data_type}",
+        "resolution": f"{here} for {card.resolution_m:.3g} m",
     }
 
 
@@ -173,7 +191,7 @@ def lines(record: Mapping[str, Any]) -> Iterator[str]:
     for key, value in record.items():
         if key in ("kind", "file", "warnings") or value is None:
             continue
-        yield f"  {key + ':':<14}{one_line(_shown(key, value))}"
+        yield f"  {key.replace('_', ' ') + ':':<14}{one_line(_shown(key, value))}"
     for warning in record.get("warnings", []):
         yield f"  warning:      {one_line(warning)}"
 
@@ -186,5 +204,5 @@ def _shown(key: str, value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(f"{v:.10g}" if isinstance(v, float) else str(v) for v in value)
     if isinstance(value, dict):
-        return ", ".join(f"{k} {v}" for k, v in value.items())
+        return "; ".join(f"{k.replace('_', ' ')} {v}" for k, v in value.items())
     return str(value)

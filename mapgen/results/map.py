@@ -18,6 +18,7 @@ from affine import Affine
 from mapgen import __version__
 from mapgen.errors import MapgenError, UsageError
 from mapgen.files.commit import check_output
+from mapgen.files.pictures import shown_bands
 from mapgen.files.vet import beside, is_url, public_name
 from mapgen.grid import Grid
 from mapgen.inference.segment import Result as ClassMap
@@ -29,7 +30,7 @@ from mapgen.parallel import Progress
 from mapgen.raster.mosaic import Mosaic, open_mosaic
 from mapgen.raster.open import grid_of, opened_dataset
 from mapgen.results.class_areas import Census
-from mapgen.results.preview import Preview, shown, write_preview
+from mapgen.results.preview import Preview, write_preview
 from mapgen.results.report import REPORT, drop_report, leave_folder, make_folder, older_files, seen_from, write_json
 from mapgen.results.stac import Source, map_item, model_item, quoted
 from mapgen.settings import MapOptions, TilesOptions, VectorizeOptions
@@ -159,7 +160,7 @@ class _Run:
         segment = dataclasses.replace(options.segment, overwrite=options.overwrite)
         self.segmenter = Segmenter(segment, self.scenes, self.watch, self.open)
         self.card = self.segmenter.model.card
-        self.preview = Preview(shown(self.card.bands)) if options.preview else None
+        self.preview = Preview(shown_bands(self.card.bands)) if options.preview else None
 
     def open(self, _: str) -> Mosaic:
         """All scenes as one."""

@@ -110,14 +110,6 @@ def _sum_blocks(values, valid, channels, place, factor, sums, counts):  # type: 
                 sums[i, at_row, start] += total
 
 
-def shown(bands: tuple[str, ...]) -> tuple[int, ...]:
-    """Which bands of a model make a picture: red, green and blue by name, else the first three, else the first."""
-    names = [band.casefold() for band in bands]
-    if {"red", "green", "blue"} <= set(names):
-        return names.index("red"), names.index("green"), names.index("blue")
-    return (0, 1, 2) if len(names) >= 3 else (0,)
-
-
 LonLat = tuple[float, float, float, float]
 
 _MERCATOR = "EPSG:3857"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from mapgen.files.gdal import cache_bytes, environment
 from mapgen.files.vectors import VECTOR_SUFFIXES
 from mapgen.files.vet import beside, is_url, public_name
 from mapgen.kernels import announced
-from mapgen.parallel import Progress
+from mapgen.parallel import Progress, threads
 from mapgen.settings import TilesOptions
 from mapgen.tiling.containers.container import check_tiles, writing_tiles
 from mapgen.tiling.containers.folder import TILEJSON
@@ -57,7 +56,7 @@ class Tiler:
     def __init__(self, options: TilesOptions, announce: Callable[[str], None] | None = None) -> None:
         self.options = options
         self.announce = announce
-        self.threads = options.threads or min(8, os.cpu_count() or 1)
+        self.threads = threads(options.threads)
         check_options(options)
         self.tiling = find_tiling(options.tms)
 

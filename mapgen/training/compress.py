@@ -19,7 +19,7 @@ from mapgen.accuracy.confusion import Tally
 from mapgen.accuracy.evaluate import Evaluation
 from mapgen.accuracy.evaluate import run as evaluate_map
 from mapgen.arrays import Array
-from mapgen.errors import InputError, UsageError, one_line
+from mapgen.errors import InputError, UsageError, one_line, require
 from mapgen.files.cache import cache_folder
 from mapgen.files.commit import check_output
 from mapgen.files.gdal import environment
@@ -31,6 +31,7 @@ from mapgen.model.engine import Engine, Network, Setup
 from mapgen.model.file import Model, builtin_models, find_model, int8_path, read_tensors, save_graph
 from mapgen.model.graph import canonical
 from mapgen.model.normalization import Normalization
+from mapgen.parallel import processors
 from mapgen.patch import padded
 from mapgen.plan import Step
 from mapgen.raster.open import open_scene
@@ -108,8 +109,6 @@ def run(
     name: str, scenes: Sequence[str], options: CompressOptions, output: Path | None = None, say: Say = lambda _: None
 ) -> Result:
     """Compress the model called `name`; see `compress`."""
-    from mapgen.training.quantize import require_nncf
-
     start = time.perf_counter()
     model = find_model(name)
     _check(model, scenes, options)
@@ -118,7 +117,8 @@ def run(
     pairs = [Path(part) for pair in options.evaluate for part in pair if not is_url(part)]
     inputs = [model.path, *pairs, *(Path(scene) for scene in scenes if not is_url(scene))]
     check_output(output, overwrite=options.overwrite, inputs=inputs)
-    require_nncf()
+    require("compress", "--to", "making int8 graphs")
+    require("torch", "--to", "making int8 graphs")
     with tempfile.TemporaryDirectory(prefix="mapgen-") as scratch:
         made = _Compressor(model, options, Path(scratch), say)
         card = made.card(scenes)
@@ -190,7 +190,7 @@ class _Compressor:
             "model": round(self.model.path.stat().st_size / 1e6, 2),
             "int8": round((len(text) + len(numbers)) / 1e6, 2),
         }
-        measured["machine"] = f"{_processor()}, {os.cpu_count()} cores"
+        measured["machine"] = f"{_processor()}, {processors()} cores"
         return self._card(method, measured)
 
     def _card(self, method: str, measured: dict[str, Any]) -> ModelCard:

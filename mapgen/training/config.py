@@ -161,7 +161,7 @@ class TrainConfig:
         check=lambda v: None if re.fullmatch(r"[\w][\w.+-]{0,99}", v) else "letters, digits and . _ + -",
     )
     data: DataConfig = key("Imagery and labels.")
-    seed: int = key("The seed of weights and crops.", 0, low=0)
+    seed: int = key("The seed of weights and crops.", 0, low=0, high=2**32 - 1)
     model: ModelConfig = key("The network.", ModelConfig())
     run: RunConfig = key("The run.", RunConfig())
     loss: LossConfig = key("The loss.", LossConfig())

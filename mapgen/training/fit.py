@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import os
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Literal, Protocol
 
+import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from mapgen.errors import InputError, ModelError, UsageError
+from mapgen.errors import InputError, Interrupted, ModelError, UsageError
 from mapgen.training.losses import Loss
 
 Precision = Literal["fp32", "bf16", "fp16"]
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 """The type of the forward pass where torch's autocast deems it safe."""
+
+
+STATE_KEY = "mapgen_run"
+"""The key of what a checkpoint says beside its tensors, in the safetensors header's `__metadata__`."""
+
+SAVE_SECONDS = 60.0
+"""After so long without a checkpoint one is written, however few the steps were: that is the most that a kill costs."""
 
 
 class Batches(Protocol):
@@ -125,6 +135,8 @@ class State:
     """The highest mIoU of any check."""
     stale: int = 0
     """Checks since then."""
+    whole: bool = True
+    """Whether the state is that of the end of a step, so that it may be saved; false while a step changes it."""
 
     def ended(self, recipe: Recipe) -> bool:
         """Whether no step is left: the pace is at its end, or patience is."""
@@ -190,31 +202,51 @@ def fit(
 
     `scale` is (mean, std), each (C,), of the pixel values. Every `check_every` steps and at the end `check` looks at
     the average; where its `miou` is the best so far, or it has none, `keep` gets the average: what it kept last is the
-    result. A checkpoint is written every `save_every` steps and at the end. Raises `ModelError` at the first loss or
-    gradient that is not finite, so that the last good checkpoint stays.
+    result. A checkpoint is written every `save_every` steps, every minute and at the end. Raises `ModelError` at the
+    first loss or gradient that is not finite, so that the last good checkpoint stays.
     """
     device = _device(state.network)
     mean, std = (torch.as_tensor(s, dtype=torch.float32, device=device).view(1, -1, 1, 1) for s in scale)
     plan = (_stage(recipe, state.pace, step) for step in range(state.step, state.pace.end))
     made = ahead(batches.batch(step, stage.count, stage.size) for step, stage in plan)
+    saved = time.perf_counter()
     for images, target in () if state.ended(recipe) else made:
         began, step = time.perf_counter(), state.step
         torch.manual_seed(recipe.seed << 32 | step)  # for dropout, which a resumed run is to repeat
         hold(state.network, state.pace.at(step) < recipe.frozen)
-        rate = rate_at(state.pace.at(step), recipe.rate, recipe.warmup)
         x = ((images.to(device) - mean) / std).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, HALF.get(recipe.precision), enabled=recipe.precision in HALF):
-            scores = state.network(x)
-        loss = loss_of(scores.float(), target.to(device))
-        descend(state, loss, rate, recipe)
+        with _undone(state.network):
+            with torch.autocast(device.type, HALF.get(recipe.precision), enabled=recipe.precision in HALF):
+                scores = state.network(x)
+            loss = loss_of(scores.float(), target.to(device))
+            climb(state, loss, recipe)
+        rate = rate_at(state.pace.at(step), recipe.rate, recipe.warmup)
+        state.whole = False
+        descend(state, rate, recipe)
         state.step += 1
         last = state.step == state.pace.end
         found = judge(state, check, keep) if last or state.step % recipe.check_every == 0 else None
+        state.whole = True
         yield Progress(step, state.pace.end, loss.item(), rate, time.perf_counter() - began, found)
-        if checkpoint and (state.ended(recipe) or state.step % recipe.save_every == 0):
+        due = state.step % recipe.save_every == 0 or time.perf_counter() - saved > SAVE_SECONDS
+        if checkpoint and (state.ended(recipe) or due):
             save(state, recipe, checkpoint)  # after the report, so that no step before a checkpoint lacks its own
+            saved = time.perf_counter()
         if state.ended(recipe):
             return
+
+
+@contextmanager
+def _undone(network: nn.Module) -> Iterator[None]:
+    """Give the network its statistics back where a step is stopped before it is made: the pass has changed them."""
+    buffers = list(network.buffers())
+    before = [buffer.clone() for buffer in buffers]
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt):
+        for buffer, old in zip(buffers, before, strict=True):
+            buffer.copy_(old)
+        raise
 
 
 def hold(network: nn.Module, frozen: bool) -> None:
@@ -236,17 +268,21 @@ def judge(state: State, check: Check, keep: Keep) -> dict[str, Any]:
     return found
 
 
-def descend(state: State, loss: Tensor, rate: float, recipe: Recipe) -> None:
-    """One step of the optimizer down the gradient of `loss`, and one of the average towards the network."""
+def climb(state: State, loss: Tensor, recipe: Recipe) -> None:
+    """The gradient of `loss`, clipped, in the network's weights."""
     _check_finite("loss", loss, state)
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate * group["share"]
     state.optimizer.zero_grad(set_to_none=True)
     state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     state.scaler.unscale_(state.optimizer)
     norm = nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip)
     if not state.scaler.is_enabled():  # the scaler leaves out such a step by itself, and tries a smaller scale
         _check_finite("gradient's norm", norm, state)
+
+
+def descend(state: State, rate: float, recipe: Recipe) -> None:
+    """One step of the optimizer down the gradient, and one of the average towards the network."""
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate * group["share"]
     state.scaler.step(state.optimizer)
     state.scaler.update()
     decay = min(recipe.ema_decay, (1 + state.step) / (10 + state.step))  # short memory at first, when weights move fast
@@ -277,27 +313,25 @@ def _stage(recipe: Recipe, pace: Pace, step: int) -> tuple[int, Stage]:
 def save(state: State, recipe: Recipe, path: Path) -> None:
     """Write the state to `path`: whole and on the disk, or not at all; the checkpoint before survives until then.
 
+    A safetensors file: weights, their average and the optimizer's moments as tensors, all else as JSON in its header.
     Raises `OSError`.
     """
-    values = {
-        "recipe": asdict(recipe),
-        "knots": [list(k) for k in state.pace.knots],
-        "step": state.step,
-        "best": state.best,
-        "stale": state.stale,
-        "scaler": state.scaler.state_dict(),
-        "network": state.network.state_dict(),
-        "average": state.average.state_dict(),
-        "optimizer": state.optimizer.state_dict()["state"],
-    }
+    from safetensors.numpy import save as packed
+
+    facts = {
+        "recipe": asdict(recipe), "knots": [list(k) for k in state.pace.knots], "step": state.step, "best": state.best,
+        "stale": state.stale, "scaler": state.scaler.state_dict(),
+    }  # fmt: skip
+    moments = state.optimizer.state_dict()["state"]
+    tensors = {f"network.{k}": v for k, v in state.network.state_dict().items()}
+    tensors |= {f"average.{k}": v for k, v in state.average.state_dict().items()}
+    tensors |= {f"optimizer.{i}.{k}": v for i, own in moments.items() for k, v in own.items()}
+    plain = {name: np.array(value.detach().cpu().numpy(), order="C") for name, value in tensors.items()}
     part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            torch.save(values, file)
-            file.flush()
-            os.fsync(file.fileno())
-    except RuntimeError as exc:  # in which torch hides the system's own error, such as a full disk
-        raise exc.__context__ if isinstance(exc.__context__, OSError) else exc from None
+    with part.open("wb") as file:
+        file.write(packed(plain, {STATE_KEY: json.dumps(facts)}))
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(part, path)
 
 
@@ -308,9 +342,9 @@ def resume(state: State, recipe: Recipe, path: Path) -> None:
     in the file is executed.
     """
     try:
-        values = torch.load(path, map_location="cpu", weights_only=True)
-        theirs, mine = dict(values["recipe"]), asdict(recipe)
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError, ValueError, UnpicklingError) as exc:
+        facts, tensors = _read_checkpoint(path)
+        theirs, mine = dict(facts["recipe"]), asdict(recipe)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as exc:
         reason = str(exc).split("\n")[0][:200]
         raise InputError(path, f"is not a checkpoint ({reason})", "delete it to start anew") from exc
     mine.pop("save_every")  # decides nothing that is learnt
@@ -318,16 +352,40 @@ def resume(state: State, recipe: Recipe, path: Path) -> None:
     if changed:
         raise UsageError(path, f"was made with another {changed[0]}", "restore the recipe, or delete it to start anew")
     try:
-        state.network.load_state_dict(values["network"])
-        state.average.load_state_dict(values["average"])
-        moments, groups = values["optimizer"], state.optimizer.state_dict()["param_groups"]
-        state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        state.scaler.load_state_dict(values["scaler"])
-        state.best, state.stale = float(values["best"]), int(values["stale"])
-    except (RuntimeError, ValueError, KeyError, TypeError) as exc:
+        state.network.load_state_dict(_named(tensors, "network."))
+        state.average.load_state_dict(_named(tensors, "average."))
+        state.optimizer.load_state_dict(_moments(state, _named(tensors, "optimizer.")))
+        state.scaler.load_state_dict(facts["scaler"])
+        state.best, state.stale = float(facts["best"]), int(facts["stale"])
+        state.pace, state.step = Pace(tuple((int(s), float(p)) for s, p in facts["knots"])), int(facts["step"])
+    except (RuntimeError, ValueError, KeyError, TypeError, IndexError) as exc:
         reason = str(exc).split("\n")[0][:200]
         raise InputError(path, f"holds another network ({reason})", "delete it to start anew") from exc
-    state.pace, state.step = Pace(tuple((int(s), float(p)) for s, p in values["knots"])), int(values["step"])
+
+
+def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a checkpoint says, and its tensors."""
+    with safe_open(path, "numpy") as file:
+        tensors = {name: torch.from_numpy(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 - no mapping
+        return json.loads(file.metadata()[STATE_KEY]), tensors
+
+
+def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _moments(state: State, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    """The optimizer's state from its tensors, each in the order of memory of its weight, as fused steps want it."""
+    groups = state.optimizer.state_dict()["param_groups"]
+    weights = [p for group in state.optimizer.param_groups for p in group["params"]]
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        number, _, kind = name.partition(".")
+        weight = weights[int(number)]
+        same = value.shape == weight.shape
+        own = torch.empty_like(weight, dtype=value.dtype, requires_grad=False).copy_(value) if same else value
+        moments.setdefault(int(number), {})[kind] = own
+    return {"state": moments, "param_groups": groups}
 
 
 def _plain(value: Any) -> Any:

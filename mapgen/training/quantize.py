@@ -9,22 +9,12 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from mapgen.arrays import Array
-from mapgen.errors import UsageError
 
 METHOD = "NNCF {version} post-training quantisation, mixed preset, fast bias correction, {count} windows of {side} px"
-
-
-def require_nncf() -> None:
-    """Raise `UsageError` unless NNCF is installed; nothing is imported."""
-    if find_spec("nncf") is None:
-        raise UsageError(
-            "--to", "int8 graphs are made by NNCF, which is not installed", "pip install 'mapgen[compress]'"
-        )
 
 
 def quantized(graph: Path, samples: Sequence[Array]) -> tuple[bytes, bytes, str]:

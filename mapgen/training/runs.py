@@ -21,7 +21,13 @@ from mapgen.training.config import TrainConfig, content_key, parse_config, resol
 FOLDER = "runs"
 """The folder, in the current one, of runs that are not given their own."""
 
-_KEPT = ("config.toml", "log.csv", "curves.png", "contact.png", "checkpoint.pt", "checkpoint.pt.part")
+OLD_CHECKPOINT = "checkpoint.pt"
+"""What an earlier mapgen wrote, by torch's own serialisation, which is no longer read."""
+
+_KEPT = (
+    "config.toml", "log.csv", "curves.png", "contact.png", "checkpoint.safetensors", "checkpoint.safetensors.part",
+    OLD_CHECKPOINT,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ class Run:
     @property
     def checkpoint(self) -> Path:
         """Where a killed run goes on."""
-        return self.path / "checkpoint.pt"
+        return self.path / "checkpoint.safetensors"
 
     @property
     def model(self) -> Path:
@@ -150,7 +156,12 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _check_config(run: Run, config: TrainConfig, overwrite: bool) -> None:
     """Raise `OutputError` where the folder holds a run that may be neither gone on with nor replaced."""
-    if overwrite or not run.checkpoint.exists():
+    if overwrite:
+        return
+    if not run.checkpoint.exists():
+        if (run.path / OLD_CHECKPOINT).exists():
+            problem = f"holds {OLD_CHECKPOINT} of an older mapgen, which is no longer read"
+            raise OutputError(run.path, problem, "begin anew with --overwrite, or end the run with that mapgen")
         return
     try:
         theirs = parse_config(run.config.read_text(encoding="utf-8"), str(run.config))

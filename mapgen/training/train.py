@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from mapgen import __version__
 from mapgen.dataset.check import Survey, check_dataset
 from mapgen.dataset.contact_sheet import draw_contact
 from mapgen.dataset.dataset import Dataset
-from mapgen.errors import Interrupted, ModelError, UsageError
+from mapgen.errors import Interrupted, ModelError, UsageError, require
 from mapgen.files.pictures import write_picture
 from mapgen.model.card import ModelCard
 from mapgen.model.file import find_model, open_model, read_tensors, save_model
@@ -135,6 +135,7 @@ def check(config: TrainConfig, folder: Path | None = None, *, overwrite: bool = 
 
 def check_network(config: TrainConfig) -> None:
     """Raise `UsageError` for a network that cannot be built, or not for these crops, before any pixel is read."""
+    require("torch", "train", "training")
     from mapgen.model.network import build, check_crops, stride_of
 
     if len(config.data.classes) < 2:
@@ -217,6 +218,7 @@ class _Training:
         try:
             self._loop()
         except Interrupted as exc:
+            self._save()
             raise Interrupted(
                 exc.subject, f"stopped at step {self.state.step}", self._remedy(), exit_code=exc.exit_code
             ) from exc
@@ -228,6 +230,14 @@ class _Training:
         return Trained(
             self.place, self.place.model, state.step, state.pace.end, first, card, seconds, self.dataset.warnings
         )
+
+    def _save(self) -> None:
+        """Write a checkpoint of a run that is stopped, if a step is done and all of it is in the log."""
+        from mapgen.training.fit import save
+
+        if self.state.whole and len(self.log.rows) == self.state.step > 0:
+            with suppress(OSError):  # the run is stopped, with the checkpoint before or without one
+                save(self.state, self.recipe, self.place.checkpoint)
 
     def _remedy(self) -> str:
         kept = self.place.checkpoint.exists()

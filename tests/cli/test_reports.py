@@ -49,6 +49,28 @@ def test_info_says_what_a_scene_is_and_the_next_command(scene, mapgen, model):
     assert lines["next"] == f"mapgen segment {scene} --model {model}"
 
 
+def test_info_says_what_it_compared_and_that_the_ground_is_not_judged(scene, mapgen, model):
+    done = mapgen("info", scene, "--model", model)
+    assert (
+        "  compared:     bands 1 as red, 2 as green, 3 as blue; data type uint8 for uint8; resolution 1 m for 1 m\n"
+        in done.out
+    )
+    assert "  not judged:   whether the ground is like what the model knows: test patterns\n" in done.out
+
+
+def test_info_names_all_obstacles_at_once(tmp_path, mapgen, model):
+    path = make_raster(tmp_path / "scene.tif", noise(30, 30, 5), transform=north_up(10.0), photometric="MINISBLACK")
+    record = json.loads(mapgen("info", path, "--model", model, "--json").out)
+    assert record["fits"] is False
+    assert "model needs 3 bands (red, green, blue), file has 5; its pixels measure 10 m" in record["why"]
+    assert "--bands 4,3,2; use --resolution native" in record["next"]
+
+
+def test_four_bands_without_names_are_hinted_at_as_aerial_cameras_write_them(tmp_path, mapgen, model):
+    path = make_raster(tmp_path / "naip.tif", noise(30, 30, 4), photometric="MINISBLACK", ALPHA="NO")
+    assert "--bands 1,2,3" in json.loads(mapgen("info", path, "--model", model, "--json").out)["next"]
+
+
 def test_info_json_holds_the_same_as_values(scene, mapgen, model):
     done = mapgen("info", scene, "--model", model, "--json")
     record = json.loads(done.out)

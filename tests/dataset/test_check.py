@@ -57,6 +57,14 @@ def test_the_text_says_it_to_people(two):
     assert "failed" not in text
 
 
+def test_names_of_bands_are_text_also_without_validation(two):
+    """A name may hold anything, such as what moves a terminal's cursor."""
+    data = dataclasses.replace(read(two), bands=("row\x1b[2J", "col"), validation=())
+    text = check_dataset(data).text()
+    assert "\x1b" not in text
+    assert "row\\x1b[2J" in text
+
+
 def leaking(data, number=0):
     """The dataset with the labels of a validation piece in the training image that shows its ground."""
     judged = data.validation[number]

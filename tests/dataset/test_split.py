@@ -1,5 +1,7 @@
 """The split: training and validation share no ground, whichever files show it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pyproj
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from mapgen.dataset.dataset import IGNORE
 from mapgen.dataset.read import read_dataset
-from mapgen.dataset.split import choose
+from mapgen.dataset.split import Split, choose
 from mapgen.errors import InputError, UsageError
 from mapgen.training.augment import Geometry, Light
 from mapgen.training.samples import Sampler, Sampling
@@ -242,6 +244,16 @@ def test_a_draw_takes_some_and_leaves_some(counts, share, seed):
     assert taken == choose(dict(reversed(table.items())), share, seed)
     assert 0 < len(taken) < len(table)
     assert taken < set(table)
+
+
+def test_blocks_of_many_frames_have_codes_of_their_own():
+    """A frame each for thousands of images that name no place."""
+    frames = SimpleNamespace(seats=[SimpleNamespace(frame=f) for f in (0, 2047, 2048, 2049, 100_000)])
+    split = Split(frames, 64, 8)
+    codes = [split._code(s, r, c) for s in range(5) for r in (-4_000_000, 0, 4_000_000) for c in (-4_000_000, 3)]
+    assert len(set(map(int, codes))) == len(codes)
+    assert min(codes) >= 0
+    assert sorted(codes) == codes
 
 
 def test_a_draw_keeps_the_share_and_puts_every_class_on_both_sides():

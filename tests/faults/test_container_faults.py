@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
+import rasterio
 import tiffs
 from factory import NODATA, cells, coordinate_classes, coordinates, make_raster, noise, read_map
 
@@ -155,6 +156,13 @@ def test_dimensions_beyond_what_gdal_counts_are_refused(tmp_path, refuses, size)
 def test_complex_pixels_are_refused(tmp_path, refuses):
     path = make_raster(tmp_path / "scene.tif", np.ones((3, 20, 20), np.complex64))
     refuses(4, ("scene.tif", "complex", "convert them"), path)
+
+
+def test_complex_integers_that_numpy_does_not_know_are_refused(tmp_path, refuses):
+    path = tmp_path / "radar.tif"
+    with rasterio.open(path, "w", driver="GTiff", height=20, width=20, count=1, dtype="complex_int16"):
+        pass
+    refuses(4, ("radar.tif", "complex numbers (complex_int16)", "convert them"), path)
 
 
 def test_a_palette_is_not_read_as_intensities(tmp_path, refuses):

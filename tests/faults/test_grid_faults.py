@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from affine import Affine
 from factory import CRS, cells, coordinate_classes, coordinates, make_raster, noise, north_up, read_map
 from rasterio.control import GroundControlPoint
@@ -248,3 +249,60 @@ def test_empty_windows_of_a_sparse_scene_are_skipped(tmp_path, segment, engines)
     assert (record["windows"], record["windows"] - record["skipped"]) == (81, 2)
     assert len(engines.seen) == 2
     assert (tmp_path / "scene.mask.tif").stat().st_size < 1_000_000
+
+
+# Places that are accepted, with a warning ---------------------------------------------------------------------------
+
+
+def warned(segment, path, *arguments):
+    run = segment(path, "--resolution", "native", "-o", path.with_name(f"{path.stem}.map.tif"), *arguments)
+    assert run.code == 0, run
+    (warning,) = run.warnings
+    return warning
+
+
+def test_several_pages_are_told(tmp_path, segment):
+    path = make_raster(tmp_path / "two.tif", noise(40, 50))
+    make_raster(path, noise(40, 50, seed=2), APPEND_SUBDATASET="YES")
+    assert "has 2 pages, of which the first is mapped" in warned(segment, path)
+
+
+def test_a_vrt_of_files_in_several_crs_is_told(tmp_path, segment):
+    make_raster(tmp_path / "a.tif", noise(40, 50))
+    path = tmp_path / "both.vrt"
+    with rasterio.open(tmp_path / "a.tif") as dataset:
+        rasterio.shutil.copy(dataset, path, driver="VRT")
+    assert segment(path, "--resolution", "native").warnings == []
+    make_raster(tmp_path / "b.tif", noise(40, 50), crs="EPSG:32641")
+    text = path.read_text()
+    source = text[text.index("<SimpleSource>") : text.index("</SimpleSource>") + len("</SimpleSource>")]
+    path.write_text(text.replace(source, source + source.replace("a.tif", "b.tif"), 1))
+    assert "a VRT of files in 2 CRSs" in warned(segment, path)
+
+
+@pytest.mark.parametrize(
+    ("profile", "words"),
+    [
+        ({"transform": Affine.identity()}, "has a CRS but no transform"),
+        ({"crs": 'LOCAL_CS["site",UNIT["metre",1]]'}, "has a local CRS, which is no place on Earth"),
+        (
+            {"crs": "EPSG:4326", "transform": Affine(0.1, 0, 10, 0, -0.1, 92)},
+            "reaches latitude 92, beyond the pole",
+        ),
+        ({"crs": "EPSG:4326", "transform": Affine(0.1, 0, 200, 0, -0.1, 50)}, "has longitudes of 0 … 360 (to 205)"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_strange_place_is_told(tmp_path, segment, profile, words):
+    path = make_raster(tmp_path / "scene.tif", noise(40, 50), **profile)
+    assert words in warned(segment, path)
+
+
+def test_a_side_car_that_moves_the_file_is_told(tmp_path, segment):
+    path = make_raster(tmp_path / "scene.tif", noise(40, 50))
+    side_car = path.with_name("scene.tif.aux.xml")
+    place = "<PAMDataset><GeoTransform> 400000, 1, 0, 2700000, 0, -1</GeoTransform></PAMDataset>"
+    side_car.write_text(place)
+    assert "lies where scene.tif.aux.xml says" in warned(segment, path)
+    side_car.write_text("<PAMDataset><Metadata><MDI key='a'>b</MDI></Metadata></PAMDataset>")
+    assert segment(path, "--resolution", "native").warnings == []

@@ -208,6 +208,8 @@ CLASS = {"id": 1, "name": "a", "color": "#102030"}
         (changed(mean=[1.0, 2.0, float("nan")]), ("NaN is no finite number", "save the model again")),
         (changed(std=[1.0, 2.0, 0.0]), ("deviation that is not positive", "correct the card")),
         (changed(scores={"iou": float("inf")}), ("Infinity is no finite number", "save the model again")),
+        (changed().replace("64.0", "1" + 400 * "0"), ("100000000000000000… is too large a number", "save the model")),
+        (changed().replace("64.0", "1" + 5000 * "0"), ("too large a number", "save the model again")),
         (changed().replace("64.0", "1e999"), ("1e999 is no finite number", "save the model again")),
         (changed().replace("Unet", "\\ud800"), ("card is not JSON", "save the model again")),
         (changed(resolution_m=-1.0), ("resolution of -1", "correct the card")),

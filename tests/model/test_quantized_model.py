@@ -30,7 +30,7 @@ from mapgen.model.file import (
     require_int8,
     save_graph,
 )
-from mapgen.model.graph import LAYER_LIMIT, NotAGraph, canonical, constants, load_graph
+from mapgen.model.graph import LAYER_LIMIT, LAYERS, NotAGraph, canonical, constants, load_graph
 
 MEASURED = {
     "ground": "two scenes", "pixels": 1000, "fp32": {"agreement": 1.0, "times_fp32": 1.0, "miou": 0.6245},
@@ -365,6 +365,56 @@ def test_a_graph_that_asks_for_far_too_much_memory_is_refused():
 
     with pytest.raises(ModelError, match="bytes a pixel"):
         load_graph(Core(), b"", b"", card(), "model.int8.safetensors")
+
+
+def fixed(make):
+    """A graph of the contract to whose scores what `make(ops)` returns, a row of numbers, adds its first."""
+    from openvino import opset13 as ops
+
+    pixels = ops.parameter([-1, 3, -1, -1], ov.Type.f32)
+    row = make(ops)
+    first = ops.gather(row, ops.constant(np.int64(0)), ops.constant(np.int64(0)))
+    scores = ops.add(pixels, ops.convert(first, "f32"))
+    return ov.Model([ops.result(scores)], [pixels])
+
+
+def number(value):
+    from openvino import opset13 as ops
+
+    return ops.constant(np.int64(value))
+
+
+@pytest.mark.parametrize(
+    ("make", "refused"),
+    [
+        (lambda ops: ops.range(number(0), number(1000), number(1), "i64"), False),
+        (lambda ops: ops.range(number(0), number(1 << 29), number(1), "i64"), True),
+        (lambda ops: ops.tile(ops.constant(np.zeros(8, np.float32)), ops.constant(np.array([1 << 27]))), True),
+        (
+            lambda ops: ops.reduce_sum(
+                ops.tile(ops.constant(np.zeros((8, 8), np.float32)), ops.constant(np.array([1 << 13, 1 << 11]))),
+                ops.constant(np.array([1])), False,
+            ),
+            True,
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_graph_makes_of_nothing_but_constants_is_bounded(tmp_path, make, refused):
+    """Ranges and repetitions, which networks need for their positions, could ask for any number of gigabytes."""
+    path = tmp_path / "graph.xml"
+    ov.save_model(fixed(make), path, compress_to_fp16=False)
+    numbers = path.with_suffix(".bin").read_bytes()
+    text = canonical(path.read_bytes(), len(numbers))
+    if not refused:
+        load_graph(ov.Core(), text, numbers, card(), "it")
+        return
+    with pytest.raises(ModelError, match="bytes whatever the window"):
+        load_graph(ov.Core(), text, numbers, card(), "it")
+
+
+@pytest.mark.parametrize("kind", ["Tile", "Range", "ReduceProd", "Log"])
+def test_layers_of_raw_networks_are_known(kind):
+    assert kind in LAYERS
 
 
 # The model that comes with mapgen -----------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def quantizer(monkeypatch, tmp_path_factory):
     fake = Quantizer()
     monkeypatch.setattr("mapgen.model.openvino.graph_file", lambda network, root: graph)
     monkeypatch.setattr("mapgen.training.quantize.quantized", fake)
-    monkeypatch.setattr("mapgen.training.quantize.require_nncf", lambda: None)
+    monkeypatch.setattr("mapgen.training.compress.require", lambda *what: None)
     return fake
 
 
@@ -281,10 +281,10 @@ def test_a_graph_is_not_compressed_again(scene, model, mapgen, quantizer):
 
 
 def test_without_nncf_it_says_what_to_install(scene, model, mapgen, monkeypatch):
-    monkeypatch.setattr("mapgen.training.quantize.find_spec", lambda name: None)
+    monkeypatch.setattr("mapgen.errors.find_spec", lambda name: None)
     run = mapgen("compress", model, "--calibrate", scene)
     assert (run.code, len(run.errors)) == (2, 1)
-    assert "NNCF, which is not installed; pip install 'mapgen[compress]'" in run.errors[0]
+    assert "nncf, which is not installed; pip install 'mapgen[compress]'" in run.errors[0]
     assert not int8_path(model).exists()
 
 

@@ -98,6 +98,7 @@ WRONG = [
     ("[augment]\nzoom = [1]", "augment.zoom is [1], expected a list of 2 numbers"),
     ("[data.split]\nblock = '3 miles'", 'data.split.block is "3 miles", expected a length such as "512px" or "300m"'),
     ("[data.split]\ngroup = 'tile'", "expected a regular expression with one group in ( )"),
+    ("[run]\nrate = 1" + 400 * "0", "run.rate is 1000"),
     ("[data.split]\nvalidation = 20", "data.split.validation is 20.0, expected 0 to 0.9"),
     ("[[data.classes]]\nid = 2\nname = 'lake'", "data.classes has the id 2 twice"),
     ("[[data.classes]]\nid = 3\nname = 'Wood'", "data.classes has the name wood twice"),
@@ -126,6 +127,11 @@ def test_what_is_wrong_is_named_with_its_key_and_a_remedy(more, message):
 def test_a_value_may_mean_one_thing_only():
     with pytest.raises(UsageError, match="the label value 'forest' means ignore and wood"):
         parse_config(LEAST.replace("[[data.sources]]", '[data]\nignore = ["forest"]\n[[data.sources]]', 1))
+
+
+def test_a_seed_that_torch_cannot_take_is_refused():
+    with pytest.raises(UsageError, match="seed is 4294967296, expected 0 to 4294967295"):
+        parse_config(f"seed = 4294967296\n{LEAST}", "fields.toml")
 
 
 @pytest.mark.parametrize("missing", ["name", "data"])

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import mapgen
-from mapgen.errors import InputError, ModelError, UsageError
+from mapgen.errors import InputError, Interrupted, ModelError, UsageError
 from mapgen.model.network import build
 from mapgen.parallel import ahead
 from mapgen.training import fit as fitting
@@ -83,7 +83,7 @@ def test_a_resumed_run_gives_the_same_curve(tmp_path, network, precision, killed
     recipe = replace(RECIPE, precision=precision, frozen=0.3)
     whole = start(network(), recipe)
     curve = run(whole, recipe)
-    path = tmp_path / "checkpoint.pt"
+    path = tmp_path / "checkpoint.safetensors"
     broken = fit(start(network(), recipe), recipe, sampler(), LOSS, scale=SCALE, checkpoint=path)
     for _ in range(killed_at):
         next(broken)
@@ -93,7 +93,7 @@ def test_a_resumed_run_gives_the_same_curve(tmp_path, network, precision, killed
     assert begun == (killed_at - 1) // 4 * 4
     assert run(again, recipe, checkpoint=path) == curve[begun:]
     assert torch.equal(weights(again), weights(whole))
-    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.safetensors"]
 
 
 def test_killed_while_saving_the_previous_checkpoint_survives(tmp_path):
@@ -123,8 +123,31 @@ for p in t.fit(t.start(t.tiny(), t.RECIPE), t.RECIPE, t.sampler(), t.LOSS, scale
     assert run(again, checkpoint=tmp_path / "c.pt") == curve[4:]
 
 
+def test_a_step_that_is_stopped_leaves_the_state_as_it_was(tmp_path):
+    """Stopped within a step, saved and resumed: the curve, the weights and the statistics of norms are the same."""
+    whole = start(encoded(), RECIPE)
+    curve = run(whole, RECIPE)
+    state = start(encoded(), RECIPE)
+
+    def loss(scores, target):
+        if state.step == 5:
+            raise Interrupted("SIGINT", "stopped")
+        return LOSS(scores, target)
+
+    with pytest.raises(Interrupted):
+        list(fit(state, RECIPE, sampler(), loss, scale=SCALE))
+    assert (state.whole, state.step) == (True, 5)
+    fitting.save(state, RECIPE, tmp_path / "c")
+    again = start(encoded(9), RECIPE)
+    resume(again, RECIPE, tmp_path / "c")
+    assert run(again, RECIPE) == curve[5:]
+    assert torch.equal(weights(again), weights(whole))
+    for one, other in zip(again.network.buffers(), whole.network.buffers(), strict=True):
+        assert torch.equal(one, other)
+
+
 def test_a_checkpoint_of_another_recipe_or_network_is_refused(tmp_path):
-    path = tmp_path / "checkpoint.pt"
+    path = tmp_path / "checkpoint.safetensors"
     run(start(tiny(), RECIPE), checkpoint=path)
     with pytest.raises(UsageError, match="made with another rate"):
         resume(start(tiny(), RECIPE), replace(RECIPE, rate=0.5), path)
@@ -337,7 +360,7 @@ def test_a_pace_that_is_changed_keeps_its_past_and_ends_at_one():
 
 
 def test_a_changed_pace_is_resumed_as_it_was(tmp_path):
-    path = tmp_path / "checkpoint.pt"
+    path = tmp_path / "checkpoint.safetensors"
     first = fit(start(tiny(), RECIPE), RECIPE, sampler(), LOSS, scale=SCALE, checkpoint=path)
     for _ in range(5):
         next(first)

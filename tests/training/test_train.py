@@ -100,7 +100,7 @@ def test_the_run_folder_holds_log_curves_and_the_configuration_that_was_run(lear
     with rasterio.open(run / "curves.png") as picture:
         assert (picture.count, picture.width) == (3, 960)
     assert sorted(p.name for p in run.iterdir()) == [
-        "checkpoint.pt", "config.toml", "curves.png", "ground", "lock", "log.csv", "tiny.safetensors",
+        "checkpoint.safetensors", "config.toml", "curves.png", "ground", "lock", "log.csv", "tiny.safetensors",
     ]  # fmt: skip
 
 
@@ -140,7 +140,7 @@ def test_a_killed_run_goes_on_to_the_same_log_and_the_same_weights(tmp_path, unb
     config = make_run(tmp_path)
     ended = stopped("os.kill(os.getpid(), signal.SIGKILL)", step, "train", config, "-o", tmp_path / "run")
     assert ended.returncode == -signal.SIGKILL, ended.stderr
-    assert (tmp_path / "run" / "checkpoint.pt").exists() == (step > 4)
+    assert (tmp_path / "run" / "checkpoint.safetensors").exists() == (step > 4)
     with open(tmp_path / "run" / "log.csv", "a") as log:
         log.write("10,0.5")  # half a line
     again = mapgen("train", config, "-o", tmp_path / "run")
@@ -149,6 +149,30 @@ def test_a_killed_run_goes_on_to_the_same_log_and_the_same_weights(tmp_path, unb
     assert ("goes on from step 8 of 12" in again.err) == (step > 4)
     assert rows(tmp_path / "run") == rows(unbroken / "run")
     assert same(tensors(tmp_path / "run"), tensors(unbroken / "run"))
+
+
+def test_a_run_stopped_before_its_first_checkpoint_loses_no_step(tmp_path, unbroken, mapgen):
+    config = make_run(tmp_path)
+    ended = stopped("os.kill(os.getpid(), signal.SIGTERM)", 2, "train", config, "-o", tmp_path / "run")
+    assert ended.returncode == 143, ended.stderr
+    assert "stopped at step 3; run the same command again to go on from the last checkpoint" in ended.stderr
+    again = mapgen("train", config, "-o", tmp_path / "run")
+    assert again.code == 0, again
+    assert "goes on from step 3 of 12" in again.err
+    assert rows(tmp_path / "run") == rows(unbroken / "run")
+    assert same(tensors(tmp_path / "run"), tensors(unbroken / "run"))
+
+
+def test_a_checkpoint_of_an_earlier_mapgen_is_not_read(tmp_path, mapgen):
+    config = make_run(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.toml").write_text(config.read_text())
+    (tmp_path / "run" / "checkpoint.pt").write_bytes(b"PK")
+    again = mapgen("train", config, "-o", tmp_path / "run")
+    assert (again.code, len(again.errors)) == (5, 1), again
+    assert "holds checkpoint.pt of an older mapgen, which is no longer read; begin anew with --overwrite" in again.err
+    assert mapgen("train", config, "-o", tmp_path / "run", "--overwrite").code == 0
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
 
 
 @pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
@@ -161,7 +185,7 @@ def test_a_run_that_is_stopped_says_how_it_goes_on(tmp_path, number, code):
         f"mapgen: error: {number}: stopped at step 7; "
         "run the same command again to go on from the last checkpoint\n"
     )  # fmt: skip
-    assert (tmp_path / "run" / "checkpoint.pt").exists()
+    assert (tmp_path / "run" / "checkpoint.safetensors").exists()
 
 
 def test_same_seed_same_weights_and_another_seed_others(tmp_path, unbroken):
@@ -173,12 +197,12 @@ def test_same_seed_same_weights_and_another_seed_others(tmp_path, unbroken):
 
 
 def test_a_run_that_is_done_is_not_done_again(unbroken, mapgen):
-    before = (unbroken / "run" / "checkpoint.pt").stat().st_mtime_ns
+    before = (unbroken / "run" / "checkpoint.safetensors").stat().st_mtime_ns
     again = mapgen("train", unbroken / "run.toml", "-o", unbroken / "run")
     assert again.code == 0
     assert "was done before, after 12 steps" in again.err
     assert again.out.strip() == str(unbroken / "run" / "tiny.safetensors")
-    assert (unbroken / "run" / "checkpoint.pt").stat().st_mtime_ns == before
+    assert (unbroken / "run" / "checkpoint.safetensors").stat().st_mtime_ns == before
 
 
 def test_a_model_that_was_deleted_is_written_again(tmp_path):

@@ -139,9 +139,9 @@ def test_a_loss_that_is_not_finite_is_exit_6_and_the_last_checkpoint_stays(tmp_p
 def test_a_checkpoint_that_is_broken_is_exit_4_and_left_alone(tmp_path, fails):
     config = make_run(tmp_path, run={"steps": 4})
     train(config, tmp_path / "run")
-    path = tmp_path / "run" / "checkpoint.pt"
+    path = tmp_path / "run" / "checkpoint.safetensors"
     path.write_bytes(path.read_bytes()[:5000])
-    fails(4, ("checkpoint.pt", "is not a checkpoint", "delete it to start anew"), config, "-o", tmp_path / "run")
+    fails(4, (path.name, "is not a checkpoint", "delete it to start anew"), config, "-o", tmp_path / "run")
 
 
 def test_a_checkpoint_is_never_executed(tmp_path, fails):
@@ -151,7 +151,7 @@ def test_a_checkpoint_is_never_executed(tmp_path, fails):
 
     config = make_run(tmp_path, run={"steps": 4})
     train(config, tmp_path / "run")
-    torch.save({"recipe": Trap()}, tmp_path / "run" / "checkpoint.pt")
+    torch.save({"recipe": Trap()}, tmp_path / "run" / "checkpoint.safetensors")
     fails(4, ("is not a checkpoint",), config, "-o", tmp_path / "run")
     assert not (tmp_path / "sprung").exists()
 
@@ -196,10 +196,10 @@ def test_two_runs_at_once_in_one_folder_are_exit_5_and_it_says_who(tmp_path, fai
 def test_a_full_disk_is_exit_5(tmp_path, fails):
     config = make_run(tmp_path, run={"steps": 8})
     train(config, tmp_path / "run")
-    (tmp_path / "run" / "checkpoint.pt").unlink()
-    (tmp_path / "run" / "checkpoint.pt.part").symlink_to("/dev/full")
+    (tmp_path / "run" / "checkpoint.safetensors").unlink()
+    (tmp_path / "run" / "checkpoint.safetensors.part").symlink_to("/dev/full")
     fails(5, ("run: the disk is full", "free some space"), config, "-o", tmp_path / "run", leaves=True)
-    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
 
 
 def test_memory_that_is_out_is_exit_8(tmp_path, fails, monkeypatch):
