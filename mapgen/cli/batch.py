@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from mapgen.cli.console import console
+from mapgen.cli.course import Report
 from mapgen.errors import MapgenError, OutputError, PartialError, UsageError
 from mapgen.files.vet import public_name
 
@@ -71,31 +73,48 @@ def _folder(path: Path, *, created: bool) -> Path:
 
 
 def run_batch(
-    pairs: Iterable[tuple[str, Path]], work: Callable[[str, Path], dict[str, Any]], *, silent: bool = False
+    pairs: Iterable[tuple[str, Path]],
+    work: Callable[[str, Path], dict[str, Any]],
+    *,
+    silent: bool = False,
+    stop: bool = False,
+    report: Report | None = None,
 ) -> int:
     """Do `work` for each (input, output); print each result as it is done, unless `silent`; return the exit code.
 
-    A failed input does not stop the others: 0 if all are done, 3 if only some are, else the code of the first failure.
+    A failed input does not stop the others, unless `stop`: 0 if all are done, 3 if only some are, else the code of the
+    first failure. The report, if any, gets a line for each input as it ends.
     """
     done, failures = 0, []
     for source, output in pairs:
+        began = time.monotonic()
         try:
             record = work(source, output)
         except MapgenError as exc:
+            status = "interrupted" if exc.exit_code in (130, 143) else "failed"
+            if report is not None:
+                report.ended(source, output, status, time.monotonic() - began, error=exc)
             if exc.exit_code in (1, 2, 6, 130, 143):  # not about this input: the others would fare no better
                 raise
             failures.append(exc)
             console.error(exc)
             if console.as_json:
                 console.result("", {"source": public_name(source), "error": str(exc), "exit_code": exc.exit_code})
+            if stop:
+                break
             continue
         done += 1
         damaged = record.get("damaged")
         if damaged:
             failures.append(PartialError(source, "has damaged blocks"))
+        if report is not None:
+            status = "damaged" if damaged else "skipped" if record.get("done_before") else "done"
+            report.ended(source, output, status, time.monotonic() - began, record)
         if not silent:
             console.result(output, {**record, "exit_code": 3 if damaged else 0})
     code = 0 if not failures else 3 if done else failures[0].exit_code
     if console.as_json:
         console.result("", {"summary": {"done": done, "failed": len(failures), "exit_code": code}})
+    if report is not None:
+        report.line({"summary": {"done": done, "failed": len(failures), "exit_code": code}})
     return code

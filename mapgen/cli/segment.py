@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from mapgen.cli.batch import expand, place, run_batch
 from mapgen.cli.console import ProgressBar, console, duration
+from mapgen.cli.course import From, OnError, Only, Report, ReportTo, SkipDone, inputs_of
 from mapgen.cli.options import (
     Device,
     Engine,
@@ -24,7 +26,7 @@ from mapgen.cli.options import (
     choice,
     set_verbosity,
 )
-from mapgen.errors import UsageError
+from mapgen.errors import OutputError, UsageError
 from mapgen.files.vet import public_name
 from mapgen.settings import (
     DEFAULT_MODEL,
@@ -44,8 +46,9 @@ if TYPE_CHECKING:
 
 def segment(
     scenes: Annotated[
-        list[str], typer.Argument(metavar="SCENE", help="Imagery: files or http(s) URLs; - reads names from stdin.")
-    ],
+        list[str] | None,
+        typer.Argument(metavar="SCENE", help="Imagery: files, patterns or http(s) URLs; - reads names from stdin."),
+    ] = None,
     output: Output = None,
     model: Model = DEFAULT_MODEL,
     bands: Annotated[
@@ -156,6 +159,11 @@ def segment(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would take (windows, time, memory, disk) and write nothing.")
     ] = False,
+    from_: From = None,
+    only: Only = None,
+    on_error: OnError = "skip",
+    skip_done: SkipDone = False,
+    report: ReportTo = None,
     net_timeout: NetTimeout = None,
     no_resume: NoResume = False,
     overwrite: Overwrite = False,
@@ -178,7 +186,16 @@ def segment(
         aoi=aoi, bbox=parse_bbox(bbox), on_read_error=choice("--on-read-error", on_read_error, ("fail", "nodata")),
         resume=not no_resume, overwrite=overwrite, creation_options=parse_creation_options(creation_options or []),
     )  # fmt: skip
-    names = expand(scenes)
+    choice("--on-error", on_error, ("skip", "fail"))
+    if only is not None:
+        choice("--only", only, ("failed",))
+    names = inputs_of(scenes or [], from_ or [], only)
+    if not names:
+        if only is not None:
+            console.note("no input of the report failed")
+            raise typer.Exit(0)
+        raise UsageError("SCENE", "no imagery is named", "name files, or a list of them with --from")
+    names = expand(names)
     from mapgen.inference.segment import Segmenter, default_output
 
     run = Segmenter(options, names)
@@ -188,6 +205,13 @@ def segment(
     _introduce(run)
 
     def work(source: str, target: Path) -> dict[str, Any]:
+        if skip_done and os.path.lexists(target):
+            why = run.unlike(source, target)
+            if not why:
+                console.note(f"{public_name(source)}: {target} is done already")
+                return {"source": public_name(source), "output": str(target), "done_before": True}
+            if not overwrite:
+                raise OutputError(target, why, "use --overwrite to make it again, or choose another name with -o")
         bar = ProgressBar(source, shown=console.verbosity >= 0)
         result = run(source, target, bar)
         for warning in result.warnings:
@@ -201,7 +225,8 @@ def segment(
             console.note(f"{public_name(source)}: wrote {path}")
         return result.to_json()
 
-    raise typer.Exit(run_batch(pairs, work))
+    kept = None if report is None else Report(report, {"inputs": len(names), **run.described()})
+    raise typer.Exit(run_batch(pairs, work, stop=on_error == "fail", report=kept))
 
 
 def _introduce(run: Segmenter) -> None:

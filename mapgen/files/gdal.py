@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mapgen.files.remote import gdal_options
-from mapgen.grid import Window
+
+if TYPE_CHECKING:
+    from mapgen.grid import Window
 
 MEBIBYTE = 1 << 20
 

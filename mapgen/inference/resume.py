@@ -6,16 +6,14 @@ import dataclasses
 import platform
 import zlib
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mapgen import __version__
 from mapgen.arrays import Array, is_uniform, uniform
 from mapgen.files.fingerprint import fingerprint
 from mapgen.files.journal import Journal
+from mapgen.files.machine import versions
 from mapgen.grid import Window
 from mapgen.inference.job import Job
 from mapgen.model.engine import Engine
@@ -36,11 +34,6 @@ def below(job: Job, row: int) -> Job:
     """
     within = job.within
     return dataclasses.replace(job, within=Window(within.row + row, within.col, within.height - row, within.width))
-
-
-def journal_of(job: Job, engine: Engine, output: Path, *, resume: bool) -> Journal:
-    """The journal of the map that an engine makes of a job at `output`."""
-    return Journal(output, key_of(job, engine), resume=resume)
 
 
 def key_of(job: Job, engine: Engine) -> dict[str, Any] | None:
@@ -64,16 +57,9 @@ def key_of(job: Job, engine: Engine) -> dict[str, Any] | None:
         "model": model.sha256, "int8": fingerprint(model.int8)["blocks"] if model.int8 else None,
         "options": options, "normalization": repr(job.normalization), "window": job.budget.window,
         "engine": [engine.name, engine.device, engine.precision],
-        "versions": {"mapgen": __version__} | {name: _version(name) for name in ("numpy", "rasterio", engine.name)},
+        "versions": versions(("numpy", "rasterio", engine.name)),
         "machine": [platform.machine(), platform.processor()],
     }  # fmt: skip
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # a fake engine's
-        return ""
 
 
 def strips_with_journal(job: Job, journal: Journal, make: Make, planes: int) -> Iterator[tuple[int, Array]]:

@@ -18,13 +18,15 @@ from mapgen.files.cache import cache_folder
 from mapgen.files.commit import check_output
 from mapgen.files.gdal import environment
 from mapgen.files.journal import Journal
+from mapgen.files.machine import versions
 from mapgen.files.vet import beside, driver_of, is_url, public_name
 from mapgen.grid import Window
 from mapgen.inference.decide import decide, decide_with_scores
+from mapgen.inference.done import MARK, check_space, difference, mark_of
 from mapgen.inference.infer import TTA, infer
 from mapgen.inference.job import Job, foretell, job_cache, plan_job
 from mapgen.inference.rescale import rescale
-from mapgen.inference.resume import below, journal_of, strips_with_journal
+from mapgen.inference.resume import below, key_of, strips_with_journal
 from mapgen.inference.stitch import STITCH, strips
 from mapgen.legend import NODATA
 from mapgen.model.card import ModelCard
@@ -130,13 +132,15 @@ class Segmenter:
             job = plan_job(scene, self.model, self.options)
             engine = self.engine(job)
             count = PixelCount(job.model.card)
-            with environment(job_cache(job)), journal_of(job, engine, output, resume=self.options.resume) as journal:
+            check_space(job, output, score_planes(job))
+            key = key_of(job, engine)
+            with environment(job_cache(job)), Journal(output, key, resume=self.options.resume) as journal:
                 notes = write_class_map(
                     output,
                     count.watched(self._strips(job, engine, count, journal), progress, job.within.height),
                     job.scene.grid.crop(job.within),
                     job.model.card.legend,
-                    _tags(job, engine),
+                    _tags(job, engine, mark_of(key)),
                     overwrite=self.options.overwrite,
                     inputs=inputs,
                     creation_options=self.options.creation_options,
@@ -167,6 +171,22 @@ class Segmenter:
         if self.options.probabilities:
             wanted.append(Scores(score_path(output, "probabilities"), tuple(self.model.card.legend.names)))
         return wanted
+
+    def unlike(self, source: str, output: Path) -> str:
+        """What tells the map at `output` from the one that a run would write there; empty where nothing does."""
+        with environment(remote=is_url(source)), self.opener(source) as scene:
+            job = plan_job(scene, self.model, self.options)
+            mark = mark_of(key_of(job, self.engine(job)))
+        paths = [output, *(one.path for one in self._scores(output))]
+        return next(filter(None, (difference(path, mark) for path in paths)), "")
+
+    def described(self) -> dict[str, Any]:
+        """The model, every option as it holds, and versions: what a report says of a run."""
+        return {
+            "model": {"name": self.model.card.name, "sha256": self.model.sha256},
+            "options": {k: str(v) for k, v in dataclasses.asdict(self.options).items()},
+            "versions": versions(),
+        }
 
     def plan(self, source: str) -> dict[str, Any]:
         """What a run over the scene would take: windows, time, memory and disk, all estimates; nothing is written.
@@ -341,7 +361,7 @@ class PixelCount:
         )  # fmt: skip
 
 
-def _tags(job: Job, engine: Engine) -> dict[str, str]:
+def _tags(job: Job, engine: Engine, mark: str) -> dict[str, str]:
     """What a class map says of its origin, as TIFF tags."""
     card, options = job.model.card, job.options
     parameters = {
@@ -357,4 +377,4 @@ def _tags(job: Job, engine: Engine) -> dict[str, str]:
         "MAPGEN_PARAMETERS": json.dumps(parameters),
         "MAPGEN_LEGEND": json.dumps(card.legend.to_json(), ensure_ascii=False),
         "TIFFTAG_SOFTWARE": f"mapgen {__version__}",
-    }
+    } | ({MARK: mark} if mark else {})

@@ -1,0 +1,80 @@
+"""What is done already: a map that is there, whole, and made from the same scene and model with the same options."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mapgen.errors import InputError, OutputError, ResourceError
+from mapgen.files.commit import free_bytes
+from mapgen.inference.job import Job
+from mapgen.raster.open import opened_dataset
+
+MARK = "MAPGEN_KEY"
+"""The tag of a map that holds the mark of what it was made from."""
+
+_PASSING = {"versions", "machine"}
+"""What a journal goes by, since pixels of two of them should not be mixed, but a finished map does not."""
+
+
+def mark_of(key: Mapping[str, Any] | None) -> str:
+    """A hash of all that a map was made from: content of scene and model, options, engine. Empty where unknown."""
+    if key is None:
+        return ""
+    lasting = {name: _untimed(value) for name, value in key.items() if name not in _PASSING}
+    return hashlib.sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()
+
+
+def _untimed(value: Any) -> Any:
+    """Without the time of change: a copy of a scene is that scene."""
+    if isinstance(value, list):
+        return [_untimed(one) for one in value]
+    return {k: v for k, v in value.items() if k != "mtime_ns"} if isinstance(value, dict) else value
+
+
+def difference(path: Path, mark: str) -> str:
+    """What tells the raster at `path` from the one of this mark, in words; empty where nothing does and it is whole.
+
+    Every tile is unpacked: deflated ones carry a checksum, of which GDAL leaves out that of tiles it needs a part of.
+    """
+    try:
+        with opened_dataset(path) as (_, dataset):
+            found = dataset.tags().get(MARK)
+            if not found or not mark:
+                return "exists and does not say what it was made from"
+            if found != mark:
+                return "exists, from another scene or model or with other options"
+            _unpack(path, dataset)
+            dataset.close()
+    except (InputError, ResourceError, OSError, zlib.error):
+        return "exists and is damaged"
+    return ""
+
+
+def _unpack(path: Path, dataset: Any) -> None:
+    """Unpack all tiles of an open raster. Raises what reading raises where one is damaged."""
+    if dataset.compression is None or dataset.compression.name != "deflate":  # by options of GDAL's driver
+        for _, window in dataset.block_windows(1):
+            dataset.read(window=window)
+        return
+    with open(path, "rb") as file:
+        for (row, col), _ in dataset.block_windows(1):
+            start, size = (dataset.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=1)
+                           for what in ("OFFSET", "SIZE"))  # fmt: skip
+            if start is not None:  # tiles without data may be absent
+                file.seek(int(start))
+                zlib.decompress(file.read(int(size)))
+
+
+def check_space(job: Job, output: Path, planes: int) -> None:
+    """Raise `OutputError` where the disk has no room for what the job may write at most, before it is begun."""
+    # A working copy and the result beside each other, and the journal; class maps deflate to a tenth and less.
+    needed = 3 * job.within.area * max(1, planes) // 8
+    free = free_bytes(output.parent)
+    if free < needed:
+        problem = f"may take {needed / 1e6:.0f} MB with its working files, the disk has {free / 1e6:.0f} MB left"
+        raise OutputError(output, problem, "free some space or write elsewhere with -o")
