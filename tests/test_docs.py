@@ -119,6 +119,11 @@ def test_the_check_of_the_generated_pages_names_the_stale_one(
     assert generate.main(["--check"]) == 0
 
 
+def test_the_picture_of_the_house_is_that_of_the_imports() -> None:
+    run = subprocess.run([sys.executable, ROOT / "docs" / "draw_house.py", "--check"])
+    assert run.returncode == 0, "run python docs/draw_house.py"
+
+
 def test_a_table_of_figures_keeps_the_order_of_its_columns_and_rounds() -> None:
     record = {
         "title": "Tries", "command": "python tries.py", "machine": "a box", "versions": {"mapgen": "0.1.0"},

@@ -63,6 +63,13 @@ nobody loads them with the command line."""
 LOOSE = 12
 """Files at the top of the package, at most."""
 
+ARROWS = 130
+"""Arrows, at most, from rooms and loose files to those that they import from."""
+
+LONG, MOST_LONG = 25, 60
+"""Lines of a function: nine of ten have no more than the first, and none more than the second but the commands, which
+declare their options."""
+
 
 @dataclass(frozen=True)
 class Import:
@@ -141,6 +148,29 @@ def test_every_folder_is_a_room_of_the_list() -> None:
 
 def test_few_files_lie_loose_at_the_top() -> None:
     assert len(list(PACKAGE.glob("*.py"))) <= LOOSE
+
+
+def arrows() -> set[tuple[str, str]]:
+    """Who imports from whom, the loose files each for itself and every room as one."""
+    def node(module: str) -> str:
+        return module.split(".")[1] if module.count(".") else module
+
+    pairs = {(node(one.module), node(one.name)) for one in imports() if is_mapgen(one.name)}
+    return {(a, b) for a, b in pairs if a != b and FACADE not in (a, b) and a != "__main__"}
+
+
+def test_few_arrows_run_between_the_rooms() -> None:
+    assert len(arrows()) <= ARROWS
+
+
+def test_functions_are_short() -> None:
+    lengths = {
+        f"{module_of(path)}.{node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for path in sources() for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }  # fmt: skip
+    assert sorted(lengths.values())[int(0.9 * len(lengths))] <= LONG
+    assert not {name: n for name, n in lengths.items() if n > MOST_LONG and not name.startswith("mapgen.cli.")}
 
 
 def test_rooms_import_from_those_before_them_only() -> None:

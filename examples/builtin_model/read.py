@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import rasterio
 
+from mapgen.dataset.dataset import IGNORE
 from mapgen.legend import BUILTIN
 from mapgen.training.augment import Geometry, Light
 from mapgen.training.fit import Recipe, Stage
-from mapgen.training.losses import IGNORE
 from mapgen.training.measure import Counts
 from mapgen.training.samples import Piece, Sampling
 

@@ -34,14 +34,18 @@ def measured(lines: Lines, ellipsoid: tuple[float, float] = WGS84) -> tuple[Floa
 
 def pixel_areas(grid: Grid) -> Floats:
     """True area in m² of a pixel in each row of the grid, (H,), taken at the middle column."""
-    assert grid.crs is not None
     y = np.arange(grid.height + 1, dtype=np.float64)
     x = np.full_like(y, grid.width / 2)
     # Each pixel as a closed line around it.
-    corners = np.stack((x[:-1] - 0.5, x[:-1] - 0.5, x[:-1] + 0.5, x[:-1] + 0.5, x[:-1] - 0.5), axis=1).ravel()
-    rows = np.stack((y[:-1], y[1:], y[1:], y[:-1], y[:-1]), axis=1).ravel()
-    boxes = Lines(5 * np.arange(grid.height + 1), corners, rows)
-    return np.abs(measured(projected(boxes, grid.transform, grid.crs, LONLAT))[0])
+    corners = np.stack((x[:-1] - 0.5, x[:-1] - 0.5, x[:-1] + 0.5, x[:-1] + 0.5, x[:-1] - 0.5), axis=1)
+    return outlined_areas(grid, corners, np.stack((y[:-1], y[1:], y[1:], y[:-1], y[:-1]), axis=1))
+
+
+def outlined_areas(grid: Grid, cols: Floats, rows: Floats) -> Floats:
+    """True areas in m², (N,), inside closed outlines of n places on the grid, (N, n) each, the first one repeated."""
+    assert grid.crs is not None
+    outlines = Lines(cols.shape[1] * np.arange(len(cols) + 1), cols.ravel(), rows.ravel())
+    return np.abs(measured(projected(outlines, grid.transform, grid.crs, LONLAT))[0])
 
 
 def sphere_area(ellipsoid: tuple[float, float] = WGS84) -> float:

@@ -9,9 +9,7 @@ import numpy as np
 from mapgen.arrays import Array, Floats, Longs, is_uniform
 from mapgen.grid import Grid
 from mapgen.kernels import kernel
-from mapgen.layers.area import measured
-from mapgen.layers.reproject import LONLAT, projected
-from mapgen.polygons.lines import Lines
+from mapgen.layers.area import outlined_areas
 
 CELL = 512
 """Columns that are counted together."""
@@ -60,19 +58,15 @@ class Census:
 
 def _pixel_areas(grid: Grid, row: int, height: int) -> Floats:
     """The mean area in m² of a pixel of each cell of a strip."""
-    assert grid.crs is not None
     lefts = np.arange(0, grid.width, CELL, dtype=np.float64)
     rights = np.minimum(lefts + CELL, grid.width)
     along = np.linspace(0, 1, _EDGES + 1)
     zero, one = np.zeros(_EDGES), np.ones(_EDGES)
     across = np.concatenate((zero, along[:-1], one, along[:0:-1], [0.0]))
     down = np.concatenate((along[:-1], one, along[:0:-1], zero, [0.0]))
-    x = (lefts[:, None] + (rights - lefts)[:, None] * across).ravel()
-    y = np.tile(row + height * down, len(lefts))
-    outlines = Lines(len(down) * np.arange(len(lefts) + 1), x, y)
-    area = measured(projected(outlines, grid.transform, grid.crs, LONLAT))[0]
-    result: Floats = np.abs(area) / ((rights - lefts) * height)
-    return result
+    cols = lefts[:, None] + (rights - lefts)[:, None] * across
+    areas = outlined_areas(grid, cols, np.tile(row + height * down, (len(lefts), 1)))
+    return areas / ((rights - lefts) * height)
 
 
 def _cell_pixels(classes: Array) -> Longs:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mapgen.arrays import Bytes as Label
-from mapgen.training.losses import IGNORE
+from mapgen.dataset.dataset import IGNORE
 
 Matrix = NDArray[np.float64]
 Image = NDArray[np.generic]

@@ -12,10 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mapgen.legend import NODATA
-
-IGNORE = NODATA
-"""The target of pixels without a label."""
+from mapgen.dataset.dataset import IGNORE
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

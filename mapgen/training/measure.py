@@ -11,12 +11,11 @@ from torch import Tensor, nn
 
 from mapgen.accuracy import confusion as metrics
 from mapgen.arrays import Longs as Counts
-from mapgen.dataset.dataset import Dataset, Piece
+from mapgen.dataset.dataset import IGNORE, Dataset, Piece
 from mapgen.grid import Window
 from mapgen.model.card import ModelCard
 from mapgen.patch import padded
 from mapgen.plan import plan_windows
-from mapgen.training.losses import IGNORE
 
 
 def confusion(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int) -> Counts:

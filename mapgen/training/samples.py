@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mapgen.dataset.dataset import IGNORE
 from mapgen.dataset.dataset import Piece as Piece
 from mapgen.errors import InputError
 from mapgen.training.augment import Geometry, Light, draw_matrix, reach, relight, warp
-from mapgen.training.losses import IGNORE
 
 THINNING = 8
 """Every so many rows and columns a pixel stands for its neighbourhood when crops are placed by class."""

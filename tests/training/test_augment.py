@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from mapgen.dataset.dataset import IGNORE
 from mapgen.training.augment import Geometry, Light, draw_matrix, reach, relight, warp
-from mapgen.training.losses import IGNORE
 
 ALL = Geometry(flips=True, angle_deg=20, zoom=(0.6, 1.6), zoom_spread=0.3)
 

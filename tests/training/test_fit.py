@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 import mapgen
+from mapgen.dataset.dataset import IGNORE
 from mapgen.errors import InputError, Interrupted, ModelError, UsageError
 from mapgen.model.network import build
 from mapgen.parallel import ahead
@@ -19,7 +20,7 @@ from mapgen.training import fit as fitting
 from mapgen.training.augment import Geometry
 from mapgen.training.device import device_of, precision_of
 from mapgen.training.fit import Pace, Recipe, Stage, fit, hold, rate_at, resume, start
-from mapgen.training.losses import IGNORE, combined
+from mapgen.training.losses import combined
 from mapgen.training.measure import measure, scores
 from mapgen.training.samples import Piece, Sampler, Sampling, statistics
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from mapgen.dataset.dataset import IGNORE
 from mapgen.training import config
-from mapgen.training.losses import IGNORE, LOSSES, class_weights, combined, cross_entropy, dice
+from mapgen.training.losses import LOSSES, class_weights, combined, cross_entropy, dice
 
 
 def case(seed: int = 0, classes: int = 4, ignored: float = 0.3) -> tuple[torch.Tensor, torch.Tensor]:

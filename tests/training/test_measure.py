@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from mapgen.training.losses import IGNORE
+from mapgen.dataset.dataset import IGNORE
 from mapgen.training.measure import block_counts, confusion, intervals, measure, predict, scores
 from mapgen.training.samples import Piece
 

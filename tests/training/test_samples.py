@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from mapgen.dataset.dataset import IGNORE
 from mapgen.errors import InputError
 from mapgen.training.augment import Geometry, Light
-from mapgen.training.losses import IGNORE
 from mapgen.training.samples import Piece, Places, Sampler, Sampling, statistics
 
 PLAIN = Sampling(balance=1.0)
