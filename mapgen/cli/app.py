@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from mapgen.cli.bench import bench
+from mapgen.cli.clean import clean
 from mapgen.cli.compress import compress
+from mapgen.cli.doctor import doctor
 from mapgen.cli.evaluate import evaluate
 from mapgen.cli.info import info
 from mapgen.cli.map import map_
@@ -56,3 +58,5 @@ app.command()(info)
 app.command()(bench)
 app.add_typer(models, name="models")
 app.command()(compress)
+app.command()(clean)
+app.command()(doctor)

@@ -7,9 +7,11 @@ import os
 import sys
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TextIO
 
-from mapgen.errors import MapgenError, one_line
+from mapgen.errors import MapgenError, OutputError, one_line
 from mapgen.files.vet import public_name
 
 
@@ -18,9 +20,32 @@ class Console:
 
     verbosity = 0
     as_json = False
+    _log: TextIO | None = None
+
+    def log_to(self, path: Path | None) -> None:
+        """Append all that is said, and what a higher verbosity would say, to a file: JSON lines, times in UTC.
+
+        Raises `OutputError` where the file cannot be written.
+        """
+        if self._log is not None:
+            self._log.close()
+        try:
+            self._log = None if path is None else open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115
+        except OSError as exc:
+            problem = f"cannot be written ({exc.strerror})"
+            raise OutputError(path, problem, "name another file with --log-file") from exc
+
+    def _logged(self, level: str, text: object) -> None:
+        if self._log is None:
+            return
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line = json.dumps({"time": now, "level": level, "process": os.getpid(), "text": str(text)})
+        with suppress(OSError):  # a log that fails must not end what it is the log of
+            self._log.write(line + "\n")
 
     def result(self, path: object, record: dict[str, Any] | None = None) -> None:
         """A finished output: its path, or its record as one JSON object, one a line."""
+        self._logged("result", path)
         self._out(
             json.dumps(record, ensure_ascii=False, default=str) if self.as_json and record is not None else str(path)
         )
@@ -31,19 +56,23 @@ class Console:
 
     def note(self, text: str, verbosity: int = 0) -> None:
         """Something good to know."""
+        self._logged("debug" if verbosity > 0 else "info", one_line(text))
         if self.verbosity >= verbosity:
             self._err(f"mapgen: {one_line(text)}")
 
     def warning(self, subject: object, text: str) -> None:
         """Something that may spoil the result; also said when quiet."""
+        self._logged("warning", f"{public_name(subject)}: {one_line(text)}")
         self._err(f"mapgen: warning: {public_name(subject)}: {one_line(text)}")
 
     def error(self, error: MapgenError) -> None:
         """The one line of an error."""
+        self._logged("error", one_line(error))
         self._err(f"mapgen: error: {one_line(error)}")
 
     def failure(self, text: str) -> None:
         """The one line of an error that is not about an input."""
+        self._logged("error", one_line(text))
         self._err(f"mapgen: error: {one_line(text)}")
 
     def _out(self, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -24,6 +25,19 @@ EngineThreads = Annotated[
     int | None,
     typer.Option("--threads", min=1, max=1024, metavar="N", help="Threads on a CPU.  [default: all cores]"),
 ]
+
+
+def _set_log(value: Path | None) -> Path | None:
+    console.log_to(value)
+    return value
+
+
+LogFile = Annotated[
+    Path | None,
+    typer.Option("--log-file", metavar="FILE", callback=_set_log, help="Append all that is said, as lines of JSON."),
+]
+
+
 def _set_net_timeout(value: float | None) -> float | None:
     from mapgen.files.remote import set_net_timeout
 

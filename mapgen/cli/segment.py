@@ -16,6 +16,7 @@ from mapgen.cli.options import (
     Engine,
     EngineThreads,
     Json,
+    LogFile,
     Model,
     NetTimeout,
     NoResume,
@@ -164,6 +165,7 @@ def segment(
     on_error: OnError = "skip",
     skip_done: SkipDone = False,
     report: ReportTo = None,
+    log_file: LogFile = None,
     net_timeout: NetTimeout = None,
     no_resume: NoResume = False,
     overwrite: Overwrite = False,
@@ -203,6 +205,7 @@ def segment(
         raise typer.Exit(_foretell(run, names))
     pairs = place(names, output, default_output)
     _introduce(run)
+    console.note(f"runs with {run.described()}", 1)
 
     def work(source: str, target: Path) -> dict[str, Any]:
         if skip_done and os.path.lexists(target):

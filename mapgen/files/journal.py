@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from mapgen.errors import Interrupted, NetworkError, OutputError, ResourceError
-from mapgen.files.unfinished import resumable
+from mapgen.files.unfinished import held, resumable
 
 PREFIX, SUFFIX = ".mapgen-", ".journal"
 
@@ -84,7 +84,7 @@ class Journal:
         self._told.__exit__(kind, exc, trace)
         if self._file is not None:
             self._file.close()
-        if exc is None or not isinstance(exc, _WORTH_KEEPING):
+        if self.keeps and (exc is None or not isinstance(exc, _WORTH_KEEPING)):
             self.path.unlink(missing_ok=True)
 
     def parts(self) -> Iterator[tuple[dict[str, Any], bytes]]:
@@ -95,6 +95,8 @@ class Journal:
         try:
             self._file = open(self.path, "r+b")  # noqa: SIM115 - closed with the journal
         except OSError:
+            return
+        if not self._mine():
             return
         if self._file.readline(_HEADER_LIMIT) != self._head:
             self._file.close()
@@ -110,6 +112,14 @@ class Journal:
             yield part
         self._file.seek(end)
         self._file.truncate()
+
+    def _mine(self) -> bool:
+        """Hold the open journal; where another run is at work on it, leave it and keep nothing."""
+        assert self._file is not None
+        if not held(self._file.fileno()):
+            self._file.close()
+            self._file, self.keeps = None, False
+        return self.keeps
 
     def _part(self, left: int) -> tuple[dict[str, Any], bytes] | None:
         """The next part; None where it is not whole. `left` bytes of the file are still to come."""
@@ -134,7 +144,10 @@ class Journal:
         if not self.keeps:
             return
         if self._file is None:
-            self._file = open(self.path, "wb")  # noqa: SIM115 - closed with the journal
+            self._file = open(self.path, "a+b")  # noqa: SIM115 - closed with the journal
+            if not self._mine():
+                return
+            self._file.truncate(0)
             self._file.write(self._head)
         content = json.dumps(said).encode()
         checksum = zlib.crc32(data, zlib.crc32(content))

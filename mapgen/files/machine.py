@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
@@ -27,3 +28,20 @@ def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
         except PackageNotFoundError:  # an extra, or not a package at all
             continue
     return found
+
+
+def cpu_features() -> list[str]:
+    """The sets of instructions of the processor that numpy names."""
+    try:
+        from numpy._core._multiarray_umath import __cpu_features__ as features  # type: ignore[import-not-found]
+    except ImportError:  # it is not part of numpy's promises
+        return []
+    return sorted(name for name, there in features.items() if there)
+
+
+def memory_bytes() -> int:
+    """Memory of the machine; 0 where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return 0

@@ -5,6 +5,7 @@ A process that must end now has no time to unwind its stack: whatever ends it as
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,11 +19,42 @@ _journals: dict[int, Callable[[], str]] = {}
 def unfinished(folder: Path) -> Iterator[Path]:
     """The folder, removed with all in it when the block ends, however it ends."""
     _folders.add(folder)
+    with hold(folder):
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            _folders.discard(folder)
+
+
+@contextmanager
+def hold(path: Path) -> Iterator[bool]:
+    """Hold a file or folder as at work on it, while the block runs; whether nobody else did.
+
+    The system lets go of it however the process ends. Where it knows no such holds, nobody holds anything.
+    """
     try:
-        yield folder
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:  # Windows opens no folders
+        yield True
+        return
+    try:
+        yield held(handle)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        _folders.discard(folder)
+        os.close(handle)
+
+
+def held(handle: int) -> bool:
+    """Whether the file or folder behind an open handle is held by it from now on, until it is closed."""
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return True
+    return True
 
 
 @contextmanager

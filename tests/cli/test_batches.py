@@ -145,6 +145,18 @@ def test_a_disk_without_room_is_seen_before_the_scene_is_begun(scenes, out, segm
     assert (run.code, "free some space" in run.err, engines.seen) == (5, True, [])
 
 
+def test_the_log_says_all_with_times_and_no_secret(tmp_path, scenes, out, segment):
+    log = tmp_path / "log.jsonl"
+    run = segment(scenes / "*.tif", "http://anna:hush@127.0.0.1:1/x.tif?token=hush", "-o", out, "-q", "--log-file", log)
+    assert run.code == 3
+    levels = [line["level"] for line in lines(log)]
+    assert {"info", "debug", "error", "result"} <= set(levels)
+    assert levels.count("error") == 2
+    assert all(line["time"].endswith("Z") and line["process"] == os.getpid() for line in lines(log))
+    assert "hush" not in log.read_text()
+    assert "MAPGEN" not in run.out
+
+
 def test_a_long_batch_keeps_its_memory_and_its_handles(tmp_path, out, segment):
     """A hundred scenes, one of a hundred bad: exit 3, all good ones done, nothing held."""
     folder = tmp_path / "many"
