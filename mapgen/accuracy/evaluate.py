@@ -28,7 +28,7 @@ from mapgen.grid import Window
 from mapgen.legend import PALETTE
 from mapgen.parallel import Progress
 from mapgen.raster.class_raster import class_key, read_values
-from mapgen.raster.codebook import LIMIT, NONE, CodeArray, Codes
+from mapgen.raster.codebook import LIMIT, NONE, CodeArray, Codebook
 from mapgen.raster.masks import Mask, open_mask
 from mapgen.settings import EvaluateOptions, Floor, check_evaluate
 
@@ -110,7 +110,7 @@ class _Job:
 
     def __init__(self, mask: Mask, truth: str, options: EvaluateOptions) -> None:
         self.mask, self.options = mask, options
-        self.codes = Codes()
+        self.codes = Codebook()
         self.truth: Truth = open_truth(truth, mask, self.codes, options)
         try:
             self.ignore = [self._code(text, "--ignore", known=False) for text in options.ignore]
@@ -183,7 +183,7 @@ class _Job:
         return "the map has no data where it has"
 
     def _strips(self, progress: Progress | None) -> Iterator[tuple[Window, CodeArray, CodeArray]]:
-        """Codes of the map and of the truth, from the top; NONE where they do not count."""
+        """Codebook of the map and of the truth, from the top; NONE where they do not count."""
         extent = self.truth.extent
         rows = _rows(extent.width)
         block = int(self.mask.dataset.block_shapes[0][0])
@@ -199,7 +199,7 @@ class _Job:
             row = end
 
     def read(self, window: Window) -> tuple[CodeArray, CodeArray]:
-        """Codes of the map and of the truth in a window; what of the truth does not count is counted apart."""
+        """Codebook of the map and of the truth in a window; what of the truth does not count is counted apart."""
         mapped = self.codes.encode(*read_values(self.mask, window), self.mask.name)
         true = self.truth.read(window)
         self.seen += np.bincount(true.ravel() % (LIMIT + 1), minlength=LIMIT + 1)

@@ -10,8 +10,6 @@ from typing import Any
 from mapgen.accuracy.confusion import Matches, Tally, mean
 from mapgen.arrays import Longs as Counts
 
-Interval = tuple[float, float]
-
 OVERALL = ("miou", "accuracy", "kappa", "boundary")
 """Figures of the whole map that a report has, by name."""
 
@@ -56,7 +54,7 @@ class Report:
     boundary: Matches | None = None
     objects: Matches | None = None
     object_classes: tuple[int, ...] = ()
-    """Codes of the classes whose objects were compared."""
+    """Codebook of the classes whose objects were compared."""
     worst: tuple[Block, ...] = ()
 
     @property

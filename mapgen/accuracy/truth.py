@@ -16,14 +16,14 @@ from mapgen.grid import Grid, Window
 from mapgen.layers.crs import wkt_of
 from mapgen.layers.labels import Labels, read_labels
 from mapgen.raster.class_raster import RasterTruth, class_key
-from mapgen.raster.codebook import NONE, CodeArray, Codes
+from mapgen.raster.codebook import NONE, CodeArray, Codebook
 from mapgen.raster.masks import Mask, open_mask
 from mapgen.raster.placement import Placement, same_crs
 from mapgen.settings import EvaluateOptions
 
 
 class Truth(Protocol):
-    """Codes of the truth on the map's grid; `names` is what a class without a name in the map's legend is called."""
+    """Codebook of the truth on the map's grid; `names` is what a class without a name in the map's legend is called."""
 
     extent: Window
     """The part of the map's grid outside which the truth knows nothing."""
@@ -36,7 +36,7 @@ class Truth(Protocol):
         """What the file is called."""
 
     def read(self, window: Window) -> CodeArray:
-        """Codes (H, W) of a window of the map's grid, NONE where nothing is known."""
+        """Codebook (H, W) of a window of the map's grid, NONE where nothing is known."""
 
     def close(self) -> None:
         """Let go of the file."""
@@ -64,11 +64,11 @@ class VectorTruth:
         """Nothing is open."""
 
     def read(self, window: Window) -> CodeArray:
-        """Codes (H, W) of a window of the map's grid, NONE where nothing is known."""
-        return self.labels.polygons.burn(window, self.burned, self.fill)
+        """Codebook (H, W) of a window of the map's grid, NONE where nothing is known."""
+        return self.labels.polygons.rasterized(window, self.burned, self.fill)
 
 
-def open_truth(name: str, mask: Mask, codes: Codes, options: EvaluateOptions) -> Truth:
+def open_truth(name: str, mask: Mask, codes: Codebook, options: EvaluateOptions) -> Truth:
     """The truth called `name` on the grid of the map `mask`.
 
     What is named like a vector file is one, all else a class raster. Raises `InputError` where it cannot be read or
@@ -81,7 +81,7 @@ def open_truth(name: str, mask: Mask, codes: Codes, options: EvaluateOptions) ->
     return _open_raster(name, mask, codes, options)
 
 
-def _open_vector(name: str, mask: Mask, codes: Codes, options: EvaluateOptions) -> VectorTruth:
+def _open_vector(name: str, mask: Mask, codes: Codebook, options: EvaluateOptions) -> VectorTruth:
     if is_url(name):
         raise InputError(name.split("?", 1)[0], "is a vector file on the network", "download it first")
     if options.match != "id":
@@ -104,7 +104,7 @@ def _open_vector(name: str, mask: Mask, codes: Codes, options: EvaluateOptions) 
     return VectorTruth(labels, burned, fill, extent, names, labels.warnings, labels.counts)
 
 
-def _open_raster(name: str, mask: Mask, codes: Codes, options: EvaluateOptions) -> RasterTruth:
+def _open_raster(name: str, mask: Mask, codes: Codebook, options: EvaluateOptions) -> RasterTruth:
     for flag, given in (
         ("--attribute", options.attribute), ("--class", options.feature_class), ("--outside", options.outside),
         ("--priority", options.priority), ("--layer", options.layer),

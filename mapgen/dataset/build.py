@@ -1,4 +1,4 @@
-"""Laying down: the pixels and labels of a dataset written as plain arrays, and parted into training and validation.
+"""Datasets laid down: pixels and labels written as plain arrays, parted into training and validation, for `train`.
 
 First all is laid down as it is, which says how much of each class lies in each block of ground; then the split is
 decided, validation blocks are copied out, and what training must not see is taken out of its images.

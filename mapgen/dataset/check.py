@@ -1,4 +1,4 @@
-"""A survey: what a dataset holds, whether training and validation keep apart, and what is wrong with it."""
+"""What a dataset holds, whether training and validation keep apart, and what is wrong with it: `train --check`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames: where on the ground the pixels of images lie, so that ground is told apart by place and not by file.
+"""Common grids: where on the ground the pixels of images lie, so that ground is told apart by place, not by file.
 
 Images that picture the same ground, from whatever file and in whatever CRS, lie in one frame of ground pixels. Images
 that name no place have a frame of their own each, unless they are said to be shifted against one another.
@@ -56,7 +56,7 @@ class Seat:
 
 
 @dataclass(slots=True)
-class Frames:
+class CommonGrids:
     """Frames of ground pixels and the seats of all sites in them."""
 
     sites: Sequence[Site]
@@ -119,7 +119,7 @@ class Frames:
 
 def frames_of(
     sites: Sequence[Site], resolution_m: float, shifts: Iterable[tuple[int, int, tuple[int, int]]] = ()
-) -> Frames:
+) -> CommonGrids:
     """The frames of the sites. `shifts` (a, b, (rows, cols)) say of sites in pixels that pixel (r, c) of a pictures the
     ground of pixel (r + rows, c + cols) of b; those that contradict each other raise `InputError`."""
     offsets = _offsets(sites, list(shifts))
@@ -132,7 +132,7 @@ def frames_of(
             continue
         root, (row, col) = offsets[number]
         seats.append(Seat(root + 2, None, (row, col), Window(row, col, site.grid.height, site.grid.width)))
-    return Frames(sites, seats)
+    return CommonGrids(sites, seats)
 
 
 def _offsets(

@@ -1,4 +1,4 @@
-"""Pieces: labelled ground as arrays, what training and validation are made of."""
+"""Labelled ground as arrays, what training and validation are made of, and the moments of its pixels."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mapgen.arrays import Bytes as Roles
 from mapgen.arrays import Longs
-from mapgen.dataset.common_grid import LOST, Frames
+from mapgen.dataset.common_grid import LOST, CommonGrids
 from mapgen.grid import Window
 from mapgen.kernels import kernel
 
@@ -41,7 +41,7 @@ class Split:
     `size` and `guard` are in pixels of training, the guard at most half the size.
     """
 
-    frames: Frames
+    frames: CommonGrids
     size: int
     guard: int
     held: frozenset[int] = frozenset()

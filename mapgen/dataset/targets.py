@@ -22,7 +22,7 @@ from mapgen.grid import Grid, Window
 from mapgen.layers.crs import wkt_of
 from mapgen.layers.labels import Features, read_features
 from mapgen.raster.class_raster import RasterTruth
-from mapgen.raster.codebook import Codes
+from mapgen.raster.codebook import Codebook
 from mapgen.raster.legends import ClassNames
 from mapgen.raster.masks import NODATA as NO_VALUE
 from mapgen.raster.masks import Mask, open_mask
@@ -115,7 +115,7 @@ class VectorTarget:
 
     def read(self, window: Window) -> Channels:
         """See `Target`."""
-        return self.polygons.burn(window, self.channels, self.fill).astype(np.uint8)
+        return self.polygons.rasterized(window, self.channels, self.fill).astype(np.uint8)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -185,7 +185,7 @@ class Targets:
             mask.dataset.close()
             raise
         self._warn_of_nodata(mask)
-        truth = RasterTruth(mask, placement, grid.window, Codes(), {}, {}, [])
+        truth = RasterTruth(mask, placement, grid.window, Codebook(), {}, {}, [])
         return RasterTarget(truth, self.meaning, isinstance(mask.dataset, _Colors))
 
     def _warn_of_nodata(self, mask: Mask) -> None:

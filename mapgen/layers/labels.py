@@ -1,4 +1,4 @@
-"""Labels: polygons with a class, from any vector file, brought onto a grid."""
+"""Polygons with a class, from any vector file, brought onto a grid: for training and for `evaluate`."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from mapgen.layers.geojson_wkb import wkb
 from mapgen.layers.ground import counter_clockwise
 from mapgen.layers.layer import Layer
 from mapgen.legend import LayerClass
-from mapgen.polygons.coverage import Coverage, Generalization, draw
+from mapgen.polygons.coverage import Coverage, Generalization, coverage_of
 from mapgen.polygons.regions import OUTSIDE, find_regions, row_strips
 from mapgen.polygons.sieve import fill_holes, sieved
 
@@ -50,7 +50,7 @@ def polygonize(
     regions = fill_holes(regions, min_hole, none) if min_hole > 0 else regions
     wanted = regions.values != none
     wanted[OUTSIDE] = False
-    coverage = draw(regions, wanted, Generalization(simplify, method, smooth), threads)
+    coverage = coverage_of(regions, wanted, Generalization(simplify, method, smooth), threads)
     return regions.values[coverage.rings.regions], shapely_polygons(coverage, transform or Affine.identity())
 
 

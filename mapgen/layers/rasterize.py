@@ -1,4 +1,4 @@
-"""Burning: polygons onto a raster by pixel centre, window by window."""
+"""Polygons onto a raster by pixel centre, window by window: labels for training, truth for `evaluate`."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Polygons:
         way[starts[self.points[1:] - 1]] = 0.0
         return Polygons(self.coordinates[origin] + way[:, None] * ahead[origin], starts[self.points], self.rings)
 
-    def burn(self, window: Window, codes: Sequence[int] | NDArray[np.int16], fill: int) -> NDArray[np.int16]:
+    def rasterized(self, window: Window, codes: Sequence[int] | NDArray[np.int16], fill: int) -> NDArray[np.int16]:
         """`codes[p]` where the centre of a pixel lies in polygon p, later ones over earlier; `fill` elsewhere (H, W).
 
         Inside is where a ray crosses the rings an odd number of times, so holes need no direction and both halves of a

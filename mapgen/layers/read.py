@@ -1,4 +1,4 @@
-"""Polygons with all their attributes, from any vector file, in longitude and latitude."""
+"""Polygons with all their attributes, from any vector file, in longitude and latitude: for vector tiles."""
 
 from __future__ import annotations
 

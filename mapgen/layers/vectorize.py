@@ -27,7 +27,7 @@ from mapgen.layers.ground import on_the_ground
 from mapgen.layers.layer import Layer, dissolved
 from mapgen.layers.write import LONLAT_FORMATS, SUFFIXES, stream_layer, write_layer
 from mapgen.parallel import Progress, threads
-from mapgen.polygons.coverage import Coverage, Generalization, class_drift, draw
+from mapgen.polygons.coverage import Coverage, Generalization, class_drift, coverage_of
 from mapgen.polygons.regions import OUTSIDE, Regions, Zones, find_regions
 from mapgen.polygons.sieve import fill_holes, sieved
 from mapgen.raster.aoi import area_of
@@ -187,7 +187,7 @@ class _Job:
         self._wonder(regions)
         regions = self._tidied(regions)
         wanted = self._wanted(regions)
-        coverage = draw(regions, wanted, self._generalization(), self.threads)
+        coverage = coverage_of(regions, wanted, self._generalization(), self.threads)
         classes = self.mask.names.of(np.unique(regions.values[coverage.rings.regions]).tolist())
         name = self.options.layer or (output.stem if output != STDOUT else "layer")
         layer = on_the_ground(coverage, self.grid, self.crs, name, classes, self.threads)

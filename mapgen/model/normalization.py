@@ -1,4 +1,4 @@
-"""Scaling: from the pixel values of a scene to what the network was trained on."""
+"""Normalization: from the pixel values of a scene to what the network was trained on."""
 
 from __future__ import annotations
 

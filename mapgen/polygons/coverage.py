@@ -42,7 +42,7 @@ class Coverage:
         return per_polygon(self.rings, _lattice_sums(self.lines), signed=True)
 
 
-def draw(regions: Regions, wanted: NDArray[np.bool_], how: Generalization, threads: int = 1) -> Coverage:
+def coverage_of(regions: Regions, wanted: NDArray[np.bool_], how: Generalization, threads: int = 1) -> Coverage:
     """The polygons of the regions for which `wanted[region]`, in the order of their first pixels.
 
     Laws: without generalization, rasterizing them gives the raster back. With it, every polygon is valid, none overlaps

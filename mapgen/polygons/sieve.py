@@ -1,4 +1,4 @@
-"""Small regions absorbed and small holes filled, before any polygon exists."""
+"""Small regions absorbed and small holes filled, before any polygon exists: `--sieve`, `--min-hole`."""
 
 from __future__ import annotations
 

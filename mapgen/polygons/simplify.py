@@ -1,4 +1,4 @@
-"""Simplified arcs that cannot cross: which vertices to keep, each arc once and by itself.
+"""Borders simplified so that none cross: which vertices to keep, each arc once and by itself (`--simplify`).
 
 A vertex may only go if nothing is jumped over: a segment replaces a piece of an arc when no node of any other arc, nor
 of the rest of this one, lies between the two or within the clearance of the segment. Then the areas swept by any two

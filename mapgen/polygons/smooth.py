@@ -1,4 +1,4 @@
-"""Smoothed arcs: Chaikin's corner cutting on shared borders, where there is room for it."""
+"""Borders smoothed by Chaikin's corner cutting, each once for both sides, where there is room (`--smooth`)."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapgen.grid import Window
-from mapgen.raster.codebook import NONE, CodeArray, Codes
+from mapgen.raster.codebook import NONE, CodeArray, Codebook
 from mapgen.raster.legends import ClassNames
 from mapgen.raster.masks import Mask
 from mapgen.raster.placement import Placement
@@ -42,13 +42,13 @@ class RasterTruth:
     placement: Placement | None
     """None where the pixels of the two lie on each other."""
     extent: Window
-    codes: Codes
+    codes: Codebook
     keys: dict[int, int | str]
     """Which class a value means, where that is not the value itself."""
     names: dict[int | str, str]
     warnings: list[str]
     counts: dict[str, int] = field(default_factory=dict)
-    _own: Codes = field(default_factory=Codes)
+    _own: Codebook = field(default_factory=Codebook)
     _table: NDArray[np.int16] = field(default_factory=lambda: np.full(1, NONE, np.int16))
 
     @property
@@ -61,7 +61,7 @@ class RasterTruth:
         self.mask.dataset.close()
 
     def read(self, window: Window) -> CodeArray:
-        """Codes (H, W) of a window of the map's grid, NONE where nothing is known."""
+        """Codebook (H, W) of a window of the map's grid, NONE where nothing is known."""
         if self.placement is None:
             return self._encoded(*read_values(self.mask, window))
         return self._placed(self.placement, window)

@@ -1,4 +1,4 @@
-"""Codes: small numbers for whatever class values are met, so that counting needs no table of the world."""
+"""Codebooks: small numbers for whatever class values are met, so that counting needs no table of the world."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TABLE = 1 << 20
 
 
 @dataclass(slots=True)
-class Codes:
+class Codebook:
     """The classes met so far; the code of a class is its place in the order in which they were met.
 
     A class is an integer value of a raster, or a name that has none (from the attribute of a vector file).

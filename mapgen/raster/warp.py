@@ -185,7 +185,7 @@ def _decide(
 def _take(cols: Any, rows: Any, source: Any, top: Any, left: Any, height: Any, width: Any, out: Any) -> None:
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            x, y = cols[i, j] + 1e-10, rows[i, j] + 1e-10
+            x, y = cols[i, j] + ROUND, rows[i, j] + ROUND
             if 0 <= x < width and 0 <= y < height:
                 row, col = int(y) - top, int(x) - left
                 if 0 <= row < source.shape[0] and 0 <= col < source.shape[1]:

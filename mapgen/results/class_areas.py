@@ -1,4 +1,4 @@
-"""Census: how many pixels and how much ground each class of a map has, counted as its strips pass by."""
+"""Areas of classes: how many pixels and how much ground each has, counted as the strips of a map pass by."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EDGES = 8
 
 
 @dataclass(slots=True)
-class Census:
+class ClassAreas:
     """Counts pixels by class (0 … 255) in cells: strips by `CELL` columns. Memory: a number per cell and class met."""
 
     rows: list[tuple[int, int]] = field(default_factory=list)

@@ -29,7 +29,7 @@ from mapgen.legend import NODATA
 from mapgen.parallel import Progress
 from mapgen.raster.mosaic import Mosaic, open_mosaic
 from mapgen.raster.open import grid_of, opened_dataset
-from mapgen.results.class_areas import Census
+from mapgen.results.class_areas import ClassAreas
 from mapgen.results.preview import Preview, write_preview
 from mapgen.results.report import REPORT, drop_report, leave_folder, make_folder, older_files, seen_from, write_json
 from mapgen.results.stac import Source, map_item, model_item, quoted
@@ -147,7 +147,7 @@ class _Run:
         self.name, self.listener = options.name, mapper.listener
         self.paths = planned(options, self.name, folder)
         self.began = time.perf_counter()
-        self.census = Census()
+        self.census = ClassAreas()
         self.seconds: dict[str, float] = {}
         self.errors: list[dict[str, Any]] = []
         self.warnings: list[str] = []

@@ -26,7 +26,7 @@ from mapgen.tiling.containers.container import TileSet
 from mapgen.tiling.footprint import mapping
 from mapgen.tiling.pyramid import JOB_PIXELS
 from mapgen.tiling.quadtree import Tile, TileRange, window_of
-from mapgen.tiling.region_ids import Wholes, labels_at
+from mapgen.tiling.region_ids import RegionIds, labels_at
 from mapgen.tiling.rows import Pixels, TileRow, tile_rows
 from mapgen.tiling.source import ClassSource, ColorSource, open_source
 from mapgen.tiling.tile_polygons import TilePolygons, frame
@@ -347,7 +347,7 @@ class _Names:
     """Ids of regions that are the same in all tiles: `learn` all rows of the highest zoom, then mark them."""
 
     def __init__(self, side: int) -> None:
-        self.side, self.wholes = side, Wholes()
+        self.side, self.wholes = side, RegionIds()
         self.strips: dict[int, int] = {}
 
     def learn(self, row: TileRow, values: Floats | None) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,9 +40,6 @@ FINEST = 22
 
 DETAIL = 16
 """Units of a tile that an edge of middling length has at the highest zoom, if that follows from the layer."""
-
-_Ahead = deque[tuple[Tile, "Future[ShapeTile]"]]
-
 
 class LayerJob:
     """One layer on its way to vector tiles."""

@@ -1,4 +1,4 @@
-"""Regions that go through several strips of a raster known as one, in memory that follows the strips' edges.
+"""Ids of regions that go through several strips of a raster, in memory that follows the edges of the strips.
 
 Each strip is labelled by itself, twice: first to learn which of its regions go on in the next strip, then, all strips
 known, to ask what their regions are called. Only regions that touch the upper or lower edge of a strip are remembered.
@@ -17,7 +17,7 @@ from mapgen.polygons.regions import Regions, label_at
 from mapgen.polygons.union_find import flatten, join
 
 
-class Wholes:
+class RegionIds:
     """The regions of strips, joined: `add` every strip from the top, then ask for the `ids` of each.
 
     Ids are 1… in the order of the strips, not all of them used; a region in several strips has that of its first part.

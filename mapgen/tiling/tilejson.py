@@ -66,13 +66,6 @@ class TileSetInfo:
         return {k: v for k, v in (kept | self.extra).items() if v not in ("", [], ())}
 
 
-class TileSink(Protocol):
-    """Where tiles go. Vector tiles come compressed with gzip, x and y always as in XYZ (row 0 in the north)."""
-
-    def put(self, z: int, x: int, y: int, data: bytes) -> None:
-        """Add one tile; no tile comes twice."""
-
-
 class TileSource(Protocol):
     """Where tiles come from."""
 

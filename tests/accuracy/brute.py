@@ -8,7 +8,7 @@ NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 
 def patchy(seed, height, width, classes=3):
-    """Codes of a truth in patches, and of a map like it with errors; both have places without a class."""
+    """Codebook of a truth in patches, and of a map like it with errors; both have places without a class."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, classes, (height // 3 + 1, width // 3 + 1)).repeat(3, 0).repeat(3, 1)[:height, :width]
     truth = np.where(rng.random((height, width)) < 0.08, -1, truth).astype(np.int16)

@@ -12,7 +12,7 @@ from mapgen.accuracy.confusion import Tally, confusion
 
 
 def pair(seed, height, width, classes=3):
-    """Codes of both sides; the share of wrong pixels differs from place to place."""
+    """Codebook of both sides; the share of wrong pixels differs from place to place."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(-1, classes, (height, width)).astype(np.int16)
     risk = np.kron(rng.random((height // 8 + 1, width // 8 + 1)), np.ones((8, 8)))[:height, :width]

@@ -20,9 +20,9 @@ from mapgen.grid import Grid, Window
 from mapgen.patch import Accumulator, Patch
 from mapgen.plan import Step
 from mapgen.polygons.regions import Zones, find_regions
-from mapgen.results.class_areas import Census
+from mapgen.results.class_areas import ClassAreas
 from mapgen.results.preview import Preview
-from mapgen.tiling.region_ids import Wholes
+from mapgen.tiling.region_ids import RegionIds
 
 HEIGHT, WIDTH = 90, 70
 GRID = Grid(CRS, north_up(1.0), HEIGHT, WIDTH)
@@ -38,7 +38,7 @@ class Case:
 
 
 def blobs(seed: int) -> np.ndarray:
-    """Codes -1…2 (H, W) in blobs."""
+    """Codebook -1…2 (H, W) in blobs."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(-1, 3, (HEIGHT // 6 + 1, WIDTH // 6 + 1))
     return np.kron(coarse, np.ones((6, 6), int))[:HEIGHT, :WIDTH].astype(np.int16)
@@ -56,7 +56,7 @@ def strip_of(first: int, last: int) -> Patch:
     return Patch(step, VALUES[:, first:last], VALID[first:last])
 
 
-def whole_ids(wholes: Wholes, cuts: list[tuple[int, int]]) -> np.ndarray:
+def whole_ids(wholes: RegionIds, cuts: list[tuple[int, int]]) -> np.ndarray:
     """Ids (H, W) in the order in which they are met: those of the strips are not without gaps."""
     wholes.finish()
     parts = [find_regions([MAPPED[a:b].astype(np.int64)], WIDTH) for a, b in cuts]
@@ -66,7 +66,7 @@ def whole_ids(wholes: Wholes, cuts: list[tuple[int, int]]) -> np.ndarray:
 
 
 CASES = {
-    "Census": Case(Census, lambda one, a, b: one.add(a, LABELS[a:b])),
+    "ClassAreas": Case(ClassAreas, lambda one, a, b: one.add(a, LABELS[a:b])),
     "Moments": Case(lambda: Moments(3), lambda one, a, b: one.add(VALUES[:, a:b], LABELS[a:b])),
     "Moments of floats": Case(
         lambda: Moments(3), lambda one, a, b: one.add(VALUES[:, a:b].astype(np.float32) / 7, LABELS[a:b])
@@ -83,8 +83,8 @@ CASES = {
     "ObjectMatcher": Case(
         lambda: ObjectMatcher((0, 1, 2), WIDTH, 3), lambda one, a, b: one.add(MAPPED[a:b], TRUTH[a:b])
     ),
-    "Wholes": Case(
-        Wholes, lambda one, a, b: one.add(find_regions([MAPPED[a:b].astype(np.int64)], WIDTH)), whole_ids
+    "RegionIds": Case(
+        RegionIds, lambda one, a, b: one.add(find_regions([MAPPED[a:b].astype(np.int64)], WIDTH)), whole_ids
     ),
     "Preview": Case(
         lambda: Preview((0, 1, 2), side=20), lambda one, a, b: one.add(GRID, strip_of(a, b))

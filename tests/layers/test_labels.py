@@ -38,7 +38,7 @@ def write(path, features, crs=CRS):
 
 
 def burned(labels, window=None):
-    return labels.polygons.burn(window or labels.grid.window, [int(c) for c in labels.classes], -1)
+    return labels.polygons.rasterized(window or labels.grid.window, [int(c) for c in labels.classes], -1)
 
 
 def read(path, grid=GRID, **options):

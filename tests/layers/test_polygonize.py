@@ -15,7 +15,7 @@ from rasterio.features import rasterize, shapes
 from shapely.geometry import shape
 
 from mapgen.layers.polygonize import polygonize, shapely_polygons
-from mapgen.polygons.coverage import Generalization, class_drift, draw
+from mapgen.polygons.coverage import Generalization, class_drift, coverage_of
 from mapgen.polygons.regions import OUTSIDE, find_regions, row_strips
 
 
@@ -76,7 +76,7 @@ def test_hostile_patterns_stay_a_valid_coverage(name: str, method: str) -> None:
 @given(masks(), st.sampled_from([0.5, 2.3]), st.sampled_from(["dp", "vw"]))
 def test_pixels_that_are_not_square_keep_the_coverage_valid(mask: Array, aspect: float, method: str) -> None:
     regions = find_regions(row_strips(mask), mask.shape[1])
-    coverage = draw(regions, np.arange(len(regions) + 1) > OUTSIDE, Generalization(2.0, method, 1, aspect))
+    coverage = coverage_of(regions, np.arange(len(regions) + 1) > OUTSIDE, Generalization(2.0, method, 1, aspect))
     assert_covers(shapely_polygons(coverage, Affine.identity()), mask.size)
 
 
@@ -89,7 +89,7 @@ def test_strips_and_threads_leave_no_trace(mask: Array, rows: int, threads: int)
 
 def wkb_of(mask: Array, rows: int, threads: int, how: Generalization) -> bytes:
     regions = find_regions(row_strips(mask, rows), mask.shape[1])
-    coverage = draw(regions, np.arange(len(regions) + 1) > OUTSIDE, how, threads)
+    coverage = coverage_of(regions, np.arange(len(regions) + 1) > OUTSIDE, how, threads)
     return b"".join(shapely.to_wkb(shapely_polygons(coverage, Affine.identity())))
 
 
@@ -103,7 +103,7 @@ def test_douglas_peucker_moves_no_border_farther_than_the_tolerance(mask: Array,
 @given(masks(), tolerances)
 def test_the_drift_of_each_class_is_what_its_polygons_gained(mask: Array, tolerance: float) -> None:
     regions = find_regions(row_strips(mask), mask.shape[1])
-    coverage = draw(regions, np.arange(len(regions) + 1) > OUTSIDE, Generalization(tolerance, "vw", 1))
+    coverage = coverage_of(regions, np.arange(len(regions) + 1) > OUTSIDE, Generalization(tolerance, "vw", 1))
     values, polygons = polygonize(mask, simplify=tolerance, method="vw", smooth=1)
     for value, gained in class_drift(coverage).items():
         area = shapely.area(polygons[values == value]).sum()

@@ -38,7 +38,7 @@ def test_a_pixel_takes_the_last_polygon_that_its_centre_lies_in(seed, count):
     expected = np.full((30, 40), -1)
     for p, shape in enumerate(shapes):
         expected[inside(shape.exterior.coords, x, y)] = p
-    np.testing.assert_array_equal(polygons(shapes).burn(WHOLE, range(count), -1), expected)
+    np.testing.assert_array_equal(polygons(shapes).rasterized(WHOLE, range(count), -1), expected)
 
 
 @given(seed=st.integers(0, 300), row=st.integers(-5, 29), col=st.integers(-5, 39), size=st.integers(1, 20))
@@ -48,7 +48,7 @@ def test_what_is_burned_does_not_depend_on_the_window(seed, row, col, size):
     large = Window(-10, -10, 70, 80)
     window = Window(row, col, size, size + 3)
     np.testing.assert_array_equal(
-        found.burn(window, range(4), -1), found.burn(large, range(4), -1)[window.slices(large)]
+        found.rasterized(window, range(4), -1), found.rasterized(large, range(4), -1)[window.slices(large)]
     )
 
 
@@ -59,14 +59,14 @@ def test_polygons_that_share_their_borders_leave_no_centre_out_and_none_twice(se
     points = np.concatenate((inner, [(-9, -9), (70, -9), (70, 70), (-9, 70)]))
     triangles = shapely.delaunay_triangles(shapely.MultiPoint(points)).geoms
     window = Window(0, 0, 60, 60)
-    times = sum((polygons([t]).burn(window, [1], 0) for t in triangles), np.zeros((60, 60), int))
+    times = sum((polygons([t]).rasterized(window, [1], 0) for t in triangles), np.zeros((60, 60), int))
     assert (times == 1).all()
 
 
 def test_holes_are_left_out_and_both_halves_of_a_bow_tie_taken():
     ring = shapely.box(2, 2, 20, 20).difference(shapely.box(5, 5, 9, 9))
     bow_tie = shapely.Polygon([(22, 2), (38, 18), (38, 2), (22, 18)])
-    found = polygons([ring, bow_tie]).burn(WHOLE, [3, 4], 0)
+    found = polygons([ring, bow_tie]).rasterized(WHOLE, [3, 4], 0)
     assert (found == 3).sum() == 18 * 18 - 16
     assert found[10, 24] == found[10, 36] == 4
     assert found[3, 30] == 0
@@ -74,8 +74,8 @@ def test_holes_are_left_out_and_both_halves_of_a_bow_tie_taken():
 
 def test_polygons_far_away_cost_and_burn_nothing():
     far = polygons([shapely.box(1e300, 1e300, 2e300, 2e300), shapely.box(-1e18, -1e18, -1e17, -1e17)])
-    assert not far.burn(WHOLE, [1, 2], 0).any()
-    assert (polygons([shapely.box(-1e18, -1e18, 1e18, 1e18)]).burn(WHOLE, [1], 0) == 1).all()
+    assert not far.rasterized(WHOLE, [1, 2], 0).any()
+    assert (polygons([shapely.box(-1e18, -1e18, 1e18, 1e18)]).rasterized(WHOLE, [1], 0) == 1).all()
 
 
 @given(seed=st.integers(0, 200), step=st.sampled_from([0.3, 1.0, 7.0, 1e9]))
@@ -104,4 +104,4 @@ def test_bounds_are_those_of_each_polygon_and_unknown_where_a_point_has_no_place
     found.coordinates[0] = np.inf
     lost = found.moved(lambda p: p)
     assert np.isnan(lost.bounds[0]).all()
-    assert not (lost.burn(WHOLE, [1, 2, 3], 0) == 1).any()
+    assert not (lost.rasterized(WHOLE, [1, 2, 3], 0) == 1).any()

@@ -18,7 +18,7 @@ from mapgen.layers.layer import Layer
 from mapgen.layers.polygonize import shapely_polygons
 from mapgen.layers.reproject import LONLAT, straight_step
 from mapgen.legend import LayerClass
-from mapgen.polygons.coverage import Coverage, Generalization, draw
+from mapgen.polygons.coverage import Coverage, Generalization, coverage_of
 from mapgen.polygons.lines import Lines, densified
 from mapgen.polygons.regions import OUTSIDE, find_regions, row_strips
 from mapgen.polygons.rings import Rings
@@ -49,7 +49,7 @@ def grid_of(name: str, height: int = 80, width: int = 80) -> Grid:
 def layer_on(grid: Grid, how: Generalization = EXACT, crs: str | None = None, seed: int = 0) -> Layer:
     mask = smooth_noise(np.random.default_rng(seed), grid.height, grid.width, 4, 4)[: grid.height, : grid.width]
     regions = find_regions(row_strips(mask), grid.width)
-    coverage = draw(regions, np.arange(len(regions) + 1) > OUTSIDE, how)
+    coverage = coverage_of(regions, np.arange(len(regions) + 1) > OUTSIDE, how)
     return on_the_ground(coverage, grid, crs, "layer", CLASSES)
 
 
@@ -148,7 +148,7 @@ def test_a_ring_around_the_pole_measures_the_cap_within() -> None:
     for crs, sign in (("EPSG:3413", 1), ("EPSG:3031", -1)):
         grid = Grid(CRS(crs).to_wkt(), Affine(1e4, 0, -1e6, 0, -1e4, 1e6), 200, 200)
         regions = find_regions([np.ones((200, 200), np.uint8)], 200)
-        coverage = draw(regions, np.array([False, True]), Generalization())
+        coverage = coverage_of(regions, np.array([False, True]), Generalization())
         layer = on_the_ground(coverage, grid, None, "cap", [LayerClass(1, "cap", "#ffffff")])
         (polygon,) = polygons_of(layer)
         assert polygon.is_valid

@@ -7,11 +7,11 @@ from factory import north_up
 from pyproj import Geod, Transformer
 
 from mapgen.grid import Grid
-from mapgen.results.class_areas import Census
+from mapgen.results.class_areas import ClassAreas
 
 
 def counted(classes, strip=512):
-    census = Census()
+    census = ClassAreas()
     for row in range(0, len(classes), strip):
         census.add(row, classes[row : row + strip])
     return census

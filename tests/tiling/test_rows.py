@@ -7,7 +7,7 @@ from tilegrounds import NODATA, grounds
 
 from mapgen.polygons.regions import find_regions
 from mapgen.tiling.quadtree import TileRange
-from mapgen.tiling.region_ids import Wholes, labels_at
+from mapgen.tiling.region_ids import RegionIds, labels_at
 from mapgen.tiling.rows import tile_rows
 
 SIDE, MARGIN = 8, 3
@@ -68,7 +68,7 @@ def test_ids_and_means_are_those_of_whole_regions(data, height, width):
     values = rng.random(ids.shape)
     values[rng.random(ids.shape) < 0.1] = np.nan
     step = data.draw(st.integers(1, height))
-    wholes, strips = Wholes(), []
+    wholes, strips = RegionIds(), []
     for row in range(0, height, step):
         strips.append(find_regions([ids[row : row + step]], width))
         wholes.add(strips[-1], values[row : row + step])
@@ -90,7 +90,7 @@ def test_ids_and_means_are_those_of_whole_regions(data, height, width):
 
 def test_strips_that_do_not_meet_share_no_region():
     one = np.ones((4, 5), np.uint8)
-    wholes, regions = Wholes(), find_regions([one], 5)
+    wholes, regions = RegionIds(), find_regions([one], 5)
     wholes.add(regions)
     wholes.add(regions, joined=False)
     wholes.finish()
