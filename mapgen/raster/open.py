@@ -15,7 +15,7 @@ import numpy as np
 from mapgen.errors import InputError, ResourceError, one_line
 from mapgen.files.gdal import MEBIBYTE, gdal_errors
 from mapgen.files.remote import Remote, ask
-from mapgen.files.vet import check_url, driver_of, is_url, public_name
+from mapgen.files.vet import check_url, driver_of, is_url, public_name, tiff_pages
 from mapgen.files.vrt import places_a_file, vrt_sources
 from mapgen.grid import Grid, is_singular
 from mapgen.raster.scene import RasterScene
@@ -202,18 +202,18 @@ def _strange_degrees(bounds: tuple[float, float, float, float]) -> Iterator[str]
     west, south, east, north = bounds
     if max(-south, north) > 90.001:
         yield f"reaches latitude {max(-south, north):.6g}, beyond the pole: its transform or CRS is wrong"
-    elif east > 180.001 and west >= -0.001:
+    elif west >= 179.999 or (west >= -0.001 and east > 270):  # what crosses the antimeridian ends a little behind it
         yield f"has longitudes of 0 … 360 (to {east:.6g}); other programs may place its map 360° away"
 
 
 def _file_warnings(scene: RasterScene, path: Path | None) -> None:
     """Warn of what the file holds beside the pixels that are read, or of where it lies being told by another."""
     dataset = scene.dataset
-    if dataset.driver == "GTiff" and len(dataset.subdatasets) > 1:
-        pages = len(dataset.subdatasets)
-        scene.warnings.append(f"has {pages} pages, of which the first is mapped; gdal_translate takes the others out")
     if path is None:
         return
+    pages = tiff_pages(path) if dataset.driver == "GTiff" else 1
+    if pages > 1:
+        scene.warnings.append(f"has {pages} pages, of which the first is mapped; gdal_translate takes the others out")
     if dataset.driver == "VRT":
         places = {_crs_of(source) for source in vrt_sources(path)}
         if len(places) > 1:

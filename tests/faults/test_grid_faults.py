@@ -261,10 +261,21 @@ def warned(segment, path, *arguments):
     return warning
 
 
-def test_several_pages_are_told(tmp_path, segment):
-    path = make_raster(tmp_path / "two.tif", noise(40, 50))
+@pytest.mark.parametrize("how", [{}, {"BIGTIFF": "YES"}, {"ENDIANNESS": "BIG"}], ids=["classic", "big", "big-endian"])
+def test_several_pages_are_told(tmp_path, segment, how):
+    path = make_raster(tmp_path / "two.tif", noise(600, 700), **how)
     make_raster(path, noise(40, 50, seed=2), APPEND_SUBDATASET="YES")
+    with rasterio.open(path, "r+") as dataset:
+        dataset.build_overviews([2])
     assert "has 2 pages, of which the first is mapped" in warned(segment, path)
+
+
+@pytest.mark.parametrize("how", [{}, {"BIGTIFF": "YES"}, {"ENDIANNESS": "BIG"}], ids=["classic", "big", "big-endian"])
+def test_overviews_and_masks_are_no_pages(tmp_path, segment, how):
+    path = make_raster(tmp_path / "one.tif", noise(300, 200), mask=np.full((300, 200), 255, np.uint8), **how)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.build_overviews([2, 4])
+    assert segment(path, "--resolution", "native").warnings == []
 
 
 def test_a_vrt_of_files_in_several_crs_is_told(tmp_path, segment):
@@ -296,6 +307,12 @@ def test_a_vrt_of_files_in_several_crs_is_told(tmp_path, segment):
 def test_a_strange_place_is_told(tmp_path, segment, profile, words):
     path = make_raster(tmp_path / "scene.tif", noise(40, 50), **profile)
     assert words in warned(segment, path)
+
+
+def test_what_crosses_the_antimeridian_is_not_strange(tmp_path, segment):
+    place = Affine(0.1, 0, 178, 0, -0.1, 50)
+    path = make_raster(tmp_path / "scene.tif", noise(40, 50), crs="EPSG:4326", transform=place)
+    assert segment(path, "--resolution", "native").warnings == []
 
 
 def test_a_side_car_that_moves_the_file_is_told(tmp_path, segment):
