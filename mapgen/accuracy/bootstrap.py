@@ -44,6 +44,32 @@ class Lattice:
         return -(-self.width // self.cols)
 
 
+class Resamples:
+    """Tallies (hit, truth, mapped; K classes) of `draws` resamples of blocks, for `evaluate` and for training alike."""
+
+    def __init__(self, seed: int, draws: int = DRAWS) -> None:
+        self._seed, self._sums = seed, np.zeros((draws, 3, 0))
+
+    def add(self, key: int, blocks: Counts) -> None:
+        """Take in the tallies (B, 3, K) of some blocks, K no less than before; `key` tells them from others."""
+        self.grow(blocks.shape[2])
+        draws = len(self._sums)
+        rng = np.random.default_rng((self._seed, key))
+        for first in range(0, len(blocks), _TOGETHER):
+            some = blocks[first : first + _TOGETHER]
+            weights = rng.poisson(1, (len(some), draws)).astype(np.float64)
+            self._sums += (weights.T @ some.reshape(len(some), -1)).reshape(self._sums.shape)
+
+    def grow(self, classes: int) -> None:
+        """Make room for this many classes."""
+        self._sums = np.pad(self._sums, ((0, 0), (0, 0), (0, classes - self._sums.shape[2])))
+
+    def intervals(self, *figures: str) -> dict[str, Floats]:
+        """95 % percentile intervals (..., 2) of figures of a `Tally`, by name."""
+        tally = Tally(*np.moveaxis(self._sums, 1, 0))
+        return {name: _interval(getattr(tally, name)) for name in figures}
+
+
 class BlockCounter:
     """Confusion counts of a map against a truth, their bootstrap resamples, and the worst blocks, in one pass.
 
@@ -54,10 +80,10 @@ class BlockCounter:
     def __init__(self, lattice: Lattice, seed: int = 0, worst: int = 0) -> None:
         self.counts: Counts = np.zeros((0, 0), np.int64)
         self.blocks = 0
-        self._lattice, self._seed, self._keep = lattice, seed, worst
+        self._lattice, self._keep = lattice, worst
         self._row = -1
         self._open: Counts = np.zeros((lattice.across, 3, 0), np.int64)
-        self._sums: Floats = np.zeros((DRAWS, 3, 0))
+        self._resamples = Resamples(seed)
         self._heap: list[tuple[int, int, int, int]] = []
 
     def add(self, row: int, col: int, mapped: NDArray[np.int16], truth: NDArray[np.int16]) -> None:
@@ -80,7 +106,7 @@ class BlockCounter:
         if more > 0:
             self.counts = np.pad(self.counts, ((0, more), (0, more)))
             self._open = np.pad(self._open, ((0, 0), (0, 0), (0, more)))
-            self._sums = np.pad(self._sums, ((0, 0), (0, 0), (0, more)))
+            self._resamples.grow(classes)
 
     def finish(self) -> Counts:
         """The counts (K, K), by truth and map; intervals and worst blocks are known from now on."""
@@ -93,11 +119,7 @@ class BlockCounter:
         if not pixels.any():
             return
         self.blocks += int((pixels > 0).sum())
-        rng = np.random.default_rng((self._seed, self._row))
-        for first in range(0, len(pixels), _TOGETHER):
-            some = self._open[first : first + _TOGETHER]
-            weights = rng.poisson(1, (len(some), DRAWS)).astype(np.float64)
-            self._sums += (weights.T @ some.reshape(len(some), -1)).reshape(self._sums.shape)
+        self._resamples.add(self._row, self._open)
         wrong = pixels - self._open[:, 0].sum(-1)
         for place in np.flatnonzero(wrong).tolist() if self._keep else ():
             # Of equally bad blocks the first stays: the heap's least is the one to go.
@@ -120,11 +142,7 @@ class BlockCounter:
 
         Empty where fewer than FEWEST blocks count.
         """
-        if self.blocks < FEWEST:
-            return {}
-        hit, truth, mapped = np.moveaxis(self._sums, 1, 0)
-        tally = Tally(hit, truth, mapped)
-        return {name: _interval(getattr(tally, name)) for name in ("miou", "accuracy", "iou")}
+        return self._resamples.intervals("miou", "accuracy", "iou") if self.blocks >= FEWEST else {}
 
 
 def _interval(values: Floats) -> Floats:

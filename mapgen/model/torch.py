@@ -160,20 +160,31 @@ def _precision(wanted: Precision, device: str) -> Precision:
         if wanted == "fp16" and device == "cpu":
             raise UsageError("--precision", "torch does not compute in fp16 on a CPU", "use --precision bf16 or fp32")
         return wanted
-    if device != "cuda":
-        return "fp32"
-    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return cuda_half() if device == "cuda" else "fp32"
 
 
 def _device(wanted: Device) -> str:
-    if wanted == "cuda" and not torch.cuda.is_available():
+    found = find_device(wanted)
+    if found is None and wanted == "cuda":
         raise UsageError(
             "--device", "torch finds no CUDA device here", "use --device cpu, or install a driver and torch for CUDA"
         )
-    if wanted == "mps" and not torch.backends.mps.is_available():
+    if found is None:
         raise UsageError("--device", "torch finds no Apple GPU here", "use --device cpu")
-    if wanted != "auto":
-        return wanted
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    return found
+
+
+def find_device(wanted: str) -> str | None:
+    """The device called `cpu`, `cuda` or `mps`, None where torch does not find it; `auto` is a GPU where there is one.
+
+    For inference and for training alike.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        return next(name for name, found in there.items() if found)
+    return wanted if there[wanted] else None
+
+
+def cuda_half() -> Precision:
+    """The half precision of the CUDA device: bf16 where it has it."""
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 
 from mapgen.errors import ResourceError, UsageError
+from mapgen.model.torch import cuda_half, find_device
 from mapgen.training.fit import Precision
 
 
@@ -17,12 +18,10 @@ def device_of(wanted: str) -> torch.device:
 
     Raises `UsageError` for one that torch does not find.
     """
-    found = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if wanted == "auto":
-        wanted = "cuda" if found["cuda"] else "mps" if found["mps"] else "cpu"
-    if not found[wanted]:
+    found = find_device(wanted)
+    if found is None:
         raise UsageError("run.device", f"torch finds no {wanted} device here", "use cpu, or a torch that knows the GPU")
-    return torch.device(wanted)
+    return torch.device(found)
 
 
 def precision_of(wanted: Literal["auto", "fp32", "bf16", "fp16"], device: torch.device) -> Precision:
@@ -33,7 +32,7 @@ def precision_of(wanted: Literal["auto", "fp32", "bf16", "fp16"], device: torch.
     if wanted != "auto":
         return wanted
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        return "bf16" if cuda_half() == "bf16" else "fp16"
     return "bf16" if device.type == "cpu" and cpu_has_bf16() else "fp32"
 
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mapgen.accuracy import confusion as metrics
+from mapgen.accuracy.bootstrap import DRAWS, Resamples
+from mapgen.arrays import Floats
 from mapgen.arrays import Longs as Counts
 from mapgen.dataset.dataset import IGNORE, Dataset, Piece
 from mapgen.grid import Window
@@ -44,16 +46,14 @@ def block_counts(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes
     return np.stack(drawn) if drawn else np.zeros((0, classes, classes), np.int64)
 
 
-def intervals(blocks: Counts, draws: int = 1000, seed: int = 0, level: float = 0.95) -> dict[str, NDArray[np.float64]]:
-    """Block bootstrap intervals of `scores`, each (..., 2): between which `level` of the resampled scores lie.
+def intervals(blocks: Counts, draws: int = DRAWS, seed: int = 0) -> dict[str, Floats]:
+    """Block bootstrap intervals (95 %) of `scores`, each (..., 2), from the counts (B, K, K) of blocks.
 
-    `draws` times as many blocks as in `blocks` (B, K, K) are drawn with replacement and scored together (Efron 1979; by
-    blocks because the errors of neighbouring pixels are alike, Künsch 1989). Blocks larger than an object are wanted.
+    Blocks larger than an object are wanted; see `mapgen.accuracy.bootstrap`.
     """
-    rng = np.random.default_rng(seed)
-    found = [scores(blocks[rng.integers(len(blocks), size=len(blocks))].sum(0)) for _ in range(draws)]
-    tails = [(1 - level) / 2, (1 + level) / 2]
-    return {name: np.nanquantile([f[name] for f in found], tails, axis=0).T for name in found[0]}
+    resamples = Resamples(seed, draws)
+    resamples.add(0, np.stack((blocks.diagonal(axis1=1, axis2=2), blocks.sum(2), blocks.sum(1)), axis=1))
+    return resamples.intervals("miou", "accuracy", "iou", "f1")
 
 
 def predict(

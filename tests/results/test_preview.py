@@ -9,10 +9,11 @@ from factory import CRS, north_up
 from PIL import Image
 from pyproj import Transformer
 
+from mapgen.files.pictures import shown_bands
 from mapgen.grid import Grid
 from mapgen.patch import Patch
 from mapgen.plan import plan_windows
-from mapgen.results.preview import Preview, shown, write_preview
+from mapgen.results.preview import Preview, write_preview
 
 
 def previewed(pixels, valid, window=64, side=50):
@@ -67,7 +68,7 @@ def test_other_numbers_are_stretched_between_their_percentiles():
     ],
 )
 def test_red_green_and_blue_are_found_by_name(bands, channels):
-    assert shown(bands) == channels
+    assert shown_bands(bands) == channels
 
 
 @pytest.mark.parametrize("crs", ["EPSG:32640", "EPSG:4326", "EPSG:3857", "EPSG:2154"])
