@@ -356,7 +356,7 @@ class MapOptions:
     name: str | None = None
     """What the results are called; the scene's name, or that of the folder where there are several, where None."""
     format: LayerFormat = "gpkg"
-    """Of the layer."""
+    """Of the layer; with gpkg it is also written as GeoJSON where that is small."""
     sieve: Size = Size(8.0)
     simplify: Size = Size(1.5)
     zoom: ZoomRange = (None, None)
@@ -365,6 +365,8 @@ class MapOptions:
     tiles: bool = True
     preview: bool = True
     stac: bool = True
+    page: bool = True
+    """Whether a page to look at the map is written, if it is not too large."""
     overwrite: bool = False
 
 

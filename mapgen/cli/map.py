@@ -124,6 +124,7 @@ def map_(
     no_tiles: Annotated[bool, typer.Option("--no-tiles", help="No raster and no vector tiles.")] = False,
     no_preview: Annotated[bool, typer.Option("--no-preview", help="No picture of the imagery.")] = False,
     no_stac: Annotated[bool, typer.Option("--no-stac", help="No STAC items.")] = False,
+    no_page: Annotated[bool, typer.Option("--no-page", help="No index.html to look at the map.")] = False,
     log_file: LogFile = None,
     net_timeout: NetTimeout = None,
     no_resume: NoResume = False,
@@ -150,7 +151,8 @@ def map_(
         ),
         name=name, format=choice("--format", form, LAYER_FORMATS), sieve=parse_size("--sieve", sieve) or Size(0),
         simplify=parse_size("--simplify", simplify) or Size(0), zoom=parse_zoom(zoom), assume_crs=assume_crs,
-        layer=not no_layer, tiles=not no_tiles, preview=not no_preview, stac=not no_stac, overwrite=overwrite,
+        layer=not no_layer, tiles=not no_tiles, preview=not no_preview, stac=not no_stac, page=not no_page,
+        overwrite=overwrite,
     )  # fmt: skip
     names = expand(scenes)
     from mapgen.results.map import Listener, Mapper

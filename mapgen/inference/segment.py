@@ -211,6 +211,10 @@ class Segmenter:
             self._engines = {setup: open_engine(self._network(), setup, options.engine, options.device)}
         return self._engines[setup]
 
+    def release(self) -> None:
+        """Let go of the engine and its memory; the next scene opens one again."""
+        self._engines = {}
+
     def _network(self) -> Network:
         model = self.model
         graph = None

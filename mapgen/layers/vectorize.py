@@ -40,6 +40,9 @@ STDOUT = Path("-")
 LARGE = 100_000_000
 """Bytes of GeoJSON beyond which another format is recommended."""
 
+SMALL = 20_000_000
+"""Bytes of GeoJSON up to which it is worth having beside another format."""
+
 
 @dataclass(slots=True)
 class Result:
@@ -57,10 +60,13 @@ class Result:
     """Regions that are not in the layer, by the reason."""
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    copy: Path | None = None
+    """The layer as GeoJSON beside it, if that was asked for and is small."""
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain values."""
-        return dataclasses.asdict(self) | {"output": str(self.output)}
+        plain = dataclasses.asdict(self) | {"output": str(self.output)}
+        return {key: value for key, value in plain.items() if key != "copy"}
 
 
 def default_output(source: str, folder: Path | None = None, form: str = "geojson") -> Path:
@@ -90,9 +96,20 @@ class Vectorizer:
         check_options(options)
 
     def __call__(
-        self, source: str, output: Path, progress: Progress | None = None, stream: BinaryIO | None = None
+        self,
+        source: str,
+        output: Path,
+        progress: Progress | None = None,
+        stream: BinaryIO | None = None,
+        *,
+        regions: Regions | None = None,
+        copy: Path | None = None,
     ) -> Result:
-        """Write the layer of the class map `source` to `output`, or to `stream` where `output` is STDOUT."""
+        """Write the layer of the class map `source` to `output`, or to `stream` where `output` is STDOUT.
+
+        `regions` are those of the map, if they are known: then it is not read for them. `copy` is where the layer is
+        also put as GeoJSON, unless that would be about `SMALL` bytes or more.
+        """
         start = time.perf_counter()
         form = settled_format(output, self.options)
         inputs = [Path(source)] if not is_url(source) else []
@@ -103,7 +120,9 @@ class Vectorizer:
         with listening, environment(), open_mask(source, self.threads) as mask:
             job = _Job(mask, self.options, form, self.threads)
             with environment(cache_bytes(mask.grid.width, mask.strip_rows, mask.itemsize)):
-                layer = job.layer(output, progress)
+                if regions is None:
+                    regions = find_regions(job.strips(progress), mask.grid.width)
+                layer = job.layer(output, regions)
             result = job.result(source, output, layer)
             if stream is not None and output == STDOUT:
                 stream_layer(stream, layer, job.digits, job.decimals, self.threads)
@@ -112,9 +131,32 @@ class Vectorizer:
                     output, layer, form, digits=job.digits, decimals=job.decimals, overwrite=self.options.overwrite,
                     append=self.options.append, inputs=inputs, threads=self.threads,
                 )  # fmt: skip
+            if copy is not None:
+                self._copied(job, copy, result, inputs)
         result.seconds = round(time.perf_counter() - start, 3)
         result.notes = tuple(job.notes + _size_hint(result))
         return result
+
+
+    def _copied(self, job: _Job, copy: Path, result: Result, inputs: list[Path]) -> None:
+        """Put the layer of a job beside itself as GeoJSON, if it is small."""
+        layer = job.grounded(copy, "geojson")
+        about = _geojson_bytes(layer, job.digits)
+        if about > SMALL:
+            limit = f"beyond {SMALL / 1e6:.0f} MB it is written on request only (-f geojson)"
+            job.notes.append(f"{copy.name} is left out, it would hold about {about / 1e6:.0f} MB: {limit}")
+            return
+        write_layer(
+            copy, layer, "geojson", digits=job.digits, decimals=job.decimals, overwrite=self.options.overwrite,
+            inputs=inputs, threads=self.threads,
+        )  # fmt: skip
+        result.copy = copy
+
+
+def _geojson_bytes(layer: Layer, digits: int) -> int:
+    """About how many bytes a layer takes as GeoJSON: each place is two numbers and what stands between them."""
+    places = int(np.diff(layer.lines.offsets)[layer.darts >> 1].sum())
+    return places * (2 * (digits + 3) + 4) + 200 * len(layer)
 
 
 def _size_hint(result: Result) -> list[str]:
@@ -176,27 +218,34 @@ class _Job:
         self.warnings: list[str] = []
         self.not_written: dict[str, int] = {}
         self.grid = placed(mask.grid, mask.name, options.assume_crs)
-        self.crs = layer_crs(self.grid, options.crs, lonlat=form in LONLAT_FORMATS)
+        layer_crs(self.grid, options.crs, lonlat=form in LONLAT_FORMATS)  # refuses one that cannot be
         self.digits = coordinate_decimals(self.grid, options.precision)
         self.decimals = measure_decimals(self.grid)
         if options.clip is not None:
             mask.area = _clip(self.grid, options.clip)
 
-    def layer(self, output: Path, progress: Progress | None) -> Layer:
-        regions = find_regions(self._strips(progress), self.grid.width)
+    def layer(self, output: Path, regions: Regions) -> Layer:
+        """The layer of the regions of the map."""
         self._wonder(regions)
         regions = self._tidied(regions)
         wanted = self._wanted(regions)
-        coverage = coverage_of(regions, wanted, self._generalization(), self.threads)
-        classes = self.mask.names.of(np.unique(regions.values[coverage.rings.regions]).tolist())
+        self.coverage = coverage_of(regions, wanted, self._generalization(), self.threads)
+        self.drift = class_drift(self.coverage)
+        return self.grounded(output, self.form)
+
+    def grounded(self, output: Path, form: str) -> Layer:
+        """What was drawn as the layer of an output of a format."""
+        coverage = self.coverage
+        crs = layer_crs(self.grid, self.options.crs, lonlat=form in LONLAT_FORMATS)
+        classes = self.mask.names.of(np.unique(coverage.regions.values[coverage.rings.regions]).tolist())
         name = self.options.layer or (output.stem if output != STDOUT else "layer")
-        layer = on_the_ground(coverage, self.grid, self.crs, name, classes, self.threads)
+        layer = on_the_ground(coverage, self.grid, crs, name, classes, self.threads)
         layer = self._with_confidence(layer, coverage)
         layer = self._by_area(layer)
-        self.drift = class_drift(coverage)
         return dissolved(layer) if self.options.dissolve else layer
 
-    def _strips(self, progress: Progress | None) -> Iterator[NDArray[Any]]:
+    def strips(self, progress: Progress | None) -> Iterator[NDArray[Any]]:
+        """The map from the top."""
         row = 0
         for strip in self.mask.strips():
             yield strip

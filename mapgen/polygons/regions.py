@@ -66,47 +66,61 @@ class Regions:
 
 
 def find_regions(strips: Iterable[NDArray[Any]], width: int) -> Regions:
-    """The 4-connected regions of equal value in the raster that the strips make up, from the top.
+    """The 4-connected regions of equal value in the raster that the strips make up; see `RegionFinder`."""
+    finder = RegionFinder(width)
+    for strip in strips:
+        finder.add(strip)
+    return finder.finish()
+
+
+class RegionFinder:
+    """Finds the 4-connected regions of equal value in a raster whose strips pass by, from the top.
 
     Each strip is an integer array (rows, width); strips may be of any height. The result does not depend on how the
-    raster is cut: regions are joined across strips by a union-find over runs.
+    raster is cut: regions are joined across strips by a union-find over runs. Memory: the runs.
     """
-    counts, starts, labels = [np.zeros(1, np.int64)], [], []
-    parent, values = np.zeros(1, np.int32), np.zeros(1, np.int64)
-    last = (np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int32))
-    number = 1
-    for strip in strips:
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self._counts: list[Longs] = [np.zeros(1, np.int64)]
+        self._starts: list[Ints] = []
+        self._labels: list[Ints] = []
+        self._parent, self._values = np.zeros(1, np.int32), np.zeros(1, np.int64)
+        self._last = (np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int32))
+        self._number = 1
+
+    def add(self, strip: NDArray[Any]) -> None:
+        """Take in the next rows."""
         strip = _plain(strip)
-        count = _count_runs(strip)
-        offsets = np.concatenate(([0, len(last[0])], len(last[0]) + np.cumsum(count)))
+        count, head = _count_runs(strip), len(self._last[0])
+        offsets = np.concatenate(([0, head], head + np.cumsum(count)))
         columns, classes = np.empty(offsets[-1], np.int32), np.empty(offsets[-1], np.int64)
         regions = np.empty(offsets[-1], np.int32)
-        head = len(last[0])
-        columns[:head], classes[:head], regions[:head] = last
+        columns[:head], classes[:head], regions[:head] = self._last
         _fill_runs(strip, offsets, columns, classes)
-        parent, values = (_grown(a, number + len(columns)) for a in (parent, values))
-        number = _join_rows(offsets, columns, classes, regions, width, parent, values, number)
-        counts.append(count)
-        starts.append(columns[head:])
-        labels.append(regions[head:])
+        most = self._number + len(columns)
+        self._parent, self._values = _grown(self._parent, most), _grown(self._values, most)
+        self._number = _join_rows(
+            offsets, columns, classes, regions, self.width, self._parent, self._values, self._number
+        )  # fmt: skip
+        self._counts.append(count)
+        self._starts.append(columns[head:])
+        self._labels.append(regions[head:])
         tail = slice(offsets[-2], None)
-        last = (columns[tail].copy(), classes[tail].copy(), regions[tail].copy())
-    return _finish(counts, starts, labels, parent, values, number, width)
+        self._last = (columns[tail].copy(), classes[tail].copy(), regions[tail].copy())
 
-
-def _finish(
-    counts: list[Longs], starts: list[Ints], labels: list[Ints], parent: Ints, values: Longs, number: int, width: int
-) -> Regions:
-    offsets = np.cumsum(np.concatenate(counts))
-    columns = np.concatenate([np.empty(0, np.int32), *starts])
-    starts.clear()
-    regions = np.concatenate([np.empty(0, np.int32), *labels])
-    labels.clear()
-    final, total = numbered(parent, number)
-    values = _first_values(final, values, number, total)
-    regions = final[regions]
-    pixels = _sizes(offsets, columns, regions, width, total)
-    return Regions(len(offsets) - 1, width, offsets, columns, regions, values, pixels)
+    def finish(self) -> Regions:
+        """The regions of all strips; nothing is added any more."""
+        offsets = np.cumsum(np.concatenate(self._counts))
+        columns = np.concatenate([np.empty(0, np.int32), *self._starts])
+        self._starts.clear()
+        regions = np.concatenate([np.empty(0, np.int32), *self._labels])
+        self._labels.clear()
+        final, total = numbered(self._parent, self._number)
+        values = _first_values(final, self._values, self._number, total)
+        regions = final[regions]
+        pixels = _sizes(offsets, columns, regions, self.width, total)
+        return Regions(len(offsets) - 1, self.width, offsets, columns, regions, values, pixels)
 
 
 def _plain(strip: NDArray[Any]) -> NDArray[Any]:

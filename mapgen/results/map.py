@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -25,13 +22,27 @@ from mapgen.inference.segment import Result as ClassMap
 from mapgen.inference.segment import Segmenter, score_path
 from mapgen.layers.crs import placed
 from mapgen.layers.vectorize import Vectorizer, settled_format
-from mapgen.legend import NODATA
+from mapgen.legend import NODATA, LayerClass
 from mapgen.parallel import Progress
+from mapgen.polygons.regions import RegionFinder
 from mapgen.raster.mosaic import Mosaic, open_mosaic
 from mapgen.raster.open import grid_of, opened_dataset
 from mapgen.results.class_areas import ClassAreas
+from mapgen.results.map_page import PAGE, write_map_page
 from mapgen.results.preview import Preview, write_preview
-from mapgen.results.report import REPORT, drop_report, leave_folder, make_folder, older_files, seen_from, write_json
+from mapgen.results.report import (
+    REPORT,
+    described_grid,
+    drop_report,
+    finite,
+    leave_folder,
+    make_folder,
+    now,
+    older_files,
+    seen_from,
+    versions,
+    write_json,
+)  # fmt: skip
 from mapgen.results.stac import Source, map_item, model_item, quoted
 from mapgen.settings import MapOptions, TilesOptions, VectorizeOptions
 from mapgen.tiling.containers.container import check_tiles
@@ -82,6 +93,10 @@ def planned(options: MapOptions, name: str, folder: Path) -> dict[str, Path]:
         names |= {"raster_tiles": f"{name}.mask.pmtiles", "vector_tiles": f"{name}.pmtiles"}
     if options.preview:
         names["preview"] = f"{name}.preview.webp"
+    if options.layer and options.format == "gpkg":
+        names["layer_geojson"] = f"{name}.geojson"
+    if options.page:
+        names["page"] = PAGE
     if options.stac:
         names |= {"stac_item": f"{name}.stac.json", "stac_model": f"{name}.model.stac.json"}
     return {role: folder / file for role, file in names.items()}
@@ -148,6 +163,7 @@ class _Run:
         self.paths = planned(options, self.name, folder)
         self.began = time.perf_counter()
         self.census = ClassAreas()
+        self.finder: RegionFinder | None = None
         self.seconds: dict[str, float] = {}
         self.errors: list[dict[str, Any]] = []
         self.warnings: list[str] = []
@@ -156,7 +172,7 @@ class _Run:
         self.polygons: dict[str, int] = {}
         self.placing: dict[str, Any] | None = None
         self.inputs = [Path(scene) for scene in scenes if not is_url(scene)]
-        self.older = {role: file for role, file in older_files(folder).items() if role not in self.paths}
+        self.older = older_files(folder)
         segment = dataclasses.replace(options.segment, overwrite=options.overwrite)
         self.segmenter = Segmenter(segment, self.scenes, self.watch, self.open)
         self.card = self.segmenter.model.card
@@ -171,7 +187,11 @@ class _Run:
         for item in items:
             if stage == "stitch":
                 row, strip = item
-                self.census.add(row, strip if strip.ndim == 2 else strip[0])
+                classes = strip if strip.ndim == 2 else strip[0]
+                self.census.add(row, classes)
+                if self.options.layer:
+                    self.finder = self.finder or RegionFinder(classes.shape[1])
+                    self.finder.add(classes)
             yield item
 
     def check(self) -> None:
@@ -185,6 +205,7 @@ class _Run:
         path = self.paths["class_map"]
         with self.timed("class_map"):
             self.made: ClassMap = self.segmenter(self.scenes[0], path, self.listener.progress(self.name))
+        self.segmenter.release()  # its memory is that of what follows
         drop_report(self.folder)  # of an older run: from now on it is wrong
         with opened_dataset(path) as (subject, dataset):
             self.grid = grid_of(dataset, subject)
@@ -199,13 +220,13 @@ class _Run:
         """All that comes from the class map, then the report."""
         parts: dict[str, Callable[[], None]] = {
             "layer": self.layer, "raster_tiles": self.raster_tiles, "vector_tiles": self.vector_tiles,
-            "preview": self.picture, "stac_item": self.stac,
+            "preview": self.picture, "page": self.page, "stac_item": self.stac,
         }  # fmt: skip
         for role, work in parts.items():
             if role in self.paths:
                 self.part(role.removesuffix("_item"), work)
         for role, file in self.older.items():
-            if (self.folder / file).exists():
+            if file not in self.files.values() and (self.folder / file).exists():
                 self.warnings.append(f"{file} ({role.replace('_', ' ')}) is of an earlier run")
         report = self.report()
         write_json(self.folder / REPORT, report, overwrite=True)
@@ -241,11 +262,18 @@ class _Run:
         """The polygons of the class map."""
         options = dataclasses.replace(self.mapper.listed, confidence=self.confidence())
         run = Vectorizer(options, announce=self.listener.note)
-        made = run(str(self.paths["class_map"]), self.paths["layer"], self.listener.progress(f"{self.name}: layer"))
+        assert self.finder is not None
+        made = run(
+            str(self.paths["class_map"]), self.paths["layer"], regions=self.finder.finish(),
+            copy=self.paths.get("layer_geojson"),
+        )  # fmt: skip
+        self.finder = None
         self.polygons = {name: int(row["polygons"]) for name, row in made.classes.items()}
         self.warnings += made.warnings
         self.notes += made.notes
         self.finished("layer", self.paths["layer"])
+        if made.copy is not None:
+            self.finished("layer_geojson", made.copy)
 
     def raster_tiles(self) -> None:
         """Pictures of the class map."""
@@ -279,6 +307,21 @@ class _Run:
         )  # fmt: skip
         self.placing = {"bounds": None if bounds is None else list(bounds)}
         self.finished("preview", self.paths["preview"])
+
+    def page(self) -> None:
+        """A page to look at the map, of the parts that are there."""
+        if self.grid.crs is None or footprint(self.grid) is None:
+            self.notes.append(f"{PAGE} is left out: the map has no place on Earth")
+            return
+        classes = [LayerClass(c.id, c.name, c.color) for c in self.card.legend]
+        areas = [(c, row["area_m2"]) for c, row in zip(classes, self.classes(), strict=True) if row["pixels"]]
+        made, left_out = write_map_page(
+            self.folder, self.name, self.files, self.placing, areas, overwrite=self.options.overwrite
+        )
+        if left_out:
+            self.notes.append(left_out)
+        if made:
+            self.finished("page", self.paths["page"])
 
     def stac(self) -> None:
         """The items of map and model."""
@@ -321,7 +364,7 @@ class _Run:
                 "name": made.engine, "device": made.device, "precision": made.precision, "windows": made.windows,
                 "skipped": made.skipped,
             },
-            "grid": _described(grid),
+            "grid": described_grid(grid),
             "classes": self.classes(),
             "nodata_pixels": self.census.finish().get(NODATA, 0),
             "files": self.files,
@@ -341,7 +384,7 @@ class _Run:
         rows = []
         for c in self.card.legend:
             count = pixels.get(c.id, 0)
-            area = None if self.grid.crs is None else _finite(areas.get(c.id, 0.0))
+            area = None if self.grid.crs is None else finite(areas.get(c.id, 0.0))
             hectares = None if area is None else round(area / 10_000, 7)
             rows.append({
                 "id": c.id, "name": c.name, "color": c.color, "background": c.background, "pixels": count,
@@ -354,45 +397,3 @@ class _Run:
 def named(scene: str) -> str:
     """What a scene is called, without the folders that it lies in."""
     return public_name(scene if is_url(scene) else Path(scene).name)
-
-
-def _finite(area: float) -> float | None:
-    """Square metres to the thousandth; None where there is no place on Earth."""
-    return round(area, 3) if area == area and abs(area) != float("inf") else None
-
-
-def known_crs(grid: Grid) -> str | None:
-    """The CRS of a grid as web pages and scripts take it: `EPSG:32640`; as WKT where no authority numbers it."""
-    if grid.crs is None:
-        return None
-    from pyproj import CRS
-
-    known = CRS.from_user_input(grid.crs).to_authority()
-    return ":".join(known) if known else grid.crs
-
-
-def _described(grid: Grid) -> dict[str, Any]:
-    ground = footprint(grid) if grid.crs is not None else None
-    t = grid.transform
-    return {
-        "crs": known_crs(grid), "wkt": grid.crs,
-        "transform": [t.a, t.b, t.c, t.d, t.e, t.f], "height": grid.height, "width": grid.width,
-        "resolution_m": None if grid.crs is None else [_finite(r) for r in grid.resolution_m],
-        "bounds": None if ground is None else list(ground.lonlat),
-    }  # fmt: skip
-
-
-def now() -> str:
-    """The time, in UTC, as RFC 3339 writes it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def versions() -> dict[str, str]:
-    """The versions that a map depends on."""
-    found = {"python": platform.python_version(), "mapgen": __version__}
-    for package in ("numpy", "rasterio", "openvino", "torch", "pyogrio", "shapely", "numba"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

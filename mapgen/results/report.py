@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from mapgen import __version__
 from mapgen.errors import InputError, OutputError, one_line
 from mapgen.files.commit import staged, translated
+from mapgen.grid import Grid
+from mapgen.tiling.footprint import footprint
 
 REPORT = "report.json"
 
@@ -77,3 +83,46 @@ def seen_from(folder: Path, path: Path) -> str:
         return os.path.relpath(path, folder).replace(os.sep, "/")
     except ValueError:
         return path.absolute().as_uri()
+
+
+def finite(area: float) -> float | None:
+    """Square metres to the thousandth; None where there is no place on Earth."""
+    return round(area, 3) if area == area and abs(area) != float("inf") else None
+
+
+def known_crs(grid: Grid) -> str | None:
+    """The CRS of a grid as web pages and scripts take it: `EPSG:32640`; as WKT where no authority numbers it."""
+    if grid.crs is None:
+        return None
+    from pyproj import CRS
+
+    known = CRS.from_user_input(grid.crs).to_authority()
+    return ":".join(known) if known else grid.crs
+
+
+def described_grid(grid: Grid) -> dict[str, Any]:
+    """A grid as a report says it."""
+    ground = footprint(grid) if grid.crs is not None else None
+    t = grid.transform
+    return {
+        "crs": known_crs(grid), "wkt": grid.crs,
+        "transform": [t.a, t.b, t.c, t.d, t.e, t.f], "height": grid.height, "width": grid.width,
+        "resolution_m": None if grid.crs is None else [finite(r) for r in grid.resolution_m],
+        "bounds": None if ground is None else list(ground.lonlat),
+    }  # fmt: skip
+
+
+def now() -> str:
+    """The time, in UTC, as RFC 3339 writes it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def versions() -> dict[str, str]:
+    """The versions that a map depends on."""
+    found = {"python": platform.python_version(), "mapgen": __version__}
+    for package in ("numpy", "rasterio", "openvino", "torch", "pyogrio", "shapely", "numba"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -28,7 +28,7 @@ MLM = "https://stac-extensions.github.io/mlm/v1.5.0/schema.json"
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 MEDIA = {
-    "class_map": COG, "confidence": COG, "preview": "image/webp",
+    "class_map": COG, "confidence": COG, "preview": "image/webp", ".html": "text/html",
     ".gpkg": "application/geopackage+sqlite3", ".geojson": "application/geo+json",
     ".fgb": "application/vnd.flatgeobuf", ".parquet": "application/vnd.apache.parquet",
     ".pmtiles": "application/vnd.pmtiles", ".geojsonl": "application/geo+json-seq", ".shp": "application/vnd.shp",
@@ -38,15 +38,16 @@ MEDIA = {
 """Media types of assets, by role or suffix."""
 
 ROLES = {
-    "class_map": ["data"], "confidence": ["data"], "layer": ["data"], "raster_tiles": ["visual"],
-    "vector_tiles": ["visual"], "preview": ["overview", "thumbnail"], "report": ["metadata"], "tilejson": ["metadata"],
-    "style": ["metadata"],
+    "class_map": ["data"], "confidence": ["data"], "layer": ["data"], "layer_geojson": ["data"],
+    "raster_tiles": ["visual"], "vector_tiles": ["visual"], "preview": ["overview", "thumbnail"], "page": ["visual"],
+    "report": ["metadata"], "tilejson": ["metadata"], "style": ["metadata"],
 }  # fmt: skip
 TITLES = {
-    "class_map": "Class map", "confidence": "Probability of the chosen class", "layer": "Polygons",
+    "class_map": "Class map", "confidence": "Probability of the chosen class",
+    "layer": "Polygons", "layer_geojson": "Polygons as GeoJSON",
     "raster_tiles": "Raster tiles of the class map", "vector_tiles": "Vector tiles of the class map",
-    "preview": "Picture of the imagery", "report": "What mapgen did and found", "tilejson": "TileJSON of the tiles",
-    "style": "MapLibre style of the tiles",
+    "preview": "Picture of the imagery", "page": "Page to look at the map", "report": "What mapgen did and found",
+    "tilejson": "TileJSON of the tiles", "style": "MapLibre style of the tiles",
 }  # fmt: skip
 
 BESIDE = {"tilejson": ".json", "style": ".style.json"}

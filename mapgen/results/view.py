@@ -78,6 +78,7 @@ class View:
     def __init__(self, path: str, options: ViewOptions) -> None:
         self.options = options
         self._stack = ExitStack()
+        self.sides: list[Side] = []
         try:
             self.sides = [self._side(name) for name in (path, options.compare) if name is not None]
             if options.imagery is not None:
@@ -89,6 +90,16 @@ class View:
         except BaseException:
             self._stack.close()
             raise
+
+    @classmethod
+    def of(cls, side: Side, options: ViewOptions) -> View:
+        """A view of a side that is put together already; its drawings are closed with it."""
+        view = cls.__new__(cls)
+        view.options, view.sides, view._stack = options, [side], ExitStack()
+        for drawing in side.drawings:
+            if isinstance(drawing, RasterDrawing | TilesDrawing):
+                view._stack.callback(drawing.close)
+        return view
 
     def __enter__(self) -> View:
         return self

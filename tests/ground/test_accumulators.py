@@ -19,7 +19,7 @@ from mapgen.dataset.dataset import IGNORE, Moments
 from mapgen.grid import Grid, Window
 from mapgen.patch import Accumulator, Patch
 from mapgen.plan import Step
-from mapgen.polygons.regions import Zones, find_regions
+from mapgen.polygons.regions import RegionFinder, Zones, find_regions
 from mapgen.results.class_areas import ClassAreas
 from mapgen.results.preview import Preview
 from mapgen.tiling.region_ids import RegionIds
@@ -85,6 +85,10 @@ CASES = {
     ),
     "RegionIds": Case(
         RegionIds, lambda one, a, b: one.add(find_regions([MAPPED[a:b].astype(np.int64)], WIDTH)), whole_ids
+    ),
+    "RegionFinder": Case(
+        lambda: RegionFinder(WIDTH), lambda one, a, b: one.add(LABELS[a:b]),
+        lambda one, cuts: [*vars_of(one.finish()).values()],
     ),
     "Preview": Case(
         lambda: Preview((0, 1, 2), side=20), lambda one, a, b: one.add(GRID, strip_of(a, b))

@@ -1,6 +1,8 @@
 """`mapgen map`: all parts of a map in one pass, the same as the separate commands make."""
 
+import base64
 import json
+import re
 import sqlite3
 
 import numpy as np
@@ -15,8 +17,10 @@ from mapgen.raster.scene import RasterScene
 from mapgen.tiling.containers.container import open_tiles
 
 FILES = {
-    "class_map": "town.mask.tif", "layer": "town.gpkg", "raster_tiles": "town.mask.pmtiles",
-    "vector_tiles": "town.pmtiles", "preview": "town.preview.webp", "stac_model": "town.model.stac.json",
+    "class_map": "town.mask.tif", "layer": "town.gpkg", "layer_geojson": "town.geojson",
+    "raster_tiles": "town.mask.pmtiles",
+    "vector_tiles": "town.pmtiles", "preview": "town.preview.webp", "page": "index.html",
+    "stac_model": "town.model.stac.json",
     "stac_item": "town.stac.json",
 }  # fmt: skip
 
@@ -61,11 +65,14 @@ def test_all_parts_are_what_the_separate_commands_make(tmp_path, scene, run, map
     assert mapgen("segment", scene, "--model", model, "-o", apart / "town.mask.tif").code == 0
     mask = apart / "town.mask.tif"
     assert mapgen("vectorize", mask, "-o", apart / "town.gpkg", "--sieve", "8px", "--simplify", "1.5px").code == 0
+    generalized = ("--sieve", "8px", "--simplify", "1.5px")
+    assert mapgen("vectorize", mask, "-o", apart / "town.geojson", *generalized).code == 0
     assert mapgen("tiles", mask).code == 0
     assert mapgen("tiles", mask, "--vector", "-o", apart / "town.pmtiles").code == 0
     assert (out / "town.mask.tif").read_bytes() == mask.read_bytes()
     assert (out / "town.mask.qml").read_bytes() == (apart / "town.mask.qml").read_bytes()
     assert layer(out / "town.gpkg") == layer(apart / "town.gpkg")
+    assert (out / "town.geojson").read_bytes() == (apart / "town.geojson").read_bytes()
     assert tiles(out / "town.mask.pmtiles") == tiles(apart / "town.mask.pmtiles")
     assert tiles(out / "town.pmtiles") == tiles(apart / "town.pmtiles")
     assert report(tmp_path)["files"] == FILES
@@ -141,14 +148,15 @@ def test_two_halves_make_the_map_of_the_whole(tmp_path, scene, run):
 @pytest.mark.parametrize(
     ("flag", "gone"),
     [
-        ("--no-layer", {"layer"}),
+        ("--no-layer", {"layer", "layer_geojson"}),
         ("--no-tiles", {"raster_tiles", "vector_tiles"}),
         ("--no-preview", {"preview"}),
         ("--no-stac", {"stac_item", "stac_model"}),
+        ("--no-page", {"page"}),
     ],
 )
 def test_each_part_can_be_turned_off(tmp_path, scene, run, flag, gone):
-    others = [f for f in ("--no-layer", "--no-tiles", "--no-preview", "--no-stac") if f != flag]
+    others = [f for f in ("--no-layer", "--no-tiles", "--no-preview", "--no-stac", "--no-page") if f != flag]
     run(scene, flag, *([] if flag != "--no-preview" else ["--no-tiles"]))
     files = report(tmp_path)["files"]
     assert not gone & set(files)
@@ -156,6 +164,80 @@ def test_each_part_can_be_turned_off(tmp_path, scene, run, flag, gone):
     assert not {FILES[role] for role in gone} & names
     run(scene, *others, out="alone")
     assert gone <= set(report(tmp_path, "alone")["files"])
+
+
+def test_the_class_map_is_not_read_again_for_its_polygons(tmp_path, scene, run, monkeypatch):
+    def strips(*_):
+        raise AssertionError("the regions were found while the map was made")
+
+    monkeypatch.setattr("mapgen.raster.masks.Mask.strips", strips)
+    run(scene, "--no-tiles", "--no-page")
+    assert layer(tmp_path / "out" / "town.gpkg")
+
+
+def test_geojson_is_written_beside_a_geopackage_only_where_it_is_small(tmp_path, scene, run, monkeypatch):
+    plain = ["--no-tiles", "--no-preview"]
+    run(scene, *plain, "-f", "fgb", out="fgb")
+    assert "layer_geojson" not in report(tmp_path, "fgb")["files"]
+    run(scene, *plain)
+    monkeypatch.setattr("mapgen.layers.vectorize.SMALL", 1000)
+    result = run(scene, *plain, "--overwrite")
+    assert "layer_geojson" not in report(tmp_path)["files"]
+    assert "town.geojson is left out" in result.err
+    assert any("town.geojson (layer geojson) is of an earlier run" in line for line in result.warnings)
+    run(scene, *plain, "-f", "geojson", out="asked")
+    assert report(tmp_path, "asked")["files"]["layer"] == "town.geojson"
+
+
+def test_the_guess_of_the_size_of_geojson_is_near(tmp_path, scene, run):
+    from mapgen.layers import vectorize
+
+    found, guess = [], vectorize._geojson_bytes
+    vectorize._geojson_bytes = lambda *a: found.append(guess(*a)) or found[-1]
+    try:
+        run(scene, "--no-tiles")
+    finally:
+        vectorize._geojson_bytes = guess
+    assert found[0] == pytest.approx((tmp_path / "out" / "town.geojson").stat().st_size, rel=0.2)
+
+
+def page(path):
+    """What the page at `path` is told, and the whole of it."""
+    text = path.read_text(encoding="utf-8")
+    return json.loads(re.findall(r'id="data">(.*?)</script>', text, re.S)[0]), text
+
+
+def test_the_page_shows_the_parts_that_lie_beside_it(tmp_path, scene, run):
+    run(scene)
+    out = tmp_path / "out"
+    data, text = page(out / "index.html")
+    (side,) = data["sides"]
+    found = report(tmp_path)
+    assert side["bounds"] == pytest.approx(found["grid"]["bounds"])
+    assert [c["name"] for c in side["classes"]] == [c["name"] for c in found["classes"] if c["pixels"]]
+    assert all(c["area"] for c in side["classes"])
+    for part, role in (("raster", "raster_tiles"), ("vector", "vector_tiles")):
+        assert base64.b64encode((out / FILES[role]).read_bytes()).decode() in text, part
+    assert base64.b64encode((out / FILES["preview"]).read_bytes()).decode() in text
+    assert side["imagery"]["bounds"] == pytest.approx(found["preview"]["bounds"])
+
+
+def test_a_page_that_would_be_large_lacks_polygons_then_is_left_out(tmp_path, scene, run, monkeypatch):
+    run(scene)
+    size = {role: (tmp_path / "out" / name).stat().st_size for role, name in FILES.items()}
+    monkeypatch.setattr("mapgen.results.map_page.LIMIT", size["raster_tiles"] + size["preview"])
+    assert "index.html has no polygons" in run(scene, "--overwrite").err
+    assert page(tmp_path / "out" / "index.html")[0]["sides"][0]["vector"] is None
+    monkeypatch.setattr("mapgen.results.map_page.LIMIT", 10)
+    assert "index.html is left out" in run(scene, out="none").err
+    assert not (tmp_path / "none" / "index.html").exists()
+    assert "page" not in report(tmp_path, "none")["files"]
+
+
+def test_a_map_without_a_place_has_no_page(tmp_path, run):
+    scene = make_raster(tmp_path / "town.tif", noise(150, 200), crs=None)
+    result = run(scene, "--no-tiles", "--no-layer")
+    assert "index.html is left out: the map has no place on Earth" in result.err
 
 
 def test_name_is_that_of_the_results(tmp_path, scene, run):

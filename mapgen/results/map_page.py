@@ -1,0 +1,57 @@
+"""The page of a map: `index.html` in the folder of the results, of the parts that lie there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mapgen.legend import LayerClass
+from mapgen.results.render import PictureDrawing, RasterDrawing, TilesDrawing
+from mapgen.results.view import Side, View
+from mapgen.settings import ViewOptions
+
+PAGE = "index.html"
+
+LIMIT = 30_000_000
+"""Bytes of the parts of a page, at most: half as much again stands in the file, and a browser holds all of it."""
+
+
+def write_map_page(
+    folder: Path, title: str, files: Mapping[str, str], placing: Mapping[str, Any] | None,
+    areas: list[tuple[LayerClass, float | None]], *, overwrite: bool,
+) -> tuple[bool, str]:  # fmt: skip
+    """Write the page of the `files` (by role) of a folder; whether it was written, and what was left out for its size.
+
+    Tiles that lie there are put in as they are: nothing is drawn again. The vector tiles are left out where they would
+    make the page too large, then the page itself is. `placing` are the bounds of the preview, as the report has them.
+    Raises `OutputError`, `InputError`.
+    """
+    sizes = {role: (folder / name).stat().st_size for role, name in files.items()}
+    vector = sizes.get("vector_tiles", 0)
+    rest = sizes.get("raster_tiles", 0) + sizes.get("preview", 0)
+    if rest > LIMIT:
+        return False, f"{PAGE} is left out, it would show {rest / 1e6:.0f} MB: look at the folder with mapgen view"
+    left_out = ""
+    if rest + vector > LIMIT:
+        left_out = f"{PAGE} has no polygons, which would make it {vector / 1e6:.0f} MB larger: mapgen view shows them"
+    side = _side(folder, title, {r: n for r, n in files.items() if not (left_out and r == "vector_tiles")}, placing)
+    side.areas = areas
+    with View.of(side, ViewOptions(overwrite=overwrite)) as view:
+        view.inline(folder / PAGE)
+    return True, left_out
+
+
+def _side(folder: Path, title: str, files: Mapping[str, str], placing: Mapping[str, Any] | None) -> Side:
+    """What there is to look at."""
+    side = Side(title, paths=[folder / name for name in files.values()])
+    if "raster_tiles" in files:
+        side.raster = TilesDrawing(folder / files["raster_tiles"])
+    else:
+        side.raster = RasterDrawing(str(folder / files["class_map"]))
+    if "vector_tiles" in files:
+        side.vector = TilesDrawing(folder / files["vector_tiles"])
+    bounds = None if placing is None else placing["bounds"]
+    if "preview" in files and bounds is not None:
+        side.imagery = PictureDrawing(folder / files["preview"], (bounds[0], bounds[1], bounds[2], bounds[3]))
+    return side
