@@ -179,6 +179,71 @@ class VectorizeOptions:
     threads: int | None = None
 
 
+# Roads --------------------------------------------------------------------------------------------------------------
+
+NetworkFormat = Literal["gpkg", "geojson", "geojsonl", "fgb", "osm", "osm.pbf", "graphml"]
+NETWORK_FORMATS: tuple[str, ...] = get_args(NetworkFormat)
+
+
+@dataclass(frozen=True, slots=True)
+class RoadsOptions:
+    """What `roads` may be told. Lengths are `px` or `m`, areas `px` or `m2`."""
+
+    format: NetworkFormat | None = None
+    """Instead of what the suffix of the output says."""
+    classes: tuple[str, ...] | None = None
+    """Names or ids of the classes that are roads; those that are called so where None."""
+    probabilities: Path | None = None
+    threshold: tuple[float, float] | None = None
+    """(low, high): what is likelier than low is road, where it hangs together with something likelier than high."""
+    sieve: Size = Size(60.0, "m2")
+    min_hole: Size = Size(60.0, "m2")
+    max_width: Size = Size(60.0, "m")
+    """Wider roads are areas, and get a line around them."""
+    spur: Size = Size(10.0, "m")
+    bridge: Size = Size(40.0, "m")
+    min_length: Size = Size(30.0, "m")
+    """Parts that are shorter, and do not reach the frame, are left out."""
+    simplify: Size = Size(1.0, "px")
+    clip: Path | None = None
+    crs: str | None = None
+    assume_crs: str | None = None
+    layer: str | None = None
+    overwrite: bool = False
+    threads: int | None = None
+
+
+def check_roads(options: RoadsOptions) -> None:
+    """Raise `UsageError` for options that no class map can make sense of."""
+    for flag, size, units in (
+        ("--sieve", options.sieve, ("px", "m2")), ("--min-hole", options.min_hole, ("px", "m2")),
+        ("--max-width", options.max_width, ("px", "m")), ("--spur", options.spur, ("px", "m")),
+        ("--bridge", options.bridge, ("px", "m")), ("--min-length", options.min_length, ("px", "m")),
+        ("--simplify", options.simplify, ("px", "m")),
+    ):  # fmt: skip
+        if size.unit not in units or not 0 <= size.value < inf:
+            raise UsageError(
+                flag, f"{size} is not a size of 0 or more in {' or '.join(units)}", f"such as {flag} 8{units[0]}"
+            )
+    if options.threshold is not None and options.probabilities is None:
+        raise UsageError("--threshold", "there are no probabilities to compare with", "add --probabilities FILE")
+
+
+def parse_threshold(text: str | None) -> tuple[float, float] | None:
+    """`0.4` or `0.3,0.6` as (low, high). Raises `UsageError`."""
+    if text is None:
+        return None
+    parts = text.split(",")
+    try:
+        low, high = float(parts[0]), float(parts[-1])
+    except ValueError:
+        low, high = 1.0, 0.0
+    if len(parts) > 2 or not 0 <= low <= high <= 1:
+        problem = f"{text!r} is not LOW,HIGH between 0 and 1"
+        raise UsageError("--threshold", problem, "such as --threshold 0.3,0.6")
+    return low, high
+
+
 # Evaluating ---------------------------------------------------------------------------------------------------------
 
 Match = Literal["id", "name"]

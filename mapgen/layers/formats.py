@@ -91,17 +91,20 @@ _EPOCH = "1980-01-01T00:00:00.000Z"
 
 def add_styles(path: Path, layer: Layer) -> None:
     """Make the class colours the default style of the layer in the GeoPackage at `path`, in place of an older one."""
-    if len(layer.classes) > STYLED:
-        return
+    if len(layer.classes) <= STYLED:
+        add_style(path, layer.name, "classes", layer_qml(layer.classes), "class colours")
+
+
+def add_style(path: Path, layer: str, name: str, qml: bytes, description: str) -> None:
+    """Make a QGIS style the default one of a layer in the GeoPackage at `path`, in place of an older one."""
     with closing(sqlite3.connect(path)) as db, db:
         (column,) = db.execute(
-            "SELECT column_name FROM gpkg_geometry_columns WHERE table_name = ?", (layer.name,)
+            "SELECT column_name FROM gpkg_geometry_columns WHERE table_name = ?", (layer,)
         ).fetchone()
         db.execute(_TABLE)
         db.execute(_REGISTER)
-        db.execute("DELETE FROM layer_styles WHERE f_table_name = ? AND useAsDefault", (layer.name,))
-        style = layer_qml(layer.classes).decode()
-        db.execute(_INSERT, (layer.name, column, "classes", style, "class colours", _EPOCH))
+        db.execute("DELETE FROM layer_styles WHERE f_table_name = ? AND useAsDefault", (layer,))
+        db.execute(_INSERT, (layer, column, name, qml.decode(), description, _EPOCH))
 
 
 OURS = b"<!-- by mapgen for a layer -->"
