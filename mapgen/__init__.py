@@ -1,7 +1,8 @@
 """mapgen: aerial and satellite imagery in, maps out.
 
 The public Python interface is small and imported late: `mapgen.save_model`, `mapgen.ModelCard`, `mapgen.Legend`,
-`mapgen.Class`, `mapgen.segment`, `mapgen.vectorize`, `mapgen.train`, `mapgen.evaluate`.
+`mapgen.Class`, `mapgen.segment`, `mapgen.vectorize`, `mapgen.train`, `mapgen.evaluate`,
+`mapgen.extract_roads`, `mapgen.find_way`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ _PUBLIC = {
     "VectorizeOptions": "mapgen.settings",
     "save_model": "mapgen.model.file",
     "evaluate": "mapgen.accuracy.evaluate",
+    "RoadsOptions": "mapgen.settings",
+    "extract_roads": "mapgen.roads.extract",
+    "find_way": "mapgen.roads.route",
     "segment": "mapgen.inference.segment",
     "segment_array": "mapgen.inference.array",
     "train": "mapgen.training.train",
@@ -36,6 +40,9 @@ if TYPE_CHECKING:
     from mapgen.legend import Legend as Legend
     from mapgen.model.card import ModelCard as ModelCard
     from mapgen.model.file import save_model as save_model
+    from mapgen.roads.extract import extract_roads as extract_roads
+    from mapgen.roads.route import find_way as find_way
+    from mapgen.settings import RoadsOptions as RoadsOptions
     from mapgen.settings import SegmentOptions as SegmentOptions
     from mapgen.settings import VectorizeOptions as VectorizeOptions
     from mapgen.training.train import train as train

@@ -73,6 +73,12 @@ class CheckError(MapgenError):
     exit_code = 9
 
 
+class NoWayError(MapgenError):
+    """There is no way between two points of a network."""
+
+    exit_code = 10
+
+
 class Interrupted(MapgenError):
     """The run was stopped by SIGINT (130) or SIGTERM (143)."""
 

@@ -244,6 +244,18 @@ def parse_threshold(text: str | None) -> tuple[float, float] | None:
     return low, high
 
 
+@dataclass(frozen=True, slots=True)
+class RouteOptions:
+    """What `route` may be told."""
+
+    min_width: float | None = None
+    """Metres that every edge must be wide."""
+    no_bridges: bool = False
+    """Do without edges on which a gap was bridged."""
+    layer: str | None = None
+    assume_crs: str | None = None
+
+
 # Evaluating ---------------------------------------------------------------------------------------------------------
 
 Match = Literal["id", "name"]

@@ -34,6 +34,7 @@ RIM = {
     "tiling.containers.container", "tiling.containers.folder", "tiling.containers.mbtiles",
     "tiling.containers.pmtiles",
     "dataset.build", "dataset.read",
+    "roads.graphml", "roads.layers", "roads.lines", "roads.osm_pbf", "roads.osm_xml", "roads.route",
     "training.config", "training.fit", "training.quantize", "training.runs",
     "results.preview", "results.report", "results.server", "results.view",
     "cli.course", "inference.done", "files.unfinished", "files.fingerprint", "files.journal", "files.remote",

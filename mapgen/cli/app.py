@@ -15,6 +15,7 @@ from mapgen.cli.info import info
 from mapgen.cli.map import map_
 from mapgen.cli.models import models
 from mapgen.cli.roads import roads
+from mapgen.cli.route import route
 from mapgen.cli.segment import segment
 from mapgen.cli.tiles import tiles
 from mapgen.cli.train import train
@@ -51,6 +52,7 @@ def root(
 app.command()(segment)
 app.command()(vectorize)
 app.command()(roads)
+app.command()(route)
 app.command()(tiles)
 app.command("map")(map_)
 app.command()(view)

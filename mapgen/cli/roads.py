@@ -72,9 +72,7 @@ def roads(
     ] = "10m",
     bridge: Annotated[
         str,
-        typer.Option(
-            "--bridge", metavar="SIZE", help="Bridge gaps that cost up to this, in px or m; 0 bridges none."
-        ),
+        typer.Option("--bridge", metavar="SIZE", help="Bridge gaps that cost up to this, in px or m; 0 bridges none."),
     ] = "40m",
     min_length: Annotated[
         str,

@@ -76,7 +76,13 @@ def _crs(subject: str, own: str | None, assumed: str | None) -> str:
     return wkt_of(str(own or assumed), "--assume-crs")
 
 
-def _in_degrees(subject: str, shapes: Geometries, crs: str) -> Geometries:
+def in_degrees(subject: str, shapes: Geometries, own: str | None, assumed: str | None = None) -> Geometries:
+    """Geometries of a file whose CRS is `own`, else the assumed one, in longitude and latitude on WGS 84; vertex by
+    vertex, no more of them."""
+    return _in_degrees(subject, shapes, _crs(subject, own, assumed), dense=False)
+
+
+def _in_degrees(subject: str, shapes: Geometries, crs: str, *, dense: bool = True) -> Geometries:
     import pyproj
 
     source = pyproj.CRS(crs)
@@ -85,7 +91,7 @@ def _in_degrees(subject: str, shapes: Geometries, crs: str) -> Geometries:
         if np.abs(bounds[::2]).max() > 361 or np.abs(bounds[1::2]).max() > 91:
             problem = f"coordinates up to {np.abs(bounds).max():.0f} are not lon/lat"
             raise InputError(subject, problem, "correct its CRS, such as with ogr2ogr -a_srs EPSG:32640")
-    else:
+    elif dense:
         # A straight edge of the file is one of its CRS, and bends in another.
         shapes = shapely.segmentize(shapes, max(bounds[2] - bounds[0], bounds[3] - bounds[1], 1e-9) / STEPS)
     if source.equals(pyproj.CRS("EPSG:4326"), ignore_axis_order=True):

@@ -131,9 +131,7 @@ class Extractor:
 class Job:
     """One class map on its way to a network."""
 
-    def __init__(
-        self, mask: Mask, options: RoadsOptions, form: str, threads: int, stack: contextlib.ExitStack
-    ) -> None:
+    def __init__(self, mask: Mask, options: RoadsOptions, form: str, threads: int, stack: contextlib.ExitStack) -> None:
         self.mask, self.options, self.form, self.threads = mask, options, form, threads
         self.grid = placed(mask.grid, mask.name, options.assume_crs)
         self.crs = layer_crs(self.grid, options.crs, lonlat=form in LONLAT_FORMATS)

@@ -146,7 +146,10 @@ def edge_qml() -> bytes:
     rules = SubElement(renderer, "rules", key="roads")
     symbols = SubElement(renderer, "symbols")
     for place, (label, rule, color, dash) in enumerate(
-        (("road", '"bridged_m" = 0', "200,60,50,255", "solid"), ("gap bridged", '"bridged_m" > 0', "230,140,30,255", "dash"))
+        (
+            ("road", '"bridged_m" = 0', "200,60,50,255", "solid"),
+            ("gap bridged", '"bridged_m" > 0', "230,140,30,255", "dash"),
+        )
     ):
         SubElement(rules, "rule", key=f"rule{place}", filter=rule, label=label, symbol=str(place))
         symbol = SubElement(symbols, "symbol", type="line", name=str(place), alpha="1")

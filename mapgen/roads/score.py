@@ -144,10 +144,10 @@ def _one_way(one: Ways, other: Ways, snap: float, spacing: float, seed: int) -> 
     at = shapely.line_interpolate_point(one.geometries()[points.edges], points.shares, normalized=True)
     own, nodes = with_places(one, points)
     their, partners = with_places(other, snapped(other, shapely.get_x(at), shapely.get_y(at), snap))
-    wanted = distances(own, nodes)[:, nodes]
+    wanted = distances(own.ways, nodes)[:, nodes]
     have = np.full_like(wanted, np.inf)
     there = partners >= 0
-    have[np.ix_(there, there)] = distances(their, partners[there])[:, partners[there]]
+    have[np.ix_(there, there)] = distances(their.ways, partners[there])[:, partners[there]]
     pairs = np.triu(np.isfinite(wanted) & (wanted >= SHORTEST_M), 1)
     if not pairs.any():
         return 0.0, none

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mapgen.arrays import Bools, Ints
+from mapgen.arrays import Bools, Ints, Longs
 from mapgen.parallel import Progress, in_order
 from mapgen.polygons.regions import Regions
 from mapgen.roads.depth import depths
@@ -59,20 +59,34 @@ def skeleton_in_strips(
     return Skeleton(regions.height, regions.width, np.cumsum(np.concatenate(counts)), x, r, frame)
 
 
-def _short(side: Bools, longest: int) -> Bools:
-    """The set places that lie in runs of at most that many."""
+SHALLOW = 0.2
+"""Least depth of a road behind a side, in lengths of its stretch there, for it to cross the side and not run along it:
+that of an angle of 22 degrees."""
+
+
+def _crossing(side: Bools, depth: Longs, longest: int) -> Bools:
+    """The set places that lie in runs of at most that many, behind which the road is deep enough."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], side, [False])).astype(np.int8)))
     out = side.copy()
     for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        out[start:stop] = stop - start <= longest
+        size = stop - start
+        out[start:stop] = size <= longest and np.median(depth[start:stop]) >= SHALLOW * size
     return out
 
 
 def _beyond(regions: Regions, longest: int) -> Beyond:
-    road = regions.values == ROAD
-    first, last = regions.labels[regions.offsets[:-1]], regions.labels[regions.offsets[1:] - 1]
-    top, bottom = (road[regions.raster(slice(row, row + 1))[0]] for row in (0, regions.height - 1))
-    return Beyond(*(_short(side, longest) for side in (top, bottom, road[first], road[last])))
+    road, height, width = regions.values == ROAD, regions.height, regions.width
+    first, last = regions.offsets[:-1], regions.offsets[1:] - 1
+    ends = np.append(regions.starts, width)[np.minimum(first + 1, len(regions.starts))]
+    left = np.where(first == last, width, ends).astype(np.int64)
+    sides = [(road[regions.labels[first]], left), (road[regions.labels[last]], width - regions.starts[last])]
+    rows = min(longest, height)
+    for block in (slice(0, rows), slice(height - rows, height)):
+        roads = road[regions.raster(block)]
+        roads = roads if block.start == 0 else roads[::-1]
+        sides.append((roads[0], np.logical_and.accumulate(roads, axis=0).sum(axis=0)))
+    left_side, right_side, top, bottom = (_crossing(side, depth, longest) for side, depth in sides)
+    return Beyond(top, bottom, left_side, right_side)
 
 
 def _extended(regions: Regions, beyond: Beyond, first: int, last: int, margin: int) -> Bools:
@@ -85,7 +99,7 @@ def _extended(regions: Regions, beyond: Beyond, first: int, last: int, margin: i
     inside[:, :margin], inside[:, -margin:] = beyond.left[low:high, None], beyond.right[low:high, None]
     for rows, side, row in ((out[: low - first], beyond.top, 0), (out[high - first :], beyond.bottom, -1)):
         rows[:, margin:-margin] = side
-        rows[:, :margin], rows[:, -margin:] = beyond.left[row], beyond.right[row]
+        rows[:, :margin], rows[:, -margin:] = beyond.left[row] & side[0], beyond.right[row] & side[-1]
     return out
 
 

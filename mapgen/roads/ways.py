@@ -84,11 +84,21 @@ def snapped(ways: Ways, x: Floats, y: Floats, reach: float) -> Places:
     return Places(edges, shares, away)
 
 
-def with_places(ways: Ways, places: Places) -> tuple[Ways, Longs]:
-    """The network with a node at each place, and which node that is (-1 for none); its lines are no longer cut to it.
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A network cut at places: piece i of `ways` is what lies between two shares of edge `edges[i]` of the whole one.
 
-    Only lengths and nodes are new: an edge is cut into pieces between the places on it, in their order.
+    The lines are still those of the whole network.
     """
+
+    ways: Ways
+    edges: Longs
+    begins: Floats
+    ends: Floats
+
+
+def with_places(ways: Ways, places: Places) -> tuple[Cut, Longs]:
+    """The network with a node at each place, and which node that is (-1 for none)."""
     node = np.full(len(places.edges), -1, np.int64)
     on = np.flatnonzero(places.edges >= 0)
     at_start, at_end = places.shares[on] <= 0, places.shares[on] >= 1
@@ -106,7 +116,7 @@ def with_places(ways: Ways, places: Places) -> tuple[Ways, Longs]:
     u[~first], v[~last] = node[inner], node[inner]
     begin[~first], end[~last] = places.shares[inner], places.shares[inner]
     cut = replace(ways, count=ways.count + len(inner), u=u, v=v, length=ways.length[pieces] * (end - begin))
-    return cut, node
+    return Cut(cut, pieces, begin, end), node
 
 
 def distances(ways: Ways, sources: Longs, limit: float = np.inf) -> Floats:

@@ -1,0 +1,68 @@
+"""`mapgen route`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mapgen.cli.console import console
+from mapgen.cli.options import Json, Overwrite, Quiet, Verbose, set_verbosity
+from mapgen.errors import UsageError
+
+
+def route(
+    network: Annotated[
+        Path, typer.Argument(metavar="NET", help="A network of mapgen roads, or any file of lines that meet at ends.")
+    ],
+    points: Annotated[
+        list[str],
+        typer.Argument(metavar="LON,LAT", help="From, to, and points between, in order; or in the file's CRS."),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write the way as GeoJSON.  [default: to stdout]"),
+    ] = None,
+    min_width: Annotated[
+        float | None, typer.Option("--min-width", min=0, metavar="METRES", help="Only roads that are as wide as this.")
+    ] = None,
+    no_bridges: Annotated[bool, typer.Option("--no-bridges", help="Only roads without bridged gaps.")] = False,
+    layer: Annotated[
+        str | None, typer.Option("--layer", metavar="NAME", help="The layer of the lines.  [default: edges]")
+    ] = None,
+    assume_crs: Annotated[
+        str | None, typer.Option("--assume-crs", metavar="CRS", help="The CRS of a network that does not name its own.")
+    ] = None,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Find the shortest way over a network, as GeoJSON.
+
+    Points are taken to the nearest edge, up to 100 m away. Where there is no way the exit code is 10, and the message
+    says how far the two parts are from each other. Directions, turn rules and levels are not known.
+    """
+    set_verbosity(quiet, verbose)
+    from mapgen.roads.route import find_way, parse_point, write_way
+
+    if len(points) < 2:
+        raise UsageError("LON,LAT", "one point is no way", "give two or more")
+    places = [parse_point(text) for text in points]
+    way = find_way(
+        network, places, min_width=min_width, no_bridges=no_bridges, layer=layer, assume_crs=assume_crs
+    )  # fmt: skip
+    found = way.to_json()
+    about = found["properties"]
+    narrowest = f", narrowest {about['narrowest_m']:.1f} m" if about["narrowest_m"] is not None else ""
+    bridged = f", {about['bridged_m']:.0f} m over bridged gaps" if about["bridged_m"] else ""
+    away = " and ".join(f"{d:.0f}" for d in about["snapped_m"])
+    console.note(f"{about['length_m']:.0f} m{narrowest}{bridged}; points {away} m off the network")
+    if output is not None:
+        write_way(output, way, overwrite=overwrite, inputs=[network])
+        console.result(output, about | {"output": str(output), "exit_code": 0})
+        return
+    from json import dumps
+
+    console.text(dumps(found, ensure_ascii=False))
