@@ -264,6 +264,9 @@ MATCHES: tuple[str, ...] = get_args(Match)
 FIGURES = ("miou", "accuracy", "kappa", "boundary")
 """Figures of a whole map that `--fail-under` takes."""
 
+LINE_FIGURES = ("apls", "topo", "completeness", "correctness")
+"""Figures of a network of lines that `--fail-under` takes."""
+
 CLASS_FIGURES = ("iou", "f1", "precision", "recall", "boundary", "objects")
 """Figures of one class that `--fail-under` takes, as FIGURE.CLASS."""
 
@@ -284,7 +287,7 @@ def parse_floor(text: str) -> Floor:
     """`miou=0.6` or `iou.road=0.4`. Raises `UsageError`, with the nearest figure where the name is none."""
     name, sign, number = text.partition("=")
     figure, dot, of = name.strip().partition(".")
-    figures = CLASS_FIGURES if dot else FIGURES
+    figures = CLASS_FIGURES if dot else (*FIGURES, *LINE_FIGURES)
     if figure.lower() not in figures or (dot and not of.strip()):
         raise UsageError("--fail-under", f"{name.strip()!r} is not a figure", _figure_hint(figure, figures))
     try:

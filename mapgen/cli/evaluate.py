@@ -10,11 +10,19 @@ import typer
 from mapgen.cli.console import ProgressBar, console
 from mapgen.cli.options import Json, Overwrite, Quiet, Verbose, choice, set_verbosity
 from mapgen.errors import CheckError, UsageError
-from mapgen.settings import MATCHES, EvaluateOptions, check_evaluate, parse_floor
+from mapgen.settings import LINE_FIGURES, MATCHES, EvaluateOptions, check_evaluate, parse_floor
+
+LINE_SUFFIXES = (
+    ".geojson", ".json", ".geojsonl", ".geojsons", ".gpkg", ".fgb", ".shp", ".kml", ".gml", ".parquet", ".tab", ".dxf",
+    ".osm", ".pbf", ".graphml",
+)  # fmt: skip
+"""A map that is named like this is a network of lines."""
 
 
 def evaluate(
-    source: Annotated[str, typer.Argument(metavar="MAP", help="A class map: any raster of integers.")],
+    source: Annotated[
+        str, typer.Argument(metavar="MAP", help="A class map: any raster of integers; or a file of lines.")
+    ],
     truth: Annotated[
         str,
         typer.Argument(metavar="TRUTH", help="A class raster on any grid, or a vector file of polygons, in any CRS."),
@@ -89,7 +97,7 @@ def evaluate(
             "--fail-under",
             metavar="FIGURE=N",
             help="Exit 9 where a figure is lower: miou=0.6, accuracy, kappa, boundary; iou.road=0.4, f1, precision,"
-            " recall, boundary, objects with a class.",
+            " recall, boundary, objects with a class; apls, topo, completeness, correctness of lines.",
         ),
     ] = None,
     overwrite: Overwrite = False,
@@ -101,6 +109,9 @@ def evaluate(
 
     The truth is taken at the centre of each pixel of the map. What either has as nodata does not count. Intervals come
     from a bootstrap over blocks of ground.
+
+    A network of lines is measured against lines or the roads of a label raster: APLS, TOPO, completeness, correctness,
+    length, connectivity, widths.
     """
     set_verbosity(quiet, verbose)
     options = EvaluateOptions(
@@ -112,6 +123,13 @@ def evaluate(
         overwrite=overwrite,
     )  # fmt: skip
     check_evaluate(options)
+    if Path(source.split("?", 1)[0]).suffix.lower() in LINE_SUFFIXES:
+        evaluate_lines(source, truth, options, json)
+        return
+    if wrong := [str(floor) for floor in options.fail_under if floor.figure in LINE_FIGURES]:
+        raise UsageError(
+            "--fail-under", f"{wrong[0]} is a figure of lines, {source} is taken for a class map", "drop it"
+        )
     from mapgen.accuracy.evaluate import lines, run
 
     found = run(source, truth, options, ProgressBar(source, shown=console.verbosity >= 0))
@@ -128,6 +146,20 @@ def evaluate(
         console.note(f"wrote {found.picture}")
     if found.failed:
         raise CheckError(source, "; ".join(found.failed), "see the report for where it fails")
+
+
+def evaluate_lines(source: str, truth: str, options: EvaluateOptions, json: bool) -> None:
+    """Measure a network of lines, and print it."""
+    from mapgen.roads.compare import compare_lines, report_lines
+
+    found = compare_lines(source, truth, options)
+    if json:
+        console.result(source, found.to_json())
+    else:
+        for line in report_lines(found):
+            console.text(line)
+    if found.failed:
+        raise CheckError(source, "; ".join(found.failed), "see the report")
 
 
 def parse_classes(flag: str, entries: list[str]) -> tuple[str, ...]:

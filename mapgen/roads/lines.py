@@ -25,7 +25,7 @@ _GRAPHML = "{http://graphml.graphdrawing.org/xmlns}"
 class RoadLines:
     """A network in longitude and latitude: nodes are the ends of its lines, lengths geodesic metres.
 
-    `width` (the least along each edge) and `bridged` are metres, NaN where the file does not say.
+    `width` (mean and least along each edge) and `bridged` are metres, NaN where the file does not say.
     """
 
     name: str
@@ -33,6 +33,7 @@ class RoadLines:
     """That of the file, as it names it."""
     ways: Ways
     width: Floats
+    width_min: Floats
     bridged: Floats
 
 
@@ -61,7 +62,10 @@ def read_lines(path: Path, layer: str | None = None, assume_crs: str | None = No
         length = told  # as the file says: of lines that are straight in its own CRS
     return RoadLines(
         path.stem, crs, Ways(ways.count, ways.u, ways.v, length, ways.lines),
-        _numbers(values, ("width_min_m", "width_m"), there, which), _numbers(values, ("bridged_m",), there, which),
+        *(
+            _numbers(values, names, there, which)
+            for names in (("width_m", "width"), ("width_min_m", "width_m", "width"), ("bridged_m",))
+        ),
     )  # fmt: skip
 
 

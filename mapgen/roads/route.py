@@ -83,7 +83,7 @@ def find_way(source: str | Path, points: list[tuple[float, float]], **options: A
     pieces = np.concatenate([leg[1] for leg in legs])
     edges = cut.edges[pieces >> 1]
     line = _line(network.ways, cut, pieces) if len(pieces) else asked[:1]
-    widths = network.width[edges]
+    widths = network.width_min[edges]
     known = widths[np.isfinite(widths)]
     shares = cut.ends[pieces >> 1] - cut.begins[pieces >> 1]
     return Way(
@@ -103,9 +103,9 @@ def _usable(network: RoadLines, options: RouteOptions) -> RoadLines:
     """The edges that may be used."""
     use = np.ones(len(network.ways), np.bool_)
     if options.min_width is not None:
-        if np.isnan(network.width).all():
+        if np.isnan(network.width_min).all():
             raise InputError(network.name, "knows no widths (width_min_m)", "leave out --min-width")
-        use &= network.width >= options.min_width
+        use &= network.width_min >= options.min_width
     if options.no_bridges:
         use &= ~(network.bridged > 0)
     if not use.any():
@@ -115,7 +115,9 @@ def _usable(network: RoadLines, options: RouteOptions) -> RoadLines:
     ways, keep = network.ways, np.flatnonzero(use)
     lines = [np.stack((ways.lines.x[a:b], ways.lines.y[a:b]), axis=1) for a, b in _bounds(ways, keep)]
     fresh = ways_of(lines, ways.length[keep])
-    return RoadLines(network.name, network.crs, fresh, network.width[keep], network.bridged[keep])
+    return RoadLines(
+        network.name, network.crs, fresh, network.width[keep], network.width_min[keep], network.bridged[keep]
+    )
 
 
 def _bounds(ways: Ways, edges: Longs) -> list[tuple[int, int]]:
