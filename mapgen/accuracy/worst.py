@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 
 from mapgen.accuracy.report import Block
 from mapgen.arrays import Bytes
-from mapgen.files.glyphs import ADVANCE, HEIGHT, word
+from mapgen.files.pictures import LINE, PAPER, text_line, text_width
 
 SIDE = 256
 """Pixels of the longer side of a panel."""
 
-PAPER, INK, RIGHT, UNCOUNTED = (255, 255, 255), (40, 40, 40), (232, 232, 232), (170, 170, 170)
-"""Colours of the page, of words, of ground that is right, and of ground that does not count."""
+RIGHT, UNCOUNTED = (232, 232, 232), (170, 170, 170)
+"""Colours of ground that is right, and of ground that does not count."""
 
 _GAP = 8
+_WIDEST = 220  # pixels of a name in the legend
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def _row(number: int, place: Place, palette: Bytes) -> Bytes:
     titles = [f"{number} map: row {block.row} col {block.col}", "truth", f"wrong: {share}"]
     columns = []
     for title, panel in zip(titles, panels, strict=True):
-        column = _stacked([_ink(title, max(panel.shape[1], SIDE)), panel], gap=4)
+        column = _stacked([text_line(title, max(panel.shape[1], SIDE)), panel], gap=4)
         columns += [column, np.full((len(column), _GAP, 3), PAPER, np.uint8)]
     return np.hstack(columns[:-1])
 
@@ -77,21 +78,15 @@ def _scaled(codes: NDArray[Any]) -> NDArray[np.int16]:
 
 def _legend(classes: Sequence[tuple[str, tuple[int, int, int]]]) -> Bytes:
     entries = [*classes, ("right", RIGHT), ("not counted", UNCOUNTED)]
-    width = 2 * HEIGHT + _GAP + max(len(name[:24]) for name, _ in entries) * ADVANCE
+    swatch = 2 * LINE
+    width = swatch + _GAP + min(_WIDEST, max(text_width(name) for name, _ in entries))
     lines = []
     for name, color in entries:
-        line = np.full((HEIGHT, width, 3), PAPER, np.uint8)
-        line[:, : 2 * HEIGHT] = color
-        line[:, 2 * HEIGHT + _GAP :] = _ink(name[:24], width - 2 * HEIGHT - _GAP)
+        line = np.full((LINE, width, 3), PAPER, np.uint8)
+        line[:, :swatch] = color
+        line[:, swatch + _GAP :] = text_line(name, width - swatch - _GAP)
         lines.append(line)
     return _stacked(lines)
-
-
-def _ink(text: str, width: int) -> Bytes:
-    line = np.full((HEIGHT, width, 3), PAPER, np.uint8)
-    dots = word(text[: width // ADVANCE])
-    line[:, : dots.shape[1]][dots] = INK
-    return line
 
 
 def _widened(picture: Bytes, width: int) -> Bytes:

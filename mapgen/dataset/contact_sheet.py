@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from mapgen.arrays import Bytes
 from mapgen.dataset.dataset import IGNORE, Dataset, Piece
-from mapgen.files.glyphs import ADVANCE, HEIGHT, word
-from mapgen.files.pictures import shown_bands
+from mapgen.files.pictures import INK, LINE, PAPER, draw_text, shown_bands, text_line, text_width
 from mapgen.grid import Window
 
 SIDE = 224
@@ -20,8 +19,7 @@ SIDE = 224
 COLUMNS = 3
 """Places in a row."""
 
-PAPER, INK = (255, 255, 255), (40, 40, 40)
-SIDES = {"training": (40, 40, 40), "validation": (200, 60, 0)}
+SIDES = {"training": INK, "validation": (200, 60, 0)}
 """Colours of the names of places, by what they are for."""
 
 _GAP = 10
@@ -85,7 +83,7 @@ def _cell(
     over[drawn] = (1 - _OVER) * plain[drawn] + _OVER * palette[label[drawn]]
     panels = [_held(p.astype(np.uint8)) for p in (plain, over)]
     title = f"{piece.name[-30:]} {window.row},{window.col}"
-    return _below([_ink(title, 2 * SIDE + 4, SIDES[side]), _beside(panels, 4)], 4)
+    return _below([text_line(title, 2 * SIDE + 4, SIDES[side]), _beside(panels, 4)], 4)
 
 
 def _best(piece: Piece, classes: int) -> list[Window]:
@@ -108,15 +106,22 @@ def _best(piece: Piece, classes: int) -> list[Window]:
 def _legend(dataset: Dataset) -> Bytes:
     """Classes with their colours and their share of training and of validation in per cent."""
     shares = {side: np.array(n, float) / max(1, sum(n)) for side, n in dataset.pixels.items()}
-    width = 2 * HEIGHT + _GAP + 34 * ADVANCE
-    lines = [_ink(f"{'':23}train valid", width, INK)]
+    swatch, name, share = 2 * LINE + _GAP, 180, 64  # the places of the columns
+    width = swatch + name + 2 * share
+
+    def line(texts: Sequence[str]) -> Bytes:
+        row = np.full((LINE, width, 3), PAPER, np.uint8)
+        row[:, swatch : swatch + name] = text_line(texts[0], name)
+        for number, text in enumerate(texts[1:], 1):  # numbers stand under each other
+            draw_text(row, 0, swatch + name + number * share - text_width(text), text)
+        return row
+
+    lines = [line(("", "training", "valid."))]
     for k, one in enumerate(dataset.legend):
-        line = np.full((HEIGHT, width, 3), PAPER, np.uint8)
-        line[:, : 2 * HEIGHT] = one.rgb
-        text = f"{one.name[:18]:18} {100 * shares['training'][k]:5.1f} {100 * shares['validation'][k]:5.1f}"
-        line[:, 2 * HEIGHT + _GAP :] = _ink(text, width - 2 * HEIGHT - _GAP, INK)
-        lines.append(line)
-    lines += [_ink(f"{side}: {len(getattr(dataset, side))} pieces", width, color) for side, color in SIDES.items()]
+        row = line((one.name, *(f"{100 * shares[side][k]:.1f} %" for side in ("training", "validation"))))
+        row[:, : swatch - _GAP] = one.rgb
+        lines.append(row)
+    lines += [text_line(f"{side}: {len(getattr(dataset, side))} pieces", width, color) for side, color in SIDES.items()]
     return _below(lines, _GAP)
 
 
@@ -125,13 +130,6 @@ def _held(picture: Bytes) -> Bytes:
     page = np.full((SIDE, SIDE, 3), 235, np.uint8)
     page[: picture.shape[0], : picture.shape[1]] = picture[:SIDE, :SIDE]
     return page
-
-
-def _ink(text: str, width: int, color: tuple[int, int, int]) -> Bytes:
-    line = np.full((HEIGHT, width, 3), PAPER, np.uint8)
-    dots = word(text[: width // ADVANCE])
-    line[:, : dots.shape[1]][dots] = color
-    return line
 
 
 def _beside(pictures: Sequence[Bytes], gap: int = _GAP) -> Bytes:

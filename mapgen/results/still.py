@@ -9,13 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from mapgen.arrays import Bytes
-from mapgen.files.glyphs import ADVANCE, HEIGHT, word
+from mapgen.files.pictures import INK, LINE, PAPER, draw_text, fitted, text_width
 from mapgen.tiling.quadtree import Bounds, to_lonlat, to_mercator
 
-PAPER, INK = (255, 255, 255), (32, 32, 32)
 PAD = 12
 SWATCH = 16
 ROW = SWATCH + 6
+GAP = 16
+WIDEST = 300
+"""Pixels of a line of the legend, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,11 @@ def length_text(metres: float) -> str:
 
 def area_text(square_metres: float) -> str:
     """An area as people write it: hectares from one on, square kilometres from a hundred of them on."""
-    for unit, size in (("km2", 1e6), ("ha", 1e4)):
-        if square_metres >= (1e8 if unit == "km2" else 1e4):
+    for unit, size in (("km²", 1e6), ("ha", 1e4)):
+        if square_metres >= (1e8 if unit == "km²" else 1e4):
             value = square_metres / size
             return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
-    return f"{square_metres:,.0f} m2"
+    return f"{square_metres:,.0f} m²"
 
 
 def with_legend(picture: Bytes, rows: Sequence[tuple[str, str, str]], title: str, metres: float) -> Bytes:
@@ -83,21 +85,22 @@ def with_legend(picture: Bytes, rows: Sequence[tuple[str, str, str]], title: str
 
     `metres` are those of a pixel. Nothing of the picture is covered.
     """
-    names = [(_short(name, 28), color, area) for name, color, area in rows]
-    longest = max([len(_short(title, 40)), *(len(n) + len(a) + 2 for n, _, a in names), 14])
-    width = 2 * PAD + SWATCH + 8 + longest * ADVANCE
-    height = max(len(picture), 3 * PAD + HEIGHT + len(names) * ROW + 3 * PAD + 2 * HEIGHT)
+    title = fitted(title, WIDEST)
+    names = [(fitted(name, WIDEST - text_width(area) - GAP), color, area) for name, color, area in rows]
+    longest = max([text_width(title), *(text_width(n) + text_width(a) + GAP for n, _, a in names), 8 * LINE])
+    width = 2 * PAD + SWATCH + 8 + longest
+    height = max(len(picture), 3 * PAD + LINE + len(names) * ROW + 3 * PAD + 2 * LINE)
     out = np.full((height, picture.shape[1] + width, 3), PAPER, np.uint8)
     out[: len(picture), : picture.shape[1]] = picture
     left, row = picture.shape[1] + PAD, PAD
-    _write(out, row, left, _short(title, 40))
-    row += HEIGHT + PAD
+    draw_text(out, row, left, title)
+    row += LINE + PAD
     for name, color, area in names:
         out[row : row + SWATCH, left : left + SWATCH] = INK
         out[row + 1 : row + SWATCH - 1, left + 1 : left + SWATCH - 1] = _rgb(color)
-        text = row + (SWATCH - HEIGHT) // 2
-        _write(out, text, left + SWATCH + 8, name)
-        _write(out, text, out.shape[1] - PAD - len(area) * ADVANCE, area)
+        text = row + (SWATCH - LINE) // 2
+        draw_text(out, text, left + SWATCH + 8, name)
+        draw_text(out, text, out.shape[1] - PAD - text_width(area), area)
         row += ROW
     _scale_bar(out, row + PAD, left, width - 2 * PAD, metres)
     return out
@@ -109,16 +112,7 @@ def _scale_bar(out: Bytes, row: int, left: int, room: int, metres: float) -> Non
     out[row + 6 : row + 8, left : left + pixels] = INK
     for end in (left, left + pixels - 1):
         out[row : row + 8, end : end + 2] = INK
-    _write(out, row + 8 + 6, left, length_text(length))
-
-
-def _write(out: Bytes, row: int, col: int, text: str) -> None:
-    ink = word(text)
-    out[row : row + ink.shape[0], col : col + ink.shape[1]][ink] = INK
-
-
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 2] + ".."
+    draw_text(out, row + 8 + 4, left, length_text(length))
 
 
 def _rgb(color: str) -> tuple[int, int, int]:

@@ -245,7 +245,7 @@ class View:
             "title": one_line(side.title), "bounds": _within(side.bounds), "note": side.note,
             "missing": [one_line(text) for text in side.missing],
             "classes": [
-                {"id": c.id, "name": c.name, "color": c.color, "area": None if area is None else _area(area)}
+                {"id": c.id, "name": c.name, "color": c.color, "area": None if area is None else area_text(area)}
                 for c, area in side.areas
             ],
             "raster": None if side.raster is None else place.raster(side.raster),
@@ -272,10 +272,6 @@ class View:
         made = with_legend(picture, rows, side.title, frame.metres)
         write_picture(output, made, overwrite=self.options.overwrite, inputs=side.paths)
         return made.shape[1], made.shape[0]
-
-
-def _area(square_metres: float) -> str:
-    return area_text(square_metres).replace("m2", "m²")
 
 
 def _within(bounds: Bounds) -> Bounds:

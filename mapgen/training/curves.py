@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mapgen.files.glyphs import ADVANCE, HEIGHT, word
+from mapgen.files.pictures import LINE, draw_text, fitted, text_width
 
 Color = tuple[int, int, int]
 Picture = NDArray[np.uint8]
 Points = Sequence[tuple[float, float]]
 
 _WIDTH, _TALL, _LOW = 960, 300, 150
-_LEFT, _RIGHT, _GAP = 76, 150, 46
+_LEFT, _RIGHT, _GAP = 76, 190, 46
 _FINE = 2  # dots a pixel each way while lines are drawn, which softens their edges
 _INK: Color = (40, 40, 48)
 _FAINT: Color = (206, 210, 218)
@@ -48,12 +48,12 @@ class Curves:
 def draw_curves(curves: Curves) -> Picture:
     """RGB (H, W, 3): three panels under each other with one axis of steps."""
     blue: Color = (38, 92, 168)
-    loss = [Line("EACH STEP", curves.loss, _FAINT, 1), Line("MEAN", smoothed(curves.loss), blue)]
+    loss = [Line("each step", curves.loss, _FAINT, 1), Line("mean", smoothed(curves.loss), blue)]
     ious = [Line(name, points, curves.colors.get(name, _FAINT), 1) for name, points in curves.classes.items()]
     panels = [
-        _panel("LOSS", loss, curves.end, _span(p[1] for p in _tail(curves.loss)), _TALL),
-        _panel("IOU ON VALIDATION GROUND", [*ious, Line("MIOU", curves.miou, _INK)], curves.end, (0.0, 1.0), _TALL),
-        _panel("LEARNING RATE", [Line("", curves.rate, blue)], curves.end, (0.0, _top(curves.rate)), _LOW),
+        _panel("Loss", loss, curves.end, _span(p[1] for p in _tail(curves.loss)), _TALL),
+        _panel("IoU on validation ground", [*ious, Line("mIoU", curves.miou, _INK)], curves.end, (0.0, 1.0), _TALL),
+        _panel("Learning rate", [Line("", curves.rate, blue)], curves.end, (0.0, _top(curves.rate)), _LOW),
     ]
     return np.concatenate(panels)
 
@@ -109,18 +109,21 @@ def _panel(title: str, lines: Sequence[Line], end: int, span: tuple[float, float
         _draw(plot, known, line.color, line.width * _FINE, dots=len(known) == 1)
     canvas = np.full((height, _WIDTH, 3), 255, np.uint8)
     canvas[24 : 24 + tall, _LEFT : _LEFT + wide] = plot.reshape(tall, _FINE, wide, _FINE, 3).mean((1, 3)).round()
-    _write(canvas, title, 6, _LEFT)
+    draw_text(canvas, 4, _LEFT, title, _INK)
     for x in across:
         text = f"{x:.0f}" if x == round(x) else f"{x:g}"
-        _write(canvas, text, 24 + tall + 8, round(_LEFT + x / end * wide - len(text) * ADVANCE / 2))
+        draw_text(canvas, 24 + tall + 6, round(_LEFT + x / end * wide - text_width(text) / 2), text, _INK)
     for y in up:
         text = f"{y:.6g}"
-        _write(canvas, text, round(24 + place(0, y)[0] / _FINE - HEIGHT / 2), _LEFT - 8 - len(text) * ADVANCE)
+        draw_text(canvas, round(24 + place(0, y)[0] / _FINE - LINE / 2), _LEFT - 8 - text_width(text), text, _INK)
     for row, line in enumerate(one for one in lines if one.name and one.points):
-        top = 24 + row * (HEIGHT + 8)
+        top = 24 + row * (LINE + 4)
         last = next((v for _, v in reversed(line.points) if math.isfinite(v)), math.nan)
-        canvas[top + 2 : top + HEIGHT - 2, _WIDTH - _RIGHT + 8 : _WIDTH - _RIGHT + 20] = line.color
-        _write(canvas, f"{line.name[:9]} {last:.3f}", top, _WIDTH - _RIGHT + 26)
+        canvas[top + 4 : top + LINE - 4, _WIDTH - _RIGHT + 8 : _WIDTH - _RIGHT + 20] = line.color
+        value = f"{last:.3f}"
+        name = fitted(line.name, _RIGHT - 26 - 8 - 6 - text_width(value))
+        draw_text(canvas, top, _WIDTH - _RIGHT + 26, name, _INK)
+        draw_text(canvas, top, _WIDTH - 8 - text_width(value), value, _INK)
     return canvas
 
 
@@ -137,10 +140,3 @@ def _draw(plot: Picture, places: Sequence[tuple[float, float]], color: Color, wi
             for dc in range(-(pen // 2), pen - pen // 2):
                 inside = (r + dr >= 0) & (r + dr < plot.shape[0]) & (c + dc >= 0) & (c + dc < plot.shape[1])
                 plot[r[inside] + dr, c[inside] + dc] = color
-
-
-def _write(canvas: Picture, text: str, top: int, left: int) -> None:
-    ink = word(text)
-    top, left = max(0, top), max(0, left)
-    part = canvas[top : top + ink.shape[0], left : left + ink.shape[1]]
-    part[ink[: part.shape[0], : part.shape[1]]] = _INK

@@ -11,6 +11,7 @@ from mapgen.dataset.check import check_dataset
 from mapgen.dataset.contact_sheet import SIDE, draw_contact
 from mapgen.dataset.dataset import IGNORE
 from mapgen.dataset.read import read_dataset
+from mapgen.files.pictures import LINE
 from mapgen.legend import PALETTE, Class
 
 SPLIT = {"block": "64px", "guard": "8px", "validation": 0.3}
@@ -138,7 +139,7 @@ def test_the_contact_sheet_shows_labels_over_the_image_where_they_are(tmp_path):
     data = read_dataset(data_of(tmp_path, PAIRS, ignore=[3], split={"validation": 0.0}), tmp_path / "prepared")
     sheet = draw_contact(data)
     assert sheet.dtype == np.uint8
-    gap, top = 10, 10 + 10 + 4  # the margin, and the line of the name
+    gap, top = 10, 10 + LINE + 4  # the margin, and the line of the name
     plain = sheet[top : top + 100, gap : gap + 120].astype(float)
     over = sheet[top : top + 100, gap + SIDE + 4 : gap + SIDE + 124].astype(float)
     label = kinds(100, 120)

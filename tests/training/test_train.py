@@ -345,7 +345,7 @@ def test_curves_show_every_line_where_its_values_are():
     places = np.argwhere((np.abs(picture.astype(int) - red) < 8).all(2))
     plot = places[places[:, 1] < 800]
     highest = plot[plot[:, 0].argmin()]
-    assert abs(highest[1] - (76 + (960 - 76 - 150) / 2)) < 6, "the peak is not over the middle of the run"
+    assert abs(highest[1] - (76 + (960 - 76 - 190) / 2)) < 6, "the peak is not over the middle of the run"
     assert draw_curves(Curves(10, [], [])).shape == picture.shape
 
 
