@@ -1,5 +1,5 @@
-"""Write the pages that follow from the code: docs/cli.md from the command line, docs/training_keys.md from the
-configuration of a training run, docs/benchmarks.md from its figures.
+"""Write the pages that follow from the code: docs/cli.md from the command line, docs/python.md from the package,
+docs/training_keys.md from the configuration of a training run, docs/benchmarks.md from its figures.
 
     python docs/generate.py            write them
     python docs/generate.py --check    exit 1 where one is stale
@@ -22,6 +22,7 @@ def pages() -> dict[Path, str]:
     """The generated pages by their path."""
     return {
         DOCS / "cli.md": cli_page(),
+        DOCS / "python.md": python_page(),
         DOCS / "benchmarks.md": benchmarks_page(),
         DOCS / "training_keys.md": training_page(),
     }
@@ -99,6 +100,97 @@ def _paragraphs(text: str) -> str:
 
 def _anchor(heading: str) -> str:
     return heading.lower().replace(" ", "-")
+
+
+# --- Python ----------------------------------------------------------------------------------------------------------
+
+PYTHON_HEAD = """# Python
+
+The verbs of the [command line](cli.md) are functions of the package, and their options its keywords:
+
+```python
+import mapgen
+
+made = mapgen.map("scene.tif", "out", simplify="1.5px", zoom="10-16")
+print(made, made.files["layer"])
+mask = mapgen.segment("scene.tif", max_memory="800MB", overwrite=True)
+layer = mapgen.vectorize(mask.output, "roads.gpkg", classes=["road"], simplify="1m")
+figures = mapgen.evaluate(mask.output, "truth.gpkg", fail_under={"miou": 0.6}).to_json()
+mapgen.view("out", "map.png")
+```
+
+Sizes are text with a unit (`"8px"`, `"20m2"`) or a number of pixels, paths are text or `pathlib.Path`, lists are lists
+or text with commas. What makes no sense is refused as an error before anything is read. Every error that its caller can
+cure is a `mapgen.MapgenError` with `subject`, `problem`, `remedy`, `exit_code` and, where an option is at fault, its
+`key`; the [kinds of errors](errors.md) are those of the command line. Nothing heavy is imported before it is used.
+Options that several calls share can be kept: `mapgen.SegmentOptions(window=512)` is checked when it is made.
+"""
+
+VERBS = ("map", "segment", "vectorize", "tiles", "view", "evaluate", "info", "train", "compress", "polygonize")
+"""Functions in the order of the page."""
+
+
+def python_page() -> str:
+    """The public functions with their signatures, and the options of each option class."""
+    import inspect
+
+    import mapgen
+
+    lines = [NOTICE, "", PYTHON_HEAD]
+    for name in VERBS:
+        function = getattr(mapgen, name)
+        own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.KEYWORD_ONLY]
+        kind = getattr(mapgen, f"{name.capitalize()}Options", None)
+        if kind is None:
+            own = list(inspect.signature(function).parameters.values())
+        more = [f"**{kind.__name__}"] if kind is not None else []
+        result = inspect.signature(function).return_annotation
+        lines += [
+            f"## mapgen.{name}",
+            "",
+            f"    mapgen.{name}({', '.join([*map(_parameter, own), *more])}) -> {result}",
+            "",
+        ]
+        lines += [_paragraphs(inspect.getdoc(function) or ""), ""]
+        if kind is not None:
+            lines += [*_option_table(kind), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _parameter(p: Any) -> str:
+    return f"{p.name}: {p.annotation}" + ("" if p.default is p.empty else f" = {_plain_default(p.default)}")
+
+
+def _option_table(kind: type[Any]) -> Iterator[str]:
+    import inspect
+
+    defaults = inspect.signature(kind).parameters
+    yield "| option | default | meaning |"
+    yield "|---|---|---|"
+    for name, about in _meanings(kind).items():
+        cells = (f"`{name}`", f"`{_plain_default(defaults[name].default)}`", " ".join(about.split()))
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _meanings(kind: type[Any]) -> dict[str, str]:
+    """What each field of an option class is about: the text below it, in the order of the fields."""
+    import ast
+    import inspect
+    import textwrap
+
+    found: dict[str, str] = {}
+    for one in reversed(kind.__mro__[:-2]):
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(one))).body
+        assert isinstance(tree, ast.ClassDef)
+        for field, text in zip(tree.body, tree.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+                found[ast.unparse(field.target)] = str(text.value.value)
+    return found
+
+
+def _plain_default(value: Any) -> Any:
+    plain = value is None or isinstance(value, bool | int | float | str | tuple)
+    return repr(value) if plain else repr(str(value))
 
 
 # --- the configuration of a training run ----------------------------------------------------------------------------

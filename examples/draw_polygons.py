@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyogrio
@@ -20,8 +20,9 @@ import shapely
 from PIL import Image, ImageDraw, ImageFont
 
 import mapgen
+from mapgen.layers.options import Method
 from mapgen.raster.masks import open_mask
-from mapgen.settings import METHODS, Size
+from mapgen.settings import Size
 
 ROOT = Path(__file__).parent.parent
 WIDTHS = (330, 110, 37)
@@ -103,7 +104,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "docs" / "img" / "vectorize_before_after.png")
     parser.add_argument("--sieve", type=float, default=8)
     parser.add_argument("--simplify", type=float, default=1.5)
-    parser.add_argument("--method", choices=METHODS, default="vw")
+    parser.add_argument("--method", choices=get_args(Method), default="vw")
     parser.add_argument("--smooth", type=int, default=2)
     parser.add_argument("--at", help="row,column of the map in the middle of the pictures")
     options = parser.parse_args()

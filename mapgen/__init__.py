@@ -1,8 +1,8 @@
 """mapgen: aerial and satellite imagery in, maps out.
 
-The public Python interface is small and imported late: `mapgen.save_model`, `mapgen.ModelCard`, `mapgen.Legend`,
-`mapgen.Class`, `mapgen.segment`, `mapgen.vectorize`, `mapgen.train`, `mapgen.evaluate`,
-`mapgen.extract_roads`, `mapgen.find_way`.
+The verbs of the command line are functions here: `mapgen.map("scene.tif", "out")`, `mapgen.segment("scene.tif")`. Each
+takes the options of its option class as keywords, raises a `MapgenError` for what its caller can cure, and returns what
+became of the work. Nothing heavy is imported before it is used.
 """
 
 from __future__ import annotations
@@ -12,43 +12,81 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_PUBLIC = {
-    "Class": "mapgen.legend",
-    "Legend": "mapgen.legend",
-    "ModelCard": "mapgen.model.card",
-    "MapgenError": "mapgen.errors",
-    "SegmentOptions": "mapgen.settings",
-    "VectorizeOptions": "mapgen.settings",
-    "save_model": "mapgen.model.file",
-    "evaluate": "mapgen.accuracy.evaluate",
-    "RoadsOptions": "mapgen.settings",
-    "extract_roads": "mapgen.roads.extract",
-    "find_way": "mapgen.roads.route",
-    "segment": "mapgen.inference.segment",
-    "segment_array": "mapgen.inference.array",
-    "train": "mapgen.training.train",
-    "vectorize": "mapgen.layers.vectorize",
-}
-
 if TYPE_CHECKING:
-    from mapgen.accuracy.evaluate import evaluate as evaluate
-    from mapgen.errors import MapgenError as MapgenError
-    from mapgen.inference.array import segment_array as segment_array
-    from mapgen.inference.segment import segment as segment
-    from mapgen.layers.vectorize import vectorize as vectorize
-    from mapgen.legend import Class as Class
-    from mapgen.legend import Legend as Legend
-    from mapgen.model.card import ModelCard as ModelCard
-    from mapgen.model.file import save_model as save_model
-    from mapgen.roads.extract import extract_roads as extract_roads
-    from mapgen.roads.route import find_way as find_way
-    from mapgen.settings import RoadsOptions as RoadsOptions
-    from mapgen.settings import SegmentOptions as SegmentOptions
-    from mapgen.settings import VectorizeOptions as VectorizeOptions
-    from mapgen.training.train import train as train
+    from mapgen.accuracy.evaluate import evaluate
+    from mapgen.accuracy.options import EvaluateOptions
+    from mapgen.errors import MapgenError
+    from mapgen.inference.array import segment_array
+    from mapgen.inference.options import SegmentOptions
+    from mapgen.inference.segment import segment
+    from mapgen.layers.options import VectorizeOptions
+    from mapgen.layers.polygonize import polygonize
+    from mapgen.layers.vectorize import vectorize
+    from mapgen.legend import Class, Legend
+    from mapgen.model.card import ModelCard
+    from mapgen.model.file import save_model
+    from mapgen.results.options import MapOptions, ViewOptions
+    from mapgen.results.verbs import info, view
+    from mapgen.results.verbs import map_ as map
+    from mapgen.roads.extract import extract_roads
+    from mapgen.roads.options import RoadsOptions
+    from mapgen.roads.route import find_way
+    from mapgen.settings import Scale, Size
+    from mapgen.tiling.options import TilesOptions
+    from mapgen.tiling.tiles import tiles
+    from mapgen.training.compress import compress
+    from mapgen.training.options import CompressOptions
+    from mapgen.training.train import train
+
+__all__ = [
+    "Class",
+    "CompressOptions",
+    "EvaluateOptions",
+    "Legend",
+    "MapOptions",
+    "MapgenError",
+    "ModelCard",
+    "RoadsOptions",
+    "Scale",
+    "SegmentOptions",
+    "Size",
+    "TilesOptions",
+    "VectorizeOptions",
+    "ViewOptions",
+    "compress",
+    "evaluate",
+    "extract_roads",
+    "find_way",
+    "info",
+    "map",
+    "polygonize",
+    "save_model",
+    "segment",
+    "segment_array",
+    "tiles",
+    "train",
+    "vectorize",
+    "view",
+]
+
+_HOMES = {
+    "Class": "legend", "CompressOptions": "training.options", "EvaluateOptions": "accuracy.options",
+    "Legend": "legend", "MapOptions": "results.options", "MapgenError": "errors", "ModelCard": "model.card",
+    "RoadsOptions": "roads.options", "extract_roads": "roads.extract", "find_way": "roads.route",
+    "Scale": "settings", "SegmentOptions": "inference.options", "Size": "settings", "TilesOptions": "tiling.options",
+    "VectorizeOptions": "layers.options", "ViewOptions": "results.options", "compress": "training.compress",
+    "evaluate": "accuracy.evaluate", "info": "results.verbs", "map": "results.verbs", "polygonize": "layers.polygonize",
+    "save_model": "model.file", "segment": "inference.segment", "segment_array": "inference.array",
+    "tiles": "tiling.tiles", "train": "training.train",
+    "vectorize": "layers.vectorize", "view": "results.verbs",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PUBLIC:
-        return getattr(import_module(_PUBLIC[name]), name)
+    if name in _HOMES:
+        return getattr(import_module(f"mapgen.{_HOMES[name]}"), "map_" if name == "map" else name)
     raise AttributeError(f"module 'mapgen' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -6,19 +6,68 @@ The exit codes are a contract with scripts (see docs/errors.md).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.util import find_spec
+
+
+class Key(str):
+    """An option as whoever gave it calls it (`--simplify`, `simplify`, `layer.simplify`), and its `key`."""
+
+    __slots__ = ("key",)
+    key: str
+
+
+Words = Callable[[str, object], str]
+"""How an option is called: of its key and the value it is to have, None where only the option is meant."""
+
+
+def in_python(key: str, value: object) -> str:
+    """`simplify`, or `simplify='8px'`; a word in capitals stands for what somebody has to fill in."""
+    if value is None:
+        return key
+    return f"{key}={value}" if isinstance(value, str) and value.isalpha() and value.isupper() else f"{key}={value!r}"
+
+
+_everywhere: Words = in_python
+_here: ContextVar[Words | None] = ContextVar("_here", default=None)
+
+
+def option(key: str, value: object = None) -> Key:
+    """The option `key` for a message, alone or with a value to give it, in the words of whoever is listening."""
+    said = Key((_here.get() or _everywhere)(key, value))
+    said.key = key
+    return said
+
+
+@contextmanager
+def speaking(words: Words, *, everywhere: bool = False) -> Iterator[None]:
+    """In the block, messages call options as `words` does; `everywhere`: those of other threads too."""
+    global _everywhere
+    before, token = _everywhere, _here.set(words)
+    _everywhere = words if everywhere else before
+    try:
+        yield
+    finally:
+        _here.reset(token)
+        if everywhere:
+            _everywhere = before
 
 
 class MapgenError(Exception):
     """A fault a user can act on: `subject: problem; remedy`.
 
     `subject` is the file, option or model at fault; `problem` says what is wrong with it, with its value and what was
-    expected; `remedy` says what to do, as an imperative.
+    expected; `remedy` says what to do, as an imperative. `key` is that of the option at fault, None where it is no
+    option's fault; all three texts call options as `speaking` has them called.
     """
 
     exit_code = 1
+    key: str | None = None
 
     def __init__(self, subject: object, problem: str, remedy: str = "") -> None:
+        self.key = subject.key if isinstance(subject, Key) else None
         self.subject = str(subject)
         self.problem = problem
         self.remedy = remedy

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from mapgen.errors import UsageError
+from mapgen.errors import UsageError, option
 from mapgen.grid import Window
 
 
@@ -104,10 +104,14 @@ def check_window(window: int, halo: int, stride: int) -> None:
     """Raise `UsageError` unless windows of this size and halo tile a grid on the network's lattice."""
     if window < stride or window % stride:
         near = max(stride, round(window / stride) * stride)
-        raise UsageError("--window", f"{window} is not a multiple of the network's stride {stride}", f"use {near}")
+        raise UsageError(
+            option("window"), f"{window} is not a multiple of the network's stride {stride}", f"use {near}"
+        )
     if halo < 0 or halo % stride:
         near = max(0, round(halo / stride) * stride)
-        raise UsageError("--halo", f"{halo} is not a multiple of the network's stride {stride}", f"use {near}")
+        raise UsageError(option("halo"), f"{halo} is not a multiple of the network's stride {stride}", f"use {near}")
     if window - 2 * halo < stride:
         most = (window - stride) // 2 // stride * stride
-        raise UsageError("--halo", f"{halo} leaves nothing of a window of {window} to keep", f"use at most {most}")
+        raise UsageError(
+            option("halo"), f"{halo} leaves nothing of a window of {window} to keep", f"use at most {most}"
+        )

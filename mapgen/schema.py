@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
-from mapgen.errors import UsageError, one_line
+from mapgen.errors import UsageError, Words, one_line
 
 T = TypeVar("T")
 
@@ -308,6 +308,18 @@ def toml_value(value: Any) -> str:
 def _quoted(text: str) -> str:
     # JSON's escapes are TOML's, but for DEL, which TOML wants escaped too
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def in_toml(table: str, names: Mapping[str, str] | None = None) -> Words:
+    """How a TOML table calls options: `table.window`, or `window = 512`; `names` are those of other names there."""
+
+    def words(key: str, value: object) -> str:
+        name = (names or {}).get(key, key)
+        if value is None:
+            return _joined(table, name)
+        return f"{_bare(name)} = {toml_value(value) if _writable(value) else value}"
+
+    return words
 
 
 # --- reference -------------------------------------------------------------------------------------------------------

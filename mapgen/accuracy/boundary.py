@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mapgen.accuracy.confusion import Matches
 from mapgen.arrays import Longs as Counts
-from mapgen.errors import UsageError
+from mapgen.errors import UsageError, option
 from mapgen.kernels import kernel
 
 REACH_LIMIT = 128
@@ -66,7 +66,9 @@ def _disc(tolerance_m: float, across_m: float, down_m: float) -> NDArray[np.int3
     if not min(across_m, down_m) > 0 or not tolerance_m / min(across_m, down_m) < REACH_LIMIT + 1:
         most = REACH_LIMIT * min(across_m, down_m)
         raise UsageError(
-            "--boundary", f"{tolerance_m:g} m is more than {REACH_LIMIT} pixels of this map", f"use at most {most:g}"
+            option("boundary"),
+            f"{tolerance_m:g} m is more than {REACH_LIMIT} pixels of this map",
+            f"use at most {most:g}",
         )
     reach = tolerance_m * (1 + SLACK)
     rows, cols = (math.floor(reach / size) for size in (down_m, across_m))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,11 @@ from mapgen.accuracy.bootstrap import FEWEST, BlockCounter, Lattice
 from mapgen.accuracy.boundary import BoundaryMatcher
 from mapgen.accuracy.confusion import Matches
 from mapgen.accuracy.objects import ObjectMatcher
+from mapgen.accuracy.options import EvaluateKeys, EvaluateOptions, Floor
 from mapgen.accuracy.report import Rated, Report
 from mapgen.accuracy.truth import Truth, open_truth
 from mapgen.accuracy.worst import Place, draw_worst
-from mapgen.errors import InputError, UsageError
+from mapgen.errors import InputError, UsageError, option
 from mapgen.files.commit import check_output
 from mapgen.files.gdal import MEBIBYTE, cache_bytes, environment
 from mapgen.files.pictures import write_picture
@@ -30,7 +31,7 @@ from mapgen.parallel import Progress
 from mapgen.raster.class_raster import class_key, read_values
 from mapgen.raster.codebook import LIMIT, NONE, CodeArray, Codebook
 from mapgen.raster.masks import Mask, open_mask
-from mapgen.settings import EvaluateOptions, Floor, check_evaluate
+from mapgen.settings import PathLike, taking
 
 BLOCK_PIXELS = 256
 """Side of the blocks of the bootstrap where it is not given in metres."""
@@ -39,7 +40,7 @@ _STRIP = 4 * MEBIBYTE  # pixels
 _NAMED = 64  # classes of a legend that are reported though nothing has them
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Evaluation:
     """A report with what it is about. `failed` says which of the figures asked for fall short, and of what."""
 
@@ -58,6 +59,10 @@ class Evaluation:
     """What became of the features of a vector truth."""
     picture: Path | None = None
 
+    def __repr__(self) -> str:
+        failed = f", failed: {'; '.join(self.failed)}" if self.failed else ""
+        return f"<evaluation of {self.source}: mIoU {self.report.tally.miou:.3f}{failed}>"
+
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain values."""
         record: dict[str, Any] = {"source": self.source, "truth": self.truth} | self.report.to_json()
@@ -70,7 +75,8 @@ class Evaluation:
         return record | rest | {"exit_code": 9 if self.failed else 0}
 
 
-def evaluate(source: str | Path, truth: str | Path, **options: Any) -> Evaluation:
+@taking(EvaluateOptions, EvaluateKeys)
+def evaluate(source: PathLike, truth: PathLike, **options: Unpack[EvaluateKeys]) -> Evaluation:
     """How well the class map `source` agrees with `truth`, a class raster or a vector file on any grid.
 
     `options` are the fields of `EvaluateOptions`. Raises `InputError`, `OutputError` or `UsageError`; a figure that
@@ -82,7 +88,6 @@ def evaluate(source: str | Path, truth: str | Path, **options: Any) -> Evaluatio
 def run(source: str, truth: str, options: EvaluateOptions, progress: Progress | None = None) -> Evaluation:
     """The evaluation of one map; writes the picture of the worst places where one is asked for."""
     start = time.perf_counter()
-    check_evaluate(options)
     inputs = [Path(name) for name in (source, truth) if not is_url(name)]
     if options.worst is not None:
         check_output(options.worst, overwrite=options.overwrite, inputs=inputs)
@@ -113,10 +118,10 @@ class _Job:
         self.codes = Codebook()
         self.truth: Truth = open_truth(truth, mask, self.codes, options)
         try:
-            self.ignore = [self._code(text, "--ignore", known=False) for text in options.ignore]
+            self.ignore = [self._code(text, "ignore", known=False) for text in options.ignore]
             wanted = [*options.objects, *(f.of for f in options.fail_under if f.figure == "objects" and f.of)]
-            self.objects = tuple(dict.fromkeys(self._code(text, "--objects") for text in wanted))
-            self.floors = [(f, None if f.of is None else self._code(f.of, "--fail-under")) for f in options.fail_under]
+            self.objects = tuple(dict.fromkeys(self._code(text, "objects") for text in wanted))
+            self.floors = [(f, None if f.of is None else self._code(f.of, "fail_under")) for f in options.fail_under]
             across, down = mask.grid.resolution_m
             self.boundary = self._boundary(across, down)
         except BaseException:
@@ -131,7 +136,7 @@ class _Job:
         self.seen = np.zeros(LIMIT + 1, np.int64)
         self.unmapped = 0
 
-    def _code(self, text: str, flag: str, known: bool = True) -> int:
+    def _code(self, text: str, asked: str, known: bool = True) -> int:
         """The code of a class by its name or id. Raises `UsageError` for a name that nothing has but must have."""
         key = class_key(self.mask.names, text)
         if isinstance(key, str):
@@ -139,7 +144,9 @@ class _Job:
         if known and isinstance(key, str) and key not in self.truth.names:
             names = [c.name for c in self.mask.names.classes.values()] or ["its numbers"]
             raise UsageError(
-                flag, f"no class is called {text!r} in {self.mask.name}", f"use one of {', '.join(names)[:300]}"
+                option(asked),
+                f"no class is called {text!r} in {self.mask.name}",
+                f"use one of {', '.join(names)[:300]}",
             )
         return self.codes.code(key, self.truth.name)
 
@@ -165,7 +172,7 @@ class _Job:
         ignored = int(self.seen[self.ignore].sum())
         if not self.blocks.counts.any():
             raise InputError(
-                self.truth.name, self._nothing(ignored), "check its coordinates, nodata value and --ignore"
+                self.truth.name, self._nothing(ignored), f"check its coordinates, nodata value and {option('ignore')}"
             )
         report = self._report()
         return Evaluation(
@@ -250,17 +257,18 @@ class _Job:
             for one, n in zip(report.classes, report.tally.truth, strict=True) if not one.known and n
         ]  # fmt: skip
         if strange:
-            yield f"classes that the map does not know, counted as errors: {', '.join(strange)}; leave out by --ignore"
+            unknown = f"classes that the map does not know, counted as errors: {', '.join(strange)}"
+            yield f"{unknown}; leave them out by {option('ignore')}"
         for text, code in zip(self.options.ignore, self.ignore, strict=True):
             if not self.seen[code]:
-                yield f"--ignore {text}: no pixel of the truth has this class"
+                yield f"{option('ignore', text)}: no pixel of the truth has this class"
         for code in self.objects:
             if code not in self.place:
-                yield f"--objects {self.codes.keys[code]}: no pixel has this class"
+                yield f"{option('objects', self.codes.keys[code])}: no pixel has this class"
 
     def _notes(self, report: Report) -> Iterator[str]:
         if report.blocks < FEWEST:
-            yield f"only {report.blocks} blocks, too few for intervals: use a smaller --block METRES"
+            yield f"only {report.blocks} blocks, too few for intervals: use a smaller {option('block', 'METRES')}"
         if self.unmapped:
             yield f"the map has no data at {self.unmapped} pixels of the truth; they do not count"
 

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mapgen.errors import InputError, UsageError, one_line
+from mapgen.accuracy.options import EvaluateOptions
+from mapgen.errors import InputError, UsageError, one_line, option
 from mapgen.files.vectors import VECTOR_SUFFIXES
 from mapgen.files.vet import is_url
 from mapgen.grid import Grid, Window
@@ -19,7 +20,6 @@ from mapgen.raster.class_raster import RasterTruth, class_key
 from mapgen.raster.codebook import NONE, CodeArray, Codebook
 from mapgen.raster.masks import Mask, open_mask
 from mapgen.raster.placement import Placement, same_crs
-from mapgen.settings import EvaluateOptions
 
 
 class Truth(Protocol):
@@ -75,7 +75,7 @@ def open_truth(name: str, mask: Mask, codes: Codebook, options: EvaluateOptions)
     does not lie on the map, `UsageError` for options that belong to the other kind.
     """
     if options.assume_crs is not None:
-        wkt_of(options.assume_crs, "--assume-crs", "such as EPSG:32640")
+        wkt_of(options.assume_crs, "assume_crs")
     if Path(name.split("?", 1)[0]).suffix.lower() in VECTOR_SUFFIXES:
         return _open_vector(name, mask, codes, options)
     return _open_raster(name, mask, codes, options)
@@ -85,7 +85,7 @@ def _open_vector(name: str, mask: Mask, codes: Codebook, options: EvaluateOption
     if is_url(name):
         raise InputError(name.split("?", 1)[0], "is a vector file on the network", "download it first")
     if options.match != "id":
-        raise UsageError("--match", f"{options.match} is for raster truth", "leave it out")
+        raise UsageError(option("match"), f"{options.match} is for raster truth", "leave it out")
     names: dict[int | str, str] = {}
 
     def key(value: Any) -> int | str:
@@ -105,12 +105,13 @@ def _open_vector(name: str, mask: Mask, codes: Codebook, options: EvaluateOption
 
 
 def _open_raster(name: str, mask: Mask, codes: Codebook, options: EvaluateOptions) -> RasterTruth:
-    for flag, given in (
-        ("--attribute", options.attribute), ("--class", options.feature_class), ("--outside", options.outside),
-        ("--priority", options.priority), ("--layer", options.layer),
+    for key, given in (
+        ("attribute", options.attribute), ("feature_class", options.feature_class), ("outside", options.outside),
+        ("priority", options.priority), ("layer", options.layer),
     ):  # fmt: skip
         if given:
-            raise UsageError(flag, f"is for vector truth, {one_line(name)} is taken for a raster", "leave it out")
+            problem = f"is for vector truth, {one_line(name)} is taken for a raster"
+            raise UsageError(option(key), problem, "leave it out")
     truth = open_mask(name)
     try:
         warnings: list[str] = []
@@ -132,7 +133,7 @@ def _placement(mask: Mask, truth: Mask, assumed: str | None, warnings: list[str]
     grid, other = mask.grid, truth.grid
     if assumed is not None:
         if other.crs is not None:
-            raise InputError(truth.name, "has a CRS of its own", "leave out --assume-crs")
+            raise InputError(truth.name, "has a CRS of its own", f"leave out {option('assume_crs')}")
         other = Grid(assumed, other.transform, other.height, other.width)
     sizes_agree = (grid.height, grid.width) == (other.height, other.width)
     both_placed = not (grid.transform.is_identity or other.transform.is_identity)
@@ -140,7 +141,9 @@ def _placement(mask: Mask, truth: Mask, assumed: str | None, warnings: list[str]
         agree = sizes_agree and same_crs(grid.crs, other.crs) and _near(grid, other)
         return None if agree else Placement(grid, other)
     if not sizes_agree:
-        bare, remedy = (truth, "say it with --assume-crs") if other.crs is None else (mask, "georeference it first")
+        bare, remedy = (
+            (truth, f"say it with {option('assume_crs')}") if other.crs is None else (mask, "georeference it first")
+        )
         size = f"{other.width} × {other.height} pixels and the map {grid.width} × {grid.height}"
         raise InputError(bare.name, f"has no CRS, and the truth measures {size}", remedy)
     if (grid.crs is None) != (other.crs is None):
@@ -171,5 +174,7 @@ def _meaning(
         mine = mask.names.classes.get(value)
         told = mine is not None and mine.name != str(value)
         if match == "id" and told and mine is not None and mine.name.casefold() != one.name.casefold():
-            warnings.append(f"{value} is {one.name!r} here and {mine.name!r} on the map; --match name goes by names")
+            warnings.append(
+                f"{value} is {one.name!r} here and {mine.name!r} on the map; {option('match', 'name')} goes by names"
+            )
     return keys, names

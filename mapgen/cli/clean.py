@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from mapgen.cli import bundles as given_by
 from mapgen.cli.console import console
-from mapgen.cli.options import Json
+from mapgen.cli.options import takes
 from mapgen.errors import InputError
 
 
+@takes(given_by.Json)
 def clean(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR", help="Folders of outputs.")],
     below: Annotated[bool, typer.Option("-r", "--recursive", help="All folders in them too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
-    json: Json = False,
+    **given: Any,
 ) -> None:
     """Remove what runs that were killed have left: unfinished outputs and journals, never those of a run at work.
 
@@ -33,7 +35,7 @@ def clean(
                 console.note(f"{one.path}: {one.what}, {one.size} bytes, stays: {one.reason}")
             elif not dry_run:
                 remove(one)
-            if json:
+            if console.as_json:
                 console.result(one.path, record)
             elif not one.reason:
                 console.note(f"{one.path}: {one.what}, {one.size} bytes" + (" would go" if dry_run else ""))

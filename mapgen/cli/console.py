@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from mapgen.errors import MapgenError, OutputError, one_line
+from mapgen.errors import MapgenError, OutputError, one_line, option
 from mapgen.files.vet import public_name
 
 
@@ -33,7 +33,7 @@ class Console:
             self._log = None if path is None else open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115
         except OSError as exc:
             problem = f"cannot be written ({exc.strerror})"
-            raise OutputError(path, problem, "name another file with --log-file") from exc
+            raise OutputError(path, problem, f"name another file with {option('log_file')}") from exc
 
     def _logged(self, level: str, text: object) -> None:
         if self._log is None:

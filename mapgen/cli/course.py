@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mapgen.errors import InputError, MapgenError, OutputError, UsageError
+from mapgen.errors import InputError, MapgenError, OutputError, UsageError, option
 from mapgen.files.vet import is_url, public_name
 
 From = Annotated[
@@ -39,7 +39,7 @@ ReportTo = Annotated[
 def inputs_of(names: Sequence[str], lists: Sequence[Path], only: str | None) -> list[str]:
     """The names, patterns among them expanded, and those in the lists; none twice."""
     if only is not None and not lists:
-        raise UsageError("--only", "names no report", "add --from REPORT.jsonl")
+        raise UsageError(option("only"), "names no report", f"add {option('from', 'REPORT.jsonl')}")
     found = [one for name in names for one in _expanded(name)]
     for path in lists:
         found += _listed(path, only)
@@ -57,17 +57,17 @@ def _listed(path: Path, only: str | None) -> list[str]:
     try:
         text = path.read_bytes().decode("utf-8", "surrogateescape")
     except OSError as exc:
-        raise InputError(f"--from {path}", f"cannot be read ({exc.strerror})", "check the path") from exc
+        raise InputError(option("from", path), f"cannot be read ({exc.strerror})", "check the path") from exc
     if not text.lstrip().startswith("{"):
         if only is not None:
-            raise UsageError("--only", f"{path} is a list of names, not the report of a run", "leave --only out")
+            raise UsageError(option("only"), f"{path} is a list of names, not the report of a run", "leave it out")
         lines = text.split("\0") if "\0" in text else [line.rstrip("\r") for line in text.split("\n")]
         return [line for line in lines if line.strip()]
     last = {str(line["input"]): line.get("status") for line in records(text) if "input" in line}
     wanted = [name for name, status in last.items() if only is None or status == only]
     hidden = [name for name in wanted if "…" in name and is_url(name)]
     if hidden:
-        raise UsageError(f"--from {path}", f"{hidden[0]} is without its secret", "name this address again yourself")
+        raise UsageError(option("from", path), f"{hidden[0]} is without its secret", "name this address again yourself")
     return wanted
 
 
@@ -96,7 +96,7 @@ class Report:
                     file.seek(max(0, path.stat().st_size - 1))
                     torn = file.read(1) not in (b"\n", b"")
                 if start not in (b"{", b""):
-                    raise OutputError(path, "is no report of a run", "name another file with --report")
+                    raise OutputError(path, "is not the report of a run", f"name another file with {option('report')}")
                 if torn:
                     self._write(b"\n")
         except OSError as exc:
@@ -121,7 +121,9 @@ class Report:
             os.close(handle)
 
     def _failed(self, exc: OSError) -> OutputError:
-        return OutputError(self.path, f"cannot be written ({exc.strerror})", "name another file with --report")
+        return OutputError(
+            self.path, f"cannot be written ({exc.strerror})", f"name another file with {option('report')}"
+        )
 
     def ended(
         self, source: str, output: Path, status: str, seconds: float, record: Mapping[str, Any] | None = None,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
+from mapgen.cli import bundles as given_by
 from mapgen.cli.console import console
-from mapgen.cli.options import Json
+from mapgen.cli.options import takes
 
 
-def doctor(json: Json = False) -> None:
+@takes(given_by.Json)
+def doctor(**given: Any) -> None:
     """Say what mapgen runs on and whether it runs, as text to paste into a report of a fault.
 
     Versions, extras, processor, caches, what the environment sets, and a window of the built-in model. Exit 9 where
@@ -17,7 +21,7 @@ def doctor(json: Json = False) -> None:
     from mapgen.inference.health import checked
 
     found = checked()
-    if json:
+    if console.as_json:
         console.result("", found)
     else:
         for part, entries in found.items():

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from mapgen.accuracy.options import LINE_FIGURES, EvaluateOptions
+from mapgen.cli import bundles as given_by
 from mapgen.cli.console import ProgressBar, console
-from mapgen.cli.options import Json, Overwrite, Quiet, Verbose, choice, set_verbosity
-from mapgen.errors import CheckError, UsageError
-from mapgen.settings import LINE_FIGURES, MATCHES, EvaluateOptions, check_evaluate, parse_floor
+from mapgen.cli.options import chosen, takes
+from mapgen.errors import CheckError, UsageError, option
 
 LINE_SUFFIXES = (
     ".geojson", ".json", ".geojsonl", ".geojsons", ".gpkg", ".fgb", ".shp", ".kml", ".gml", ".parquet", ".tab", ".dxf",
@@ -19,6 +20,7 @@ LINE_SUFFIXES = (
 """A map that is named like this is a network of lines."""
 
 
+@takes(given_by.TruthRead, given_by.LayerRead, given_by.Ignore, given_by.AssumeCrs, given_by.Overwriting, given_by.Json)
 def evaluate(
     source: Annotated[
         str, typer.Argument(metavar="MAP", help="A class map: any raster of integers; or a file of lines.")
@@ -27,48 +29,6 @@ def evaluate(
         str,
         typer.Argument(metavar="TRUTH", help="A class raster on any grid, or a vector file of polygons, in any CRS."),
     ],
-    attribute: Annotated[
-        str | None,
-        typer.Option(
-            "--attribute",
-            metavar="NAME",
-            help="Attribute of a vector truth that holds the class, as a name or id of the map's legend."
-            "  [default: class_id, class_name or class]",
-        ),
-    ] = None,
-    feature_class: Annotated[
-        str | None, typer.Option("--class", metavar="CLASS", help="The class of all features of a vector truth.")
-    ] = None,
-    outside: Annotated[
-        str | None,
-        typer.Option(
-            "--outside",
-            metavar="CLASS",
-            help="The class of the ground outside all features.  [default: it does not count]",
-        ),
-    ] = None,
-    priority: Annotated[
-        str | None,
-        typer.Option(
-            "--priority",
-            metavar="LIST",
-            help="Classes that win where features overlap, the first most.  [default: the later feature wins]",
-        ),
-    ] = None,
-    layer: Annotated[
-        str | None, typer.Option("--layer", metavar="NAME", help="The layer of a vector truth that has several.")
-    ] = None,
-    match: Annotated[
-        str,
-        typer.Option("--match", metavar="id|name", help="Whether a raster truth has the map's class ids or names."),
-    ] = "id",
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option("--ignore", metavar="CLASS", help="A class of the truth that does not count; or a list."),
-    ] = None,
-    assume_crs: Annotated[
-        str | None, typer.Option("--assume-crs", metavar="CRS", help="The CRS of a truth that does not name its own.")
-    ] = None,
     boundary: Annotated[
         float | None,
         typer.Option("--boundary", metavar="METRES", help="Add boundary F with this tolerance."),
@@ -83,14 +43,12 @@ def evaluate(
         float | None,
         typer.Option("--block", metavar="METRES", help="Side of the blocks of the bootstrap.  [default: 256 pixels]"),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Seed of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the bootstrap.")] = 0,
     worst: Annotated[
         Path | None,
         typer.Option("--worst", metavar="FILE.png", help="Write a picture of the worst blocks: map, truth, wrong."),
     ] = None,
-    worst_count: Annotated[
-        int, typer.Option("--worst-count", min=1, max=100, metavar="N", help="How many blocks it shows.")
-    ] = 6,
+    worst_count: Annotated[int, typer.Option("--worst-count", metavar="N", help="How many blocks it shows.")] = 6,
     fail_under: Annotated[
         list[str] | None,
         typer.Option(
@@ -100,10 +58,7 @@ def evaluate(
             " recall, boundary, objects with a class; apls, topo, completeness, correctness of lines.",
         ),
     ] = None,
-    overwrite: Overwrite = False,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
+    **given: Any,
 ) -> None:
     """Measure a class map against truth: IoU, F1, precision, recall, mIoU, accuracy, kappa, with 95 % intervals.
 
@@ -113,23 +68,16 @@ def evaluate(
     A network of lines is measured against lines or the roads of a label raster: APLS, TOPO, completeness, correctness,
     length, connectivity, widths.
     """
-    set_verbosity(quiet, verbose)
     options = EvaluateOptions(
-        attribute=attribute, feature_class=feature_class, outside=outside,
-        priority=parse_classes("--priority", [priority] if priority is not None else []), layer=layer,
-        match=choice("--match", match, MATCHES), ignore=parse_classes("--ignore", ignore or []), assume_crs=assume_crs,
-        boundary=boundary, objects=parse_classes("--objects", objects or []), block=block, seed=seed, worst=worst,
-        worst_count=worst_count, fail_under=tuple(parse_floor(text) for text in fail_under or []),
-        overwrite=overwrite,
+        boundary=boundary, objects=",".join(objects or []) or (), block=block, seed=seed, worst=worst,
+        worst_count=worst_count, fail_under=fail_under or (), **chosen(EvaluateOptions, given),
     )  # fmt: skip
-    check_evaluate(options)
     if Path(source.split("?", 1)[0]).suffix.lower() in LINE_SUFFIXES:
-        evaluate_lines(source, truth, options, json)
+        evaluate_lines(source, truth, options)
         return
     if wrong := [str(floor) for floor in options.fail_under if floor.figure in LINE_FIGURES]:
-        raise UsageError(
-            "--fail-under", f"{wrong[0]} is a figure of lines, {source} is taken for a class map", "drop it"
-        )
+        problem = f"{wrong[0]} is a figure of lines, {source} is taken for a class map"
+        raise UsageError(option("fail_under"), problem, "drop it")
     from mapgen.accuracy.evaluate import lines, run
 
     found = run(source, truth, options, ProgressBar(source, shown=console.verbosity >= 0))
@@ -137,7 +85,7 @@ def evaluate(
         console.warning(truth, warning)
     for note in found.notes:
         console.note(note)
-    if json:
+    if console.as_json:
         console.result(source, found.to_json())
     else:
         for line in lines(found):
@@ -148,23 +96,15 @@ def evaluate(
         raise CheckError(source, "; ".join(found.failed), "see the report for where it fails")
 
 
-def evaluate_lines(source: str, truth: str, options: EvaluateOptions, json: bool) -> None:
+def evaluate_lines(source: str, truth: str, options: EvaluateOptions) -> None:
     """Measure a network of lines, and print it."""
     from mapgen.roads.compare import compare_lines, report_lines
 
     found = compare_lines(source, truth, options)
-    if json:
+    if console.as_json:
         console.result(source, found.to_json())
     else:
         for line in report_lines(found):
             console.text(line)
     if found.failed:
         raise CheckError(source, "; ".join(found.failed), "see the report")
-
-
-def parse_classes(flag: str, entries: list[str]) -> tuple[str, ...]:
-    """Comma-separated names or numbers, of one or several options."""
-    parts = tuple(part.strip() for entry in entries for part in entry.split(","))
-    if not all(parts):
-        raise UsageError(flag, f"{','.join(entries)!r} is not a list of classes", f"such as {flag} road,water")
-    return parts

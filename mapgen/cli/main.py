@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from mapgen.cli.console import console, silence_stdout
+from mapgen.cli.options import in_shell
 from mapgen.cli.signals import listen, say
-from mapgen.errors import Interrupted, MapgenError
+from mapgen.cli.spellings import modern
+from mapgen.errors import Interrupted, MapgenError, speaking
 
 BROKEN_PIPE = 141
 """What a shell reports for a program that SIGPIPE ended: 128 + 13."""
@@ -23,6 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """The exit code of one run of the command line; every error is said in one line on stderr."""
+    console.verbosity, console.as_json = 0, False
+    with speaking(in_shell, everywhere=True):
+        return _answered(modern(arguments))
+
+
+def _answered(arguments: list[str]) -> int:
     try:
         return _run(arguments)
     except Interrupted as exc:

@@ -3,45 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from mapgen.cli import bundles as given_by
 from mapgen.cli.batch import expand
 from mapgen.cli.console import ProgressBar, console
-from mapgen.cli.options import (
-    Device,
-    Engine,
-    EngineThreads,
-    Json,
-    LogFile,
-    Model,
-    NetTimeout,
-    NoResume,
-    Overwrite,
-    Quiet,
-    Verbose,
-    choice,
-    set_verbosity,
-)
-from mapgen.cli.segment import parse_bands, parse_bbox, parse_resolution
+from mapgen.cli.options import chosen, takes
+from mapgen.cli.segment import foretold
 from mapgen.errors import MapgenError
-from mapgen.settings import (
-    DEFAULT_MODEL,
-    DEVICES,
-    ENGINES,
-    LAYER_FORMATS,
-    PRECISIONS,
-    MapOptions,
-    SegmentOptions,
-    Size,
-    parse_bytes,
-    parse_scale,
-    parse_size,
-    parse_zoom,
-)
+from mapgen.results.options import MapOptions
 
 
+@takes(
+    given_by.Model, given_by.Bands, given_by.Ground, given_by.Windows, given_by.Engine, given_by.Threads,
+    given_by.Memory, given_by.Scores, given_by.Area, given_by.Creation, given_by.MapForm, given_by.Regions,
+    given_by.Coordinates, given_by.Zoom, given_by.AssumeCrs, given_by.Parts, given_by.DryRun, given_by.Network,
+    given_by.Resuming, given_by.Log,
+    given_by.Overwriting, given_by.Json,
+    sieve="8px", simplify="1.5px",
+)  # fmt: skip
 def map_(
     scenes: Annotated[
         list[str],
@@ -59,103 +41,23 @@ def map_(
             "--name", metavar="NAME", help="What the results are called.  [default: the scene's, else the folder's]"
         ),
     ] = None,
-    model: Model = DEFAULT_MODEL,
-    bands: Annotated[
-        str | None, typer.Option("-b", "--bands", metavar="LIST", help="The scenes' bands for the model's: 4,3,2.")
-    ] = None,
-    nodata: Annotated[
-        float | None, typer.Option("--nodata", metavar="VALUE", help="The value that means no data.")
-    ] = None,
-    scale: Annotated[
-        str,
-        typer.Option(
-            "--scale", metavar="none|dtype|LO,HI|pLO,pHI", help="Bring values into the model's range, as in segment."
-        ),
-    ] = "none",
-    resolution: Annotated[
-        str,
-        typer.Option(
-            "--resolution", metavar="model|native|METRES", help="The resolution at which the network sees the scenes."
-        ),
-    ] = "model",
-    engine: Engine = "auto",
-    device: Device = "auto",
-    precision: Annotated[
-        str, typer.Option("--precision", metavar="auto|fp32|bf16|fp16|int8", help="What it computes in.")
-    ] = "auto",
-    threads: EngineThreads = None,
-    max_memory: Annotated[
-        str | None,
-        typer.Option("--max-memory", metavar="SIZE", help="Memory for the network to stay under.  [default: 1GB]"),
-    ] = None,
-    aoi: Annotated[
-        Path | None, typer.Option("--aoi", metavar="FILE", help="Only inside the polygons of this vector file.")
-    ] = None,
-    bbox: Annotated[
-        str | None, typer.Option("--bbox", metavar="L,B,R,T", help="Only inside this box, in the CRS of the scenes.")
-    ] = None,
-    on_read_error: Annotated[
-        str,
-        typer.Option(
-            "--on-read-error", metavar="fail|nodata", help="A damaged block fails the map, or becomes nodata (exit 3)."
-        ),
-    ] = "fail",
-    confidence: Annotated[
-        bool,
-        typer.Option("--confidence", help="Also NAME.confidence.tif, and its means with layer and vector tiles."),
-    ] = False,
-    form: Annotated[
-        str, typer.Option("-f", "--format", metavar="FORMAT", help=f"Of the layer: {', '.join(LAYER_FORMATS)}.")
-    ] = "gpkg",
-    sieve: Annotated[
-        str,
-        typer.Option("--sieve", metavar="SIZE", help="Of the layer: neighbours absorb regions below it, in px or m2."),
-    ] = "8px",
-    simplify: Annotated[
-        str,
-        typer.Option("--simplify", metavar="TOL", help="Of the layer: tolerance of the shared borders, in px or m."),
-    ] = "1.5px",
-    zoom: Annotated[str, typer.Option("--zoom", metavar="MIN-MAX|auto", help="Zooms of the tiles.")] = "auto",
-    assume_crs: Annotated[
-        str | None,
-        typer.Option("--assume-crs", metavar="CRS", help="For layer and tiles, of scenes that do not name theirs."),
-    ] = None,
-    no_layer: Annotated[bool, typer.Option("--no-layer", help="No polygons.")] = False,
-    no_tiles: Annotated[bool, typer.Option("--no-tiles", help="No raster and no vector tiles.")] = False,
-    no_preview: Annotated[bool, typer.Option("--no-preview", help="No picture of the imagery.")] = False,
-    no_stac: Annotated[bool, typer.Option("--no-stac", help="No STAC items.")] = False,
-    no_page: Annotated[bool, typer.Option("--no-page", help="No index.html to look at the map.")] = False,
-    log_file: LogFile = None,
-    net_timeout: NetTimeout = None,
-    no_resume: NoResume = False,
-    overwrite: Overwrite = False,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
+    **given: Any,
 ) -> None:
-    """Write class map, layer, tiles, a preview and a report of one scene or mosaic into a folder.
-
-    The scenes are read once and the network runs once. Several scenes must be of one CRS and lattice; where they
-    overlap, the first with data wins. The layer is sieved (8 px) and simplified (1.5 px) unless told otherwise. The
-    paths of finished outputs are printed on stdout, that of report.json last. Look at the folder with mapgen view.
-    """
-    set_verbosity(quiet, verbose)
     options = MapOptions(
-        segment=SegmentOptions(
-            model=model, bands=parse_bands(bands), nodata=nodata, scale=parse_scale(scale),
-            resolution=parse_resolution(resolution), engine=choice("--engine", engine, ENGINES),
-            device=choice("--device", device, DEVICES), precision=choice("--precision", precision, PRECISIONS),
-            threads=threads, max_memory=parse_bytes("--max-memory", max_memory), aoi=aoi, bbox=parse_bbox(bbox),
-            on_read_error=choice("--on-read-error", on_read_error, ("fail", "nodata")), confidence=confidence,
-            resume=not no_resume,
-        ),
-        name=name, format=choice("--format", form, LAYER_FORMATS), sieve=parse_size("--sieve", sieve) or Size(0),
-        simplify=parse_size("--simplify", simplify) or Size(0), zoom=parse_zoom(zoom), assume_crs=assume_crs,
-        layer=not no_layer, tiles=not no_tiles, preview=not no_preview, stac=not no_stac, page=not no_page,
-        overwrite=overwrite,
+        name=name, **chosen(MapOptions, given),
     )  # fmt: skip
     names = expand(scenes)
     from mapgen.results.map import Listener, Mapper
+
+    if given["dry_run"]:
+        plan = Mapper(options).plan(names)
+        if console.as_json:
+            console.result("", plan | {"exit_code": 0})
+        else:
+            console.text(foretold(options.name or names[0], plan))
+        for warning in plan["warnings"]:
+            console.warning(names[0], warning)
+        return
 
     class Voice(Listener):
         """Says on the console what happens."""

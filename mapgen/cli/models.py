@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from mapgen.cli import bundles as given_by
 from mapgen.cli.console import console
-from mapgen.cli.options import Json
+from mapgen.cli.options import takes
 
 models = typer.Typer(help="Built-in and local models.", no_args_is_help=False, invoke_without_command=True)
 
@@ -16,16 +17,17 @@ models = typer.Typer(help="Built-in and local models.", no_args_is_help=False, i
 def default(context: typer.Context) -> None:
     """Built-in and local models; without a further word, the list."""
     if context.invoked_subcommand is None:
-        list_models(False)
+        list_models(json=False, quiet=False, verbose=0)
 
 
 @models.command("list")
-def list_models(json: Json = False) -> None:
+@takes(given_by.Json)
+def list_models(**given: Any) -> None:
     """List the built-in models: name, resolution, bands, classes, what imagery they know."""
     from mapgen.model.listing import listed
 
     for entry in listed():
-        if json:
+        if console.as_json:
             console.result(entry["name"], entry)
         else:
             bands, classes = ",".join(entry["bands"]), ",".join(entry["classes"])
@@ -33,15 +35,16 @@ def list_models(json: Json = False) -> None:
 
 
 @models.command("show")
+@takes(given_by.Json)
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A built-in model or a model file.")],
-    json: Json = False,
+    **given: Any,
 ) -> None:
     """Show a model's card: what it knows, on what it was trained, how good it is, and the next command."""
     from mapgen.model.listing import card_lines, described
 
     record = described(name)
-    if json:
+    if console.as_json:
         console.result(name, record)
     else:
         for line in card_lines(record):

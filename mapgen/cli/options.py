@@ -1,81 +1,63 @@
-"""Options that several commands share, declared once."""
+"""How commands come by their options: they take bundles of them, and hand on what an option class knows."""
 
-from __future__ import annotations
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from functools import wraps
+from typing import Any
 
-from pathlib import Path
-from typing import Annotated, Any
-
-import typer
-
+from mapgen.cli.bundles import Voice
 from mapgen.cli.console import console
+from mapgen.settings import Options
+
+FLAGS = {"output": "-o", "feature_class": "--class", "creation_options": "--co"}
+"""Options that the command line does not call by their key."""
+
+REPEATED = {"background", "ignore", "objects", "priority"}
+"""Lists that may be given in parts, by several options or with commas."""
 
 
-def _set_json(value: bool) -> bool:
-    console.as_json = value
-    return value
+def in_shell(key: str, value: object) -> str:
+    """How the command line calls an option: `--min-area`, or `--min-area 8px`."""
+    flag = FLAGS.get(key, f"--{key.replace('_', '-')}")
+    if value is None or value is True:
+        return flag
+    return f"{flag} {','.join(map(str, value)) if isinstance(value, list | tuple) else value}"
 
 
-Output = Annotated[
-    str | None, typer.Option("-o", "--output", metavar="PATH", help="The output, or a folder for several.")
-]
-Model = Annotated[str, typer.Option("--model", metavar="NAME|FILE", help="A built-in model or a model file.")]
-Engine = Annotated[str, typer.Option("--engine", metavar="auto|torch|openvino", help="What runs the network.")]
-Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where it runs.")]
-EngineThreads = Annotated[
-    int | None,
-    typer.Option("--threads", min=1, max=1024, metavar="N", help="Threads on a CPU.  [default: all cores]"),
-]
+def takes(*bundles: type, **defaults: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Gives a command the options of bundles, which reach it as `**given`; `defaults` replace those of the bundles.
+
+    `-q`, `-v` and, where the command takes it, `--json` are told to the console instead.
+    """
+
+    def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
+        own = inspect.signature(command, eval_str=True)
+        parameters = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        for bundle in (*bundles, Voice):
+            for name, hint in bundle.__annotations__.items():
+                default = defaults.get(name, getattr(bundle, name))
+                parameters.append(
+                    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+                )
+
+        @wraps(command)
+        def run(**given: Any) -> Any:
+            quiet, verbose = given.pop("quiet"), given.pop("verbose")
+            console.verbosity = -1 if quiet else verbose
+            console.as_json = given.pop("json", False)
+            return command(**given)
+
+        signature = own.replace(parameters=sorted(parameters, key=lambda p: p.kind))
+        run.__signature__ = signature  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        return run
+
+    return with_options
 
 
-def _set_log(value: Path | None) -> Path | None:
-    console.log_to(value)
-    return value
-
-
-LogFile = Annotated[
-    Path | None,
-    typer.Option("--log-file", metavar="FILE", callback=_set_log, help="Append all that is said, as lines of JSON."),
-]
-
-
-def _set_net_timeout(value: float | None) -> float | None:
-    from mapgen.files.remote import set_net_timeout
-
-    set_net_timeout(value)
-    return value
-
-
-NetTimeout = Annotated[
-    float | None,
-    typer.Option(
-        "--net-timeout", min=1, max=86400, metavar="SECONDS", callback=_set_net_timeout,
-        help="How long one question to a server may take, all that is tried again included.  [default: 60]",
-    ),
-]  # fmt: skip
-NoResume = Annotated[
-    bool, typer.Option("--no-resume", help="Begin anew, whatever an interrupted run of the same command has left.")
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
-Json = Annotated[
-    bool, typer.Option("--json", callback=_set_json, help="Print one JSON object per input, then a summary.")
-]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no notes.")]
-Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; -vv shows tracebacks.")]
-
-
-def set_verbosity(quiet: bool, verbose: int) -> None:
-    """Make the console as talkative as the options say."""
-    console.verbosity = -1 if quiet else verbose
-
-
-def choice(flag: str, value: str, choices: tuple[str, ...]) -> Any:
-    """`value` if it is one of `choices`. Raises `UsageError` with the nearest one."""
-    from mapgen.errors import UsageError
-
-    if value in choices:
-        return value
-    from difflib import get_close_matches
-
-    near = get_close_matches(value, choices, 1)
-    hint = f"did you mean {near[0]}?" if near else f"use one of {', '.join(choices)}"
-    raise UsageError(flag, f"{value!r} is not one of {', '.join(choices)}", hint)
+def chosen(kind: type[Options], given: dict[str, Any]) -> dict[str, Any]:
+    """What of the given is for this option class; options that were not given are left to its defaults."""
+    given = given | {key.removeprefix("no_"): False for key, value in given.items() if key.startswith("no_") and value}
+    named = {field.name: given[field.name] for field in fields(kind) if given.get(field.name) is not None}  # type: ignore[arg-type]
+    return {k: ",".join(v) if k in REPEATED and isinstance(v, list) else v for k, v in named.items()}

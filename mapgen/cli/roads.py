@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
+from mapgen.cli import bundles as given_by
 from mapgen.cli.batch import expand, place, run_batch
 from mapgen.cli.console import ProgressBar, console
-from mapgen.cli.options import Json, Output, Overwrite, Quiet, Verbose, choice, set_verbosity
-from mapgen.cli.vectorize import parse_list
+from mapgen.cli.options import chosen, takes
 from mapgen.files.vet import public_name
-from mapgen.settings import NETWORK_FORMATS, RoadsOptions, check_roads, parse_size, parse_threshold
+from mapgen.roads.options import NetworkFormat, RoadsOptions
 
 
+@takes(
+    given_by.Output,
+    given_by.Clip,
+    given_by.AssumeCrs,
+    given_by.LayerName,
+    given_by.Threads,
+    given_by.Overwriting,
+    given_by.Json,
+)
 def roads(
     masks: Annotated[
         list[str],
@@ -22,14 +31,14 @@ def roads(
             metavar="MASK", help="Class maps: rasters of integers, from mapgen or not; - reads names from stdin."
         ),
     ],
-    output: Output = None,
-    form: Annotated[
+    *,
+    format: Annotated[
         str | None,
         typer.Option(
             "-f",
             "--format",
             metavar="FORMAT",
-            help=f"One of {', '.join(NETWORK_FORMATS)}.  [default: by the suffix, else gpkg]",
+            help=f"One of {', '.join(get_args(NetworkFormat))}.  [default: by the suffix, else gpkg]",
         ),
     ] = None,
     classes: Annotated[
@@ -40,10 +49,12 @@ def roads(
             help="The classes that are roads, by name or number.  [default: what is called road, street or highway]",
         ),
     ] = None,
-    probabilities: Annotated[
+    probabilities_raster: Annotated[
         Path | None,
         typer.Option(
-            "--probabilities", metavar="FILE", help="Probabilities of the same run: they guide bridges over gaps."
+            "--probabilities-raster",
+            metavar="FILE",
+            help="Probabilities of the same run: they guide bridges over gaps.",
         ),
     ] = None,
     threshold: Annotated[
@@ -83,47 +94,25 @@ def roads(
     simplify: Annotated[
         str, typer.Option("--simplify", metavar="TOL", help="Simplify lines by this tolerance, in px or m.")
     ] = "1px",
-    clip: Annotated[
-        Path | None,
-        typer.Option("--clip", metavar="FILE", help="Only pixels inside the polygons of this vector file (any CRS)."),
-    ] = None,
     crs: Annotated[
         str | None,
         typer.Option(
             "--crs", metavar="CRS", help="CRS of gpkg and fgb.  [default: the class map's; all others are in WGS 84]"
         ),
     ] = None,
-    assume_crs: Annotated[
-        str | None, typer.Option("--assume-crs", metavar="CRS", help="The CRS of class maps that do not name theirs.")
-    ] = None,
-    layer: Annotated[
-        str | None, typer.Option("--layer", metavar="NAME", help="Name of the network.  [default: the output's]")
-    ] = None,
-    overwrite: Overwrite = False,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
+    **given: Any,
 ) -> None:
     """Write the roads of each class map as a network: edges with length and width, and the nodes they meet at.
 
     The network of scene.mask.tif is scene.roads.gpkg beside it. Routers read .osm, .osm.pbf and .graphml. It knows no
     directions, turn rules or levels; gaps that were bridged are told apart (bridged_m).
     """
-    set_verbosity(quiet, verbose)
-    options = RoadsOptions(
-        format=None if form is None else choice("--format", form, NETWORK_FORMATS),
-        classes=None if classes is None else parse_list("--classes", [classes]), probabilities=probabilities,
-        threshold=parse_threshold(threshold), clip=clip, crs=crs, assume_crs=assume_crs, layer=layer,
-        overwrite=overwrite,
-        **{
-            name: parse_size(f"--{name.replace('_', '-')}", text)
-            for name, text in (
-                ("sieve", sieve), ("min_hole", min_hole), ("max_width", max_width), ("spur", spur), ("bridge", bridge),
-                ("min_length", min_length), ("simplify", simplify),
-            )
-        },
-    )  # fmt: skip
-    check_roads(options)
+    said = {
+        "format": format, "classes": classes, "probabilities_raster": probabilities_raster, "threshold": threshold,
+        "sieve": sieve, "min_hole": min_hole, "max_width": max_width, "spur": spur, "bridge": bridge,
+        "min_length": min_length, "simplify": simplify, "crs": crs,
+    }  # fmt: skip
+    options = RoadsOptions(**chosen(RoadsOptions, said | given))
     names = expand(masks)
     from mapgen.roads.extract import Extractor, default_output
 
@@ -138,7 +127,7 @@ def roads(
         console.note(f"{public_name(source)}: {result.limits}", verbosity=1)
         return result.to_json()
 
-    pairs = place(names, output, lambda name, folder: default_output(name, folder, suffix))
+    pairs = place(names, given["output"], lambda name, folder: default_output(name, folder, suffix))
     raise typer.Exit(run_batch(pairs, work))
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from mapgen.cli import bundles as given_by
 from mapgen.cli.console import console
-from mapgen.cli.options import Json, Overwrite, Quiet, Verbose, set_verbosity
+from mapgen.cli.options import takes
 from mapgen.errors import UsageError
 
 
+@takes(given_by.LayerRead, given_by.AssumeCrs, given_by.Overwriting, given_by.Json)
 def route(
     network: Annotated[
         Path, typer.Argument(metavar="NET", help="A network of mapgen roads, or any file of lines that meet at ends.")
@@ -28,23 +30,14 @@ def route(
         float | None, typer.Option("--min-width", min=0, metavar="METRES", help="Only roads that are as wide as this.")
     ] = None,
     no_bridges: Annotated[bool, typer.Option("--no-bridges", help="Only roads without bridged gaps.")] = False,
-    layer: Annotated[
-        str | None, typer.Option("--layer", metavar="NAME", help="The layer of the lines.  [default: edges]")
-    ] = None,
-    assume_crs: Annotated[
-        str | None, typer.Option("--assume-crs", metavar="CRS", help="The CRS of a network that does not name its own.")
-    ] = None,
-    overwrite: Overwrite = False,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
+    **given: Any,
 ) -> None:
     """Find the shortest way over a network, as GeoJSON.
 
     Points are taken to the nearest edge, up to 100 m away. Where there is no way the exit code is 10, and the message
     says how far the two parts are from each other. Directions, turn rules and levels are not known.
     """
-    set_verbosity(quiet, verbose)
+    layer, assume_crs, overwrite = given["layer"], given["assume_crs"], given["overwrite"]
     from mapgen.roads.route import find_way, parse_point, write_way
 
     if len(points) < 2:

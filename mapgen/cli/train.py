@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mapgen.cli import bundles as given_by
 from mapgen.cli.console import ProgressBar, console
-from mapgen.cli.options import Json, Overwrite, Quiet, Verbose, set_verbosity
-from mapgen.errors import CheckError, UsageError
+from mapgen.cli.options import takes
+from mapgen.errors import CheckError, UsageError, option
 
 if TYPE_CHECKING:
     from mapgen.training.config import TrainConfig
     from mapgen.training.train import Report
 
 
+@takes(given_by.Overwriting, given_by.Json)
 def train(
     config: Annotated[str, typer.Argument(metavar="CONFIG", help="The TOML file of the run: see docs/training.md.")],
     output: Annotated[
@@ -31,19 +33,16 @@ def train(
         int | None,
         typer.Option("--steps", min=1, metavar="N", help="End at this step instead of where the configuration says."),
     ] = None,
-    overwrite: Overwrite = False,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
+    **given: Any,
 ) -> None:
     """Train a model from imagery and labels.
 
     The folder of the run receives the model, its log and curves. A run that was stopped, in whatever way, goes on from
     its checkpoint when the same command is given again. The path of the model is printed on stdout.
     """
-    set_verbosity(quiet, verbose)
+    overwrite: bool = given["overwrite"]
     if check and steps is not None:
-        raise UsageError("--steps", "--check trains nothing", "use one of the two")
+        raise UsageError(option("steps"), f"{option('check')} trains nothing", "use one of the two")
     from mapgen.training.config import read_config
 
     found = read_config(Path(config))

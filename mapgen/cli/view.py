@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from mapgen.cli import bundles as given_by
 from mapgen.cli.console import console
-from mapgen.cli.options import Overwrite, Quiet, Verbose, set_verbosity
-from mapgen.errors import Interrupted, UsageError
-from mapgen.settings import ViewOptions
+from mapgen.cli.options import chosen, takes
+from mapgen.errors import Interrupted, UsageError, option
+from mapgen.results.options import ViewOptions
 
 
+@takes(given_by.LayerRead, given_by.Overwriting)
 def view(
     path: Annotated[
         str,
@@ -24,9 +26,6 @@ def view(
     imagery: Annotated[
         str | None, typer.Option("--imagery", metavar="FILE", help="A raster to show below the map.")
     ] = None,
-    layer: Annotated[
-        str | None, typer.Option("--layer", metavar="NAME", help="Which layer of a file that has several to show.")
-    ] = None,
     inline: Annotated[
         Path | None, typer.Option("--inline", metavar="FILE", help="Write one HTML file that needs no server.")
     ] = None,
@@ -34,7 +33,7 @@ def view(
         Path | None, typer.Option("--png", metavar="FILE", help="Write a still picture with legend and scale bar.")
     ] = None,
     size: Annotated[
-        int, typer.Option("--size", metavar="N", help="Pixels of the longer side of the map in a still picture.")
+        int, typer.Option("--size", metavar="PIXELS", help="Pixels of the longer side of the map in a still picture.")
     ] = 1200,
     opacity: Annotated[
         float, typer.Option("--opacity", metavar="PERCENT", help="Of classes over imagery in a still picture.")
@@ -43,21 +42,18 @@ def view(
     open_browser: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in the browser of this machine.")
     ] = True,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
+    **given: Any,
 ) -> None:
     """Look at a map in the browser: imagery, classes, polygons, areas; no network is needed.
 
     A server on this machine, for this machine alone, shows the page until Ctrl-C, which ends it with exit code 0; its
     address is printed on stdout. With --inline or --png files are written instead, and their paths are printed.
     """
-    set_verbosity(quiet, verbose)
     if not 0 <= port <= 65535:
-        raise UsageError("--port", f"{port} is not between 0 and 65535", "such as --port 8000")
+        raise UsageError(option("port"), f"{port} is not between 0 and 65535", f"such as {option('port', 8000)}")
     options = ViewOptions(
-        compare=compare, imagery=imagery, layer=layer, size=size, opacity=opacity, overwrite=overwrite
-    )
+        compare=compare, imagery=imagery, size=size, opacity=opacity, **chosen(ViewOptions, given)
+    )  # fmt: skip
     from mapgen.results.view import View
 
     with View(path, options) as shown:

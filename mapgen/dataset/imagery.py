@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from mapgen.dataset.config import DataConfig
 from mapgen.dataset.pairs import Pair
-from mapgen.errors import InputError, UsageError
+from mapgen.errors import InputError, UsageError, speaking
 from mapgen.files.gdal import environment
 from mapgen.grid import Grid, Window
 from mapgen.raster.bands import choose_bands
 from mapgen.raster.open import open_scene
 from mapgen.raster.scene import RasterScene, with_bands
+from mapgen.schema import in_toml
 
 TOLERANCE = 0.1
 """Images whose pixels are within this share of the training resolution are not resampled, as in `segment`."""
@@ -62,13 +63,14 @@ class Imagery:
     def scene(self, pair: Pair) -> RasterScene:
         """The image of a pair, open, with the bands of the model."""
         scene = open_scene(pair.image)
+        given = tuple(map(str, pair.source.bands)) or None
         try:
-            given = tuple(map(str, pair.source.bands)) or None
-            return with_bands(scene, choose_bands(scene, self.bands, given), self.data.nodata, self.data.on_read_error)
-        except InputError as exc:
+            with speaking(in_toml("data.sources")):
+                bands = choose_bands(scene, self.bands, given)
+            return with_bands(scene, bands, self.data.nodata, self.data.on_read_error)
+        except InputError:
             scene.dataset.close()
-            remedy = exc.remedy.replace("--bands ", "bands = ").replace("--bands", "`bands`")
-            raise InputError(exc.subject, exc.problem.replace("--bands", "`bands`"), remedy) from exc
+            raise
 
     def read(self, image: Image, scene: RasterScene, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Pixels (C, H, W) of the common type, and validity (H, W), of a window of the grid of training."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +14,7 @@ from numpy.typing import NDArray
 from mapgen.arrays import Bytes as Channels
 from mapgen.dataset.config import DataConfig, SourceConfig
 from mapgen.dataset.dataset import IGNORE
-from mapgen.errors import InputError, MapgenError, UsageError, one_line
+from mapgen.errors import InputError, UsageError, one_line, speaking
 from mapgen.files.vectors import VECTOR_SUFFIXES
 from mapgen.grid import Grid, Window
 from mapgen.layers.crs import wkt_of
@@ -28,6 +26,7 @@ from mapgen.raster.masks import NODATA as NO_VALUE
 from mapgen.raster.masks import Mask, open_mask
 from mapgen.raster.open import grid_of, opened_dataset
 from mapgen.raster.placement import Placement, same_crs
+from mapgen.schema import in_toml
 
 _COLOR = re.compile(r"#[0-9a-f]{6}")
 _KEPT = 4  # vector files whose polygons stay in memory: most sources have one for all images or one for each
@@ -144,8 +143,9 @@ class Targets:
         """
         said = self._sources[source]
         if said.assume_crs is not None:
-            wkt_of(said.assume_crs, f"data.sources[{source + 1}].assume_crs", "such as EPSG:32640")
-        with _in_config(source):
+            with speaking(in_toml(f"data.sources[{source + 1}]")):
+                wkt_of(said.assume_crs, "assume_crs")
+        with speaking(in_toml(f"data.sources[{source + 1}]", {"feature_class": "class"})):
             if path.suffix.lower() in VECTOR_SUFFIXES:
                 return self._vector(path, source, said, grid)
             return self._raster(path, said, grid, image)
@@ -165,7 +165,7 @@ class Targets:
             self._features[path, source] = features
             self.counts[features.name] = features.counts
         labels = features.on(grid)
-        self.warnings |= {f"{features.name}: {_keyed(text)}": None for text in labels.warnings}
+        self.warnings |= {f"{features.name}: {text}": None for text in labels.warnings}
         self.touched[features.name] = self.touched.get(features.name, False) or labels.extent.area > 0
         fill = IGNORE if said.outside is None else self.meaning.named(said.outside)
         return VectorTarget(labels.polygons, np.array(labels.classes, np.int16), fill)
@@ -266,24 +266,3 @@ class _Colors:
     def close(self) -> None:
         """Let go of the file."""
         self._dataset.close()
-
-
-@contextmanager
-def _in_config(source: int) -> Iterator[None]:
-    """Lets errors speak of keys of the configuration where they speak of options of the command line."""
-    try:
-        yield
-    except MapgenError as exc:
-        subject, problem, remedy = (_keyed(t) for t in (exc.subject, exc.problem, exc.remedy))
-        if subject.startswith("--"):
-            subject = f"data.sources[{source + 1}].{subject[2:].replace('-', '_')}"
-        raise type(exc)(subject, problem, remedy) from exc
-
-
-def _keyed(text: str) -> str:
-    text = re.sub(
-        r"--(attribute|class|layer|assume-crs) ([^\s,;]+)", lambda m: f'{m[1].replace("-", "_")} = "{m[2]}"', text
-    )
-    text = re.sub(r"(?<=\s)--(attribute|class|layer|assume-crs)", lambda m: m[1].replace("-", "_"), text)
-    text = text.replace("polygons of the truth", "labels").replace("the truth", "the labels")
-    return text.replace("the map's", "the image's").replace("the map", "the image")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mapgen.errors import OutputError
+from mapgen.errors import OutputError, option
 from mapgen.files.unfinished import unfinished
 
 SIDECARS = (".aux.xml", ".msk", ".ovr", ".ovr.msk")
@@ -37,21 +37,25 @@ def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) ->
 def _check_output(path: Path, overwrite: bool, inputs: Iterable[Path]) -> None:
     there = _identity(path)
     if there is not None and any(_identity(source) == there for source in inputs):
-        raise OutputError(path, "the output is also an input", "choose another name with -o")
+        raise OutputError(path, "the output is also an input", f"choose another name with {option('output')}")
     try:
         os.path.abspath(path).encode()
     except UnicodeEncodeError as exc:
-        raise OutputError(path, "the name is not UTF-8, which GDAL needs", "choose another name with -o") from exc
+        raise OutputError(
+            path, "the name is not UTF-8, which GDAL needs", f"choose another name with {option('output')}"
+        ) from exc
     if path.is_dir():
         raise OutputError(path, "is a folder", "name a file")
     if (path.exists() or path.is_symlink()) and not overwrite:
-        raise OutputError(path, "exists", "use --overwrite, or choose another name with -o")
+        raise OutputError(
+            path, "exists", f"use {option('overwrite', True)}, or choose another name with {option('output')}"
+        )
     if path.exists() and not path.is_file():
-        raise OutputError(path, "is not a regular file", "choose another name with -o")
+        raise OutputError(path, "is not a regular file", f"choose another name with {option('output')}")
     if not path.parent.is_dir():
         raise OutputError(path, f"the folder {path.parent} does not exist", "create it first")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise OutputError(path, f"the folder {path.parent} is not writable", "choose another with -o")
+        raise OutputError(path, f"the folder {path.parent} is not writable", f"choose another with {option('output')}")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -127,11 +131,17 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except OSError as exc:
         if exc.errno in _FULL:
-            raise OutputError(path, _FULL[exc.errno], "free some space or write elsewhere with -o") from exc
+            raise OutputError(
+                path, _FULL[exc.errno], f"free some space or write elsewhere with {option('output')}"
+            ) from exc
         if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise OutputError(path, f"cannot be written ({exc.strerror})", "choose another place with -o") from exc
+            raise OutputError(
+                path, f"cannot be written ({exc.strerror})", f"choose another place with {option('output')}"
+            ) from exc
         if exc.errno == errno.ENAMETOOLONG:
-            raise OutputError(path, "the name is too long for the file system", "choose a shorter one with -o") from exc
+            raise OutputError(
+                path, "the name is too long for the file system", f"choose a shorter one with {option('output')}"
+            ) from exc
         raise
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapgen.arrays import Geometries
-from mapgen.errors import InputError, UsageError, one_line
+from mapgen.errors import InputError, UsageError, one_line, option
 from mapgen.files.parquet import is_parquet, parquet_facts, read_parquet
 
 
@@ -73,7 +73,9 @@ def facts_of(path: Path, subject: str, layer: str | None) -> dict[str, Any]:
             raise InputError(subject, "holds no geometry", "name a file of polygons")
         if layer is None and len(names) > 1:
             raise UsageError(
-                "--layer", f"{subject} has several layers ({', '.join(names)})", f"such as --layer {names[0]}"
+                option("layer"),
+                f"{subject} has several layers ({', '.join(names)})",
+                f"such as {option('layer', names[0])}",
             )
         if layer is not None and layer not in names:
             raise InputError(subject, f"has no layer {layer!r}; it has {', '.join(names)}", "use one of these")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 from affine import Affine
@@ -10,16 +10,18 @@ from affine import Affine
 from mapgen.arrays import Array
 from mapgen.grid import Grid
 from mapgen.inference.job import plan_job
+from mapgen.inference.options import SegmentKeys, SegmentOptions
 from mapgen.inference.segment import PixelCount, Segmenter, class_strips
 from mapgen.legend import NODATA
 from mapgen.raster.array_scene import ArrayScene
 from mapgen.raster.scene import Scene
-from mapgen.settings import SegmentOptions
+from mapgen.settings import taking
 
 
+@taking(SegmentOptions, SegmentKeys)
 def segment_array(
     pixels: Array, *, transform: Affine | None = None, crs: str | None = None, valid: Array | None = None,
-    **options: Any,
+    **options: Unpack[SegmentKeys],
 ) -> Array:  # fmt: skip
     """The class ids, uint8 (H, W), of pixels (bands, H, W), 255 where there is no data; `valid` (H, W) says where.
 

@@ -25,12 +25,12 @@ from mapgen.files.gdal import MEBIBYTE, environment
 from mapgen.files.vet import is_url, public_name
 from mapgen.inference.infer import infer
 from mapgen.inference.job import Job, plan_job
+from mapgen.inference.options import SegmentOptions
 from mapgen.inference.segment import Segmenter
 from mapgen.model.card import ModelCard
 from mapgen.model.engine import Engine
 from mapgen.parallel import Progress, processors
 from mapgen.raster.open import open_scene
-from mapgen.settings import SegmentOptions
 
 STAGES = ("read", "infer", "stitch", "write")
 """The stages of `segment`. Reading goes on in a thread of its own; the others follow each other and are all the time:

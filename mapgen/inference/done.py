@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mapgen.errors import InputError, OutputError, ResourceError
+from mapgen.errors import InputError, OutputError, ResourceError, option
 from mapgen.files.commit import free_bytes
 from mapgen.inference.job import Job
 from mapgen.raster.open import opened_dataset
@@ -77,4 +77,4 @@ def check_space(job: Job, output: Path, planes: int) -> None:
     free = free_bytes(output.parent)
     if free < needed:
         problem = f"may take {needed / 1e6:.0f} MB with its working files, the disk has {free / 1e6:.0f} MB left"
-        raise OutputError(output, problem, "free some space or write elsewhere with -o")
+        raise OutputError(output, problem, f"free some space or write elsewhere with {option('output')}")

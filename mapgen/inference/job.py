@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from mapgen.errors import InputError, ResourceError
+from mapgen.errors import InputError, ResourceError, option
 from mapgen.files.gdal import cache_bytes
 from mapgen.files.vet import public_name
 from mapgen.grid import Grid, Window
 from mapgen.inference.memory import DEFAULT_LIMIT, PROCESS, Budget, choose
+from mapgen.inference.options import SegmentOptions
 from mapgen.model.card import ModelCard
 from mapgen.model.engine import Output
 from mapgen.model.file import Model
@@ -23,7 +24,6 @@ from mapgen.raster.aoi import Area, area_of
 from mapgen.raster.bands import choose_bands
 from mapgen.raster.cog import TILE as BLOCK
 from mapgen.raster.scene import Scene, with_bands
-from mapgen.settings import SegmentOptions
 
 MAX_REFINEMENT = 4.0
 """A scene may be refined by this factor for the model; beyond it the detail the model looks for is not there."""
@@ -92,9 +92,11 @@ def plan_job(scene: Scene, model: Model, options: SegmentOptions) -> Job:
         note = disagreement(card, values)
         notes += [note] if note else []
     if not scene.has_validity and _black_collar(scene):
-        notes.append("its corners are pure black and it declares no nodata; if that is a collar, use --nodata 0")
+        notes.append(
+            f"its corners are pure black and it declares no nodata; if that is a collar, use {option('nodata', 0)}"
+        )
     if options.nodata is not None and not _holds(scene.dtype, options.nodata):
-        notes.append(f"no pixel of type {scene.dtype} can be {options.nodata:g}, so --nodata has no effect")
+        notes.append(f"no pixel of type {scene.dtype} can be {options.nodata:g}, so {option('nodata')} has no effect")
     grid = _model_grid(scene, card, options)
     halo = options.halo if options.halo is not None else card.halo
     budget = _budget(scene, model, options, grid, halo)
@@ -154,10 +156,11 @@ def _budget(scene: Scene, model: Model, options: SegmentOptions, grid: Grid, hal
         window = max(budget.window)
         raise ResourceError(
             scene.name,
-            f"needs about {needed / 1e6:.0f} MB with windows of {window} pixels, --max-memory is {limit / 1e6:.0f} MB",
-            "give a larger --max-memory"
+            f"needs about {needed / 1e6:.0f} MB with windows of {window} pixels, "
+            f"{option('max_memory')} is {limit / 1e6:.0f} MB",
+            f"give a larger {option('max_memory')}"
             if options.window is None
-            else "use a smaller --window, or a larger --max-memory",
+            else f"use a smaller {option('window')}, or a larger {option('max_memory')}",
         )
     return replace(budget, bytes=needed)
 
@@ -188,7 +191,7 @@ def _model_grid(scene: Scene, card: ModelCard, options: SegmentOptions) -> Grid:
         raise InputError(
             scene.name,
             "its CRS and transform name no place on Earth, so its resolution is unknown",
-            "correct its CRS (gdal_edit.py -a_srs), or use --resolution native",
+            f"correct its CRS (gdal_edit.py -a_srs), or use {option('resolution', 'native')}",
         )
     if all(abs(r / wanted - 1) <= TOLERANCE for r in native):
         return scene.grid
@@ -198,7 +201,8 @@ def _model_grid(scene: Scene, card: ModelCard, options: SegmentOptions) -> Grid:
         raise InputError(
             scene.name,
             f"{problem}, the limit is {MAX_REFINEMENT:g}",
-            "use --resolution native or METRES instead of --resolution model, or a model for this resolution",
+            f"use {option('resolution', 'native')} or METRES instead of {option('resolution', 'model')}, "
+            "or a model for this resolution",
         )
     return scene.grid.at(wanted)
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from mapgen.inference.decide import decide, decide_with_scores
 from mapgen.inference.done import MARK, check_space, difference, mark_of
 from mapgen.inference.infer import TTA, infer
 from mapgen.inference.job import Job, foretell, job_cache, plan_job
+from mapgen.inference.options import SegmentKeys, SegmentOptions
 from mapgen.inference.rescale import rescale
 from mapgen.inference.resume import below, key_of, strips_with_journal
 from mapgen.inference.stitch import STITCH, strips
@@ -41,13 +42,13 @@ from mapgen.raster.classmap import Scores, check_creation_options, write_class_m
 from mapgen.raster.cog import TILE as BLOCK
 from mapgen.raster.open import open_scene
 from mapgen.raster.scene import Scene
-from mapgen.settings import SegmentOptions
+from mapgen.settings import PathLike, taking
 
 _PACKERS = 2
 """Threads that compress tiles beside the network, at most: they keep up with any."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Result:
     """What became of one scene."""
 
@@ -68,6 +69,10 @@ class Result:
     valid_share: float = 0.0
     warnings: tuple[str, ...] = ()
     damaged: tuple[tuple[int, int], ...] = ()
+
+    def __repr__(self) -> str:
+        engine = f"{self.engine} on {self.device} in {self.precision}"
+        return f"<map {self.output}: {self.windows} windows by {engine}, {self.seconds:.1f} s>"
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain values."""
@@ -226,7 +231,8 @@ class Segmenter:
         return Network(model.card, model.sha256, lambda: read_tensors(model), str(model.path), int8)
 
 
-def segment(source: str | Path, output: str | Path | None = None, **options: Any) -> Result:
+@taking(SegmentOptions, SegmentKeys)
+def segment(source: PathLike, output: PathLike | None = None, **options: Unpack[SegmentKeys]) -> Result:
     """Write the class map of the scene `source` (a path or URL) to `output`, by default `NAME.mask.tif` beside it.
 
     `options` are the fields of `SegmentOptions`. The map lies on the scene's own grid: uint8, 255 where there is no

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from mapgen.errors import InputError, UsageError, one_line
+from mapgen.errors import InputError, UsageError, one_line, option
 from mapgen.grid import Grid
 from mapgen.layers.geojson_wkb import coordinate_digits
 
@@ -20,13 +20,15 @@ def placed(grid: Grid, name: str, assumed: str | None) -> Grid:
     """
     if grid.crs is not None:
         if assumed is not None:
-            raise InputError(name, "has a CRS of its own", "leave out --assume-crs")
+            raise InputError(name, "has a CRS of its own", f"leave out {option('assume_crs')}")
         return grid
     if grid.transform.is_identity:
-        raise InputError(name, "has no georeferencing, so its polygons have no place", "warp it first with gdalwarp")
+        raise InputError(name, "has no georeferencing, so it has no place on the ground", "warp it first with gdalwarp")
     if assumed is None:
-        raise InputError(name, "has no CRS, so its polygons have no place", "name it with --assume-crs EPSG:n")
-    return replace(grid, crs=wkt_of(assumed, "--assume-crs"))
+        raise InputError(
+            name, "has no CRS, so it has no place on the ground", f"name it with {option('assume_crs', 'EPSG:n')}"
+        )
+    return replace(grid, crs=wkt_of(assumed, "assume_crs"))
 
 
 def layer_crs(grid: Grid, wanted: str | None, *, lonlat: bool) -> str | None:
@@ -34,12 +36,12 @@ def layer_crs(grid: Grid, wanted: str | None, *, lonlat: bool) -> str | None:
     import pyproj
 
     if not lonlat:
-        return grid.crs if wanted is None else wkt_of(wanted, "--crs")
+        return grid.crs if wanted is None else wkt_of(wanted, "crs")
     if wanted is not None:
-        crs = pyproj.CRS(wkt_of(wanted, "--crs"))
+        crs = pyproj.CRS(wkt_of(wanted, "crs"))
         if not crs.equals(pyproj.CRS("EPSG:4326"), ignore_axis_order=True):
             problem = f"GeoJSON is in WGS 84 by RFC 7946, not in {wanted}"
-            raise UsageError("--crs", problem, "use .gpkg, .fgb, .parquet or .shp")
+            raise UsageError(option("crs"), problem, "use .gpkg, .fgb, .parquet or .shp")
     return None
 
 
@@ -53,10 +55,10 @@ def coordinate_decimals(grid: Grid, wanted: int | None = None) -> int:
     if wanted is None:
         return needed
     if not 0 <= wanted <= 15:
-        raise UsageError("--precision", f"{wanted} is not between 0 and 15", f"use {needed}")
+        raise UsageError(option("decimals"), f"{wanted} is not between 0 and 15", f"use {needed}")
     if wanted < least:
         coarse = f"{wanted} decimals are {DEGREE_M / 10**wanted:.2g} m, too coarse for pixels of {finest:.3g} m"
-        raise UsageError("--precision", coarse, f"use {least} or more")
+        raise UsageError(option("decimals"), coarse, f"use {least} or more")
     return wanted
 
 
@@ -71,12 +73,12 @@ def measure_decimals(grid: Grid) -> dict[str, int]:
     }
 
 
-def wkt_of(text: str, key: str, such_as: str | None = None) -> str:
+def wkt_of(text: str, key: str) -> str:
     """The WKT of a CRS by any text that PROJ reads. Raises `UsageError` about the option `key` for another one."""
     import pyproj
 
     try:
         return str(pyproj.CRS.from_user_input(text).to_wkt())
     except pyproj.exceptions.CRSError as exc:
-        problem = f"{one_line(text)[:80]!r} is no CRS that PROJ knows"
-        raise UsageError(key, problem, such_as or f"such as {key} EPSG:32611") from exc
+        problem = f"{one_line(text)[:80]!r} is not a CRS that PROJ knows"
+        raise UsageError(option(key), problem, f"such as {option(key, 'EPSG:32611')}") from exc

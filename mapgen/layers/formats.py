@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element, tostring
 import numpy as np
 from numpy.typing import NDArray
 
-from mapgen.errors import OutputError
+from mapgen.errors import OutputError, option
 from mapgen.files.parquet import check_pyarrow
 from mapgen.layers.geojson_wkb import wkb
 from mapgen.layers.layer import Layer
@@ -125,7 +125,7 @@ def write_parquet(path: Path, layer: Layer) -> None:
     The column `bbox` has the box of each feature, by which readers skip what they do not want (the covering
     of GeoParquet).
     """
-    check_pyarrow("--format parquet")
+    check_pyarrow(option("format", "parquet"))
     import pyarrow
     import pyarrow.parquet
     import shapely

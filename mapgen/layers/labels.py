@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import NDArray
 
 from mapgen.arrays import Geometries
-from mapgen.errors import InputError, UsageError, one_line
+from mapgen.errors import InputError, UsageError, one_line, option
 from mapgen.files.vectors import facts_of, read_shapes
 from mapgen.grid import Grid, Window, applied
 from mapgen.layers.rasterize import Polygons
@@ -100,7 +100,7 @@ def read_features(
     subject = one_line(path)
     facts = facts_of(path, subject, layer)
     if facts["features"] == 0:
-        raise InputError(subject, "holds no polygons", "name a file with the polygons of the truth")
+        raise InputError(subject, "holds no polygons", "name a file of polygons that have a class")
     column = None if feature_class is not None else _column(subject, facts, attribute)
     shapes, values = _read(path, subject, facts, column)
     classes = [feature_class] * len(shapes) if values is None else values
@@ -170,15 +170,17 @@ def _column(subject: str, facts: dict[str, Any], attribute: str | None) -> str:
     if attribute is not None:
         if attribute not in fields:
             raise InputError(
-                subject, f"has no attribute {attribute!r}; it has {has}", "use one of these in --attribute"
+                subject, f"has no attribute {attribute!r}; it has {has}", f"use one of these in {option('attribute')}"
             )
         return attribute
     for name in CLASS_ATTRIBUTES:
         if name in fields:
             return name
-    remedy = f"such as --attribute {fields[0]}, or" if fields else "use"
+    remedy = f"such as {option('attribute', fields[0])}, or" if fields else "use"
     raise UsageError(
-        "--attribute", f"which attribute of {subject} holds the class? it has {has}", f"{remedy} --class building"
+        option("attribute"),
+        f"which attribute of {subject} holds the class? it has {has}",
+        f"{remedy} {option('feature_class', 'building')}",
     )
 
 
@@ -194,7 +196,7 @@ def _is_null(value: Any) -> bool:
 
 def _check_dimensions(subject: str, shapes: Geometries) -> None:
     if not len(shapes):
-        raise InputError(subject, "holds no polygons with a class", "name a file with the polygons of the truth")
+        raise InputError(subject, "holds no polygons with a class", "name a file of polygons that have a class")
     flat = shapely.get_dimensions(shapes) == 2
     if flat.all():
         return
@@ -227,19 +229,19 @@ def _crs_of(
     most = max(abs(left), abs(right), abs(bottom), abs(top))
     foreign = geographic and (max(abs(left), abs(right)) > 361 or max(abs(bottom), abs(top)) > 91)
     if grid.crs is None:
-        warnings.append("the map has no CRS; the coordinates of the truth are taken as the map's own")
+        warnings.append("the raster has no CRS; the coordinates of the polygons are taken as its own")
         return None
     if assumed is not None:
         if crs is not None and not foreign:
-            raise InputError(subject, "has a CRS of its own", "leave out --assume-crs")
+            raise InputError(subject, "has a CRS of its own", f"leave out {option('assume_crs')}")
         return assumed
     if crs is None:
-        raise InputError(subject, "does not name its CRS", "say it with --assume-crs, such as EPSG:32640")
+        raise InputError(subject, "does not name its CRS", f"say it with {option('assume_crs')}, such as EPSG:32640")
     if foreign:
         raise InputError(
             subject,
             f"coordinates up to {most:.0f} are not lon/lat",
-            "say its CRS with --assume-crs, such as EPSG:32640",
+            f"say its CRS with {option('assume_crs')}, such as EPSG:32640",
         )
     return crs
 

@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from mapgen.arrays import Geometries
-from mapgen.errors import InputError, one_line
+from mapgen.errors import InputError, one_line, option
 from mapgen.files.vectors import facts_of, read_shapes
 from mapgen.layers.crs import wkt_of
 
@@ -70,10 +70,10 @@ def _polygonal(shape: Any) -> Any:
 
 def _crs(subject: str, own: str | None, assumed: str | None) -> str:
     if own is not None and assumed is not None:
-        raise InputError(subject, "has a CRS of its own", "leave out --assume-crs")
+        raise InputError(subject, "has a CRS of its own", f"leave out {option('assume_crs')}")
     if own is None and assumed is None:
-        raise InputError(subject, "does not name its CRS", "name it with --assume-crs EPSG:n")
-    return wkt_of(str(own or assumed), "--assume-crs")
+        raise InputError(subject, "does not name its CRS", f"name it with {option('assume_crs', 'EPSG:n')}")
+    return wkt_of(str(own or assumed), "assume_crs")
 
 
 def in_degrees(subject: str, shapes: Geometries, own: str | None, assumed: str | None = None) -> Geometries:

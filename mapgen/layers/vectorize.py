@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mapgen.errors import InputError, UsageError
+from mapgen.errors import UsageError, option
 from mapgen.files.commit import check_output
 from mapgen.files.gdal import cache_bytes, environment
 from mapgen.files.parquet import check_pyarrow
 from mapgen.files.vet import beside, is_url
-from mapgen.grid import Grid
 from mapgen.kernels import announced
 from mapgen.layers.area import pixel_areas
 from mapgen.layers.crs import coordinate_decimals, layer_crs, measure_decimals, placed
 from mapgen.layers.ground import on_the_ground
 from mapgen.layers.layer import Layer, dissolved
+from mapgen.layers.options import VectorizeKeys, VectorizeOptions
 from mapgen.layers.write import LONLAT_FORMATS, SUFFIXES, stream_layer, write_layer
 from mapgen.parallel import Progress, threads
 from mapgen.polygons.coverage import Coverage, Generalization, class_drift, coverage_of
@@ -32,7 +31,7 @@ from mapgen.polygons.regions import OUTSIDE, Regions, Zones, find_regions
 from mapgen.polygons.sieve import fill_holes, sieved
 from mapgen.raster.aoi import area_of
 from mapgen.raster.masks import Mask, open_mask, read_strips
-from mapgen.settings import VectorizeOptions
+from mapgen.settings import PathLike, taking
 
 STDOUT = Path("-")
 """The output that means newline-delimited GeoJSON on stdout."""
@@ -44,7 +43,7 @@ SMALL = 20_000_000
 """Bytes of GeoJSON up to which it is worth having beside another format."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Result:
     """What became of one class map."""
 
@@ -63,6 +62,9 @@ class Result:
     copy: Path | None = None
     """The layer as GeoJSON beside it, if that was asked for and is small."""
 
+    def __repr__(self) -> str:
+        return f"<layer {self.output}: {self.features} polygons, {self.format}, {self.seconds:.1f} s>"
+
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain values."""
         plain = dataclasses.asdict(self) | {"output": str(self.output)}
@@ -74,7 +76,8 @@ def default_output(source: str, folder: Path | None = None, form: str = "geojson
     return beside(source, f".{form}", folder)
 
 
-def vectorize(source: str | Path, output: str | Path | None = None, **options: Any) -> Result:
+@taking(VectorizeOptions, VectorizeKeys)
+def vectorize(source: PathLike, output: PathLike | None = None, **options: Unpack[VectorizeKeys]) -> Result:
     """Write the polygons of the class map `source` to `output`, by default `NAME.geojson` beside it.
 
     `options` are the fields of `VectorizeOptions`. Raises `InputError`, `OutputError` or `UsageError`; then nothing is
@@ -93,7 +96,6 @@ class Vectorizer:
         self.options = options
         self.announce = announce
         self.threads = threads(options.threads)
-        check_options(options)
 
     def __call__(
         self,
@@ -113,7 +115,7 @@ class Vectorizer:
         start = time.perf_counter()
         form = settled_format(output, self.options)
         inputs = [Path(source)] if not is_url(source) else []
-        inputs += [p for p in (self.options.clip, self.options.confidence) if p is not None]
+        inputs += [p for p in (self.options.clip, self.options.confidence_raster) if p is not None]
         if output != STDOUT:
             check_output(output, overwrite=self.options.overwrite or self.options.append, inputs=inputs)
         listening = announced(self.announce) if self.announce else contextlib.nullcontext()
@@ -136,7 +138,6 @@ class Vectorizer:
         result.seconds = round(time.perf_counter() - start, 3)
         result.notes = tuple(job.notes + _size_hint(result))
         return result
-
 
     def _copied(self, job: _Job, copy: Path, result: Result, inputs: list[Path]) -> None:
         """Put the layer of a job beside itself as GeoJSON, if it is small."""
@@ -169,9 +170,9 @@ def settled_format(output: Path, options: VectorizeOptions) -> str:
     """`format_of`, if the options and this machine allow it. Raises `UsageError` otherwise."""
     form = format_of(output, options)
     if options.append and form != "gpkg":
-        raise UsageError("--append", f"only GeoPackages are appended to, not {form}", "use a .gpkg output")
+        raise UsageError(option("append"), f"only GeoPackages are appended to, not {form}", "use a .gpkg output")
     if form == "parquet":
-        check_pyarrow("--format parquet")
+        check_pyarrow(option("format", "parquet"))
     return form
 
 
@@ -179,7 +180,11 @@ def format_of(output: Path, options: VectorizeOptions) -> str:
     """The format of an output: as asked for, else by its suffix. Raises `UsageError` where they do not say."""
     if output == STDOUT:
         if options.format not in (None, "geojsonl"):
-            raise UsageError("--format", f"{options.format} cannot be streamed", "use geojsonl, or a file with -o")
+            raise UsageError(
+                option("format"),
+                f"{options.format} cannot be streamed",
+                f"use geojsonl, or a file with {option('output')}",
+            )
         return "geojsonl"
     if options.format is not None:
         return options.format
@@ -187,26 +192,11 @@ def format_of(output: Path, options: VectorizeOptions) -> str:
     if form is None:
         known = ", ".join(sorted(SUFFIXES))
         raise UsageError(
-            "-o",
+            option("output"),
             f"no format is known by the suffix {output.suffix or '(none)'} of {output.name}",
             f"use one of {known}, or -f",
         )
     return form
-
-
-def check_options(options: VectorizeOptions) -> None:
-    """Raise `UsageError` for options that no class map can make sense of."""
-    for flag, size, units in (
-        ("--sieve", options.sieve, ("px", "m2")), ("--min-area", options.min_area, ("px", "m2")),
-        ("--max-area", options.max_area, ("px", "m2")), ("--min-hole", options.min_hole, ("px", "m2")),
-        ("--simplify", options.simplify, ("px", "m")),
-    ):  # fmt: skip
-        if size is not None and (size.unit not in units or not 0 <= size.value < math.inf):
-            raise UsageError(
-                flag, f"{size} is not a size of 0 or more in {' or '.join(units)}", f"such as {flag} 8{units[0]}"
-            )
-    if not 0 <= options.smooth <= 6:
-        raise UsageError("--smooth", f"{options.smooth} rounds", "use 0 to 6; each doubles the vertices")
 
 
 class _Job:
@@ -219,10 +209,10 @@ class _Job:
         self.not_written: dict[str, int] = {}
         self.grid = placed(mask.grid, mask.name, options.assume_crs)
         layer_crs(self.grid, options.crs, lonlat=form in LONLAT_FORMATS)  # refuses one that cannot be
-        self.digits = coordinate_decimals(self.grid, options.precision)
+        self.digits = coordinate_decimals(self.grid, options.decimals)
         self.decimals = measure_decimals(self.grid)
         if options.clip is not None:
-            mask.area = _clip(self.grid, options.clip)
+            mask.area = area_of(self.grid, options.clip, None, "clip")
 
     def layer(self, output: Path, regions: Regions) -> Layer:
         """The layer of the regions of the map."""
@@ -238,7 +228,7 @@ class _Job:
         coverage = self.coverage
         crs = layer_crs(self.grid, self.options.crs, lonlat=form in LONLAT_FORMATS)
         classes = self.mask.names.of(np.unique(coverage.regions.values[coverage.rings.regions]).tolist())
-        name = self.options.layer or (output.stem if output != STDOUT else "layer")
+        name = self.options.layer_name or (output.stem if output != STDOUT else "layer")
         layer = on_the_ground(coverage, self.grid, crs, name, classes, self.threads)
         layer = self._with_confidence(layer, coverage)
         layer = self._by_area(layer)
@@ -258,10 +248,10 @@ class _Job:
         pixels = self.grid.height * self.grid.width
         if pixels > 10_000 and len(regions) > pixels / 4:
             self.warnings.append(
-                f"has {len(regions)} regions in {pixels} pixels; is it a class map? --sieve 8px tidies one"
+                f"has {len(regions)} regions in {pixels} pixels; is it a class map? {option('sieve', '8px')} tidies one"
             )
         if not self.mask.names.classes and (regions.values[1:] == 0).any() and self.mask.nodata != 0:
-            self.notes.append("class 0 is written like any other; leave it out with --background 0")
+            self.notes.append(f"class 0 is written like any other; leave it out with {option('background', 0)}")
 
     def _tidied(self, regions: Regions) -> Regions:
         """After the sieve and the filling of holes."""
@@ -281,10 +271,10 @@ class _Job:
         wanted = np.ones(len(regions) + 1, bool)
         wanted[OUTSIDE] = False
         self._leave(wanted, regions.values == self.mask.nodata, "nodata")
-        background = set(names.background) | {self._class(k, "--background", present) for k in options.background}
+        background = set(names.background) | {self._class(k, "background", present) for k in options.background}
         if options.classes is not None:
-            chosen = {self._class(k, "--classes", present) for k in options.classes}
-            background -= chosen - {self._class(k, "--background", present) for k in options.background}
+            chosen = {self._class(k, "classes", present) for k in options.classes}
+            background -= chosen - {self._class(k, "background", present) for k in options.background}
             self._leave(wanted, ~np.isin(regions.values, list(chosen | background)), "other classes")
         if hidden := background & present:
             called = ", ".join(c.name for c in names.of(hidden))
@@ -292,9 +282,9 @@ class _Job:
         self._leave(wanted, np.isin(regions.values, list(background)), "background")
         low, high = options.min_area, options.max_area
         if low is not None and low.unit == "px":
-            self._leave(wanted, regions.pixels < low.value, "smaller than --min-area")
+            self._leave(wanted, regions.pixels < low.value, f"smaller than {option('min_area')}")
         if high is not None and high.unit == "px":
-            self._leave(wanted, regions.pixels > high.value, "larger than --max-area")
+            self._leave(wanted, regions.pixels > high.value, f"larger than {option('max_area')}")
         return wanted
 
     def _leave(self, wanted: NDArray[np.bool_], which: NDArray[np.bool_], reason: str) -> None:
@@ -303,15 +293,17 @@ class _Job:
             self.not_written[reason] = self.not_written.get(reason, 0) + count
         wanted &= ~which
 
-    def _class(self, key: str, flag: str, present: set[int]) -> int:
+    def _class(self, key: str, asked: str, present: set[int]) -> int:
         value = self.mask.names.find(key)
         if value is None:
             known = ", ".join(c.name for c in self.mask.names.of(set(self.mask.names.classes) | present))
             raise UsageError(
-                flag, f"no class is called {key!r} in {self.mask.name}", f"use one of {known[:300] or 'its numbers'}"
+                option(asked),
+                f"no class is called {key!r} in {self.mask.name}",
+                f"use one of {known[:300] or 'its numbers'}",
             )
         if value not in present and value not in self.mask.names.classes:
-            self.warnings.append(f"{flag} {key}: no pixel has this class")
+            self.warnings.append(f"{option(asked, key)}: no pixel has this class")
         return value
 
     def _generalization(self) -> Generalization:
@@ -323,10 +315,10 @@ class _Job:
         return Generalization(size.value / across, self.options.method, self.options.smooth, down / across)
 
     def _with_confidence(self, layer: Layer, coverage: Coverage) -> Layer:
-        if self.options.confidence is None:
+        if self.options.confidence_raster is None:
             return layer
         zones = Zones(coverage.regions)
-        for row, values, valid in read_strips(self.options.confidence, self.grid, self.mask.strip_rows):
+        for row, values, valid in read_strips(self.options.confidence_raster, self.grid, self.mask.strip_rows):
             zones.add(row, values, valid)
         numbers = coverage.rings.regions
         found = zones.finish()
@@ -339,9 +331,9 @@ class _Job:
         keep = np.ones(len(layer), bool)
         low, high = self.options.min_area, self.options.max_area
         if low is not None and low.unit == "m2":
-            self._leave(keep, area < low.value, "smaller than --min-area")
+            self._leave(keep, area < low.value, f"smaller than {option('min_area')}")
         if high is not None and high.unit == "m2":
-            self._leave(keep, area > high.value, "larger than --max-area")
+            self._leave(keep, area > high.value, f"larger than {option('max_area')}")
         return layer if keep.all() else layer.taken(np.flatnonzero(keep))
 
     def result(self, source: str, output: Path, layer: Layer) -> Result:
@@ -357,10 +349,3 @@ class _Job:
             self.mask.name, output, self.form, len(layer), classes=table, not_written=self.not_written,
             warnings=tuple(self.warnings),
         )  # fmt: skip
-
-
-def _clip(grid: Grid, path: Path) -> Any:
-    try:
-        return area_of(grid, path, None)
-    except InputError as exc:
-        raise InputError(exc.subject.replace("--aoi", "--clip"), exc.problem, exc.remedy) from exc

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from mapgen.errors import InputError, OutputError, UsageError, one_line
+from mapgen.errors import InputError, OutputError, UsageError, one_line, option
 from mapgen.files.commit import staged, translated
 from mapgen.layers.formats import OURS, STYLED, add_styles, arrow_stream, layer_qml
 from mapgen.layers.geojson_wkb import geojson_features
@@ -169,7 +169,9 @@ def _joined_layer(path: Path, layer: Layer) -> int:
         found = pyogrio.read_info(path, layer=layer.name)["crs"]
         if found is None or not pyproj.CRS(found).equals(pyproj.CRS(layer.crs or "OGC:CRS84"), ignore_axis_order=True):
             problem = f"the layer {one_line(layer.name)} is in {one_line(found)[:80]}"
-            raise UsageError("--append", problem, "give the same with --crs, or another --layer")
+            raise UsageError(
+                option("append"), problem, f"give the same with {option('crs')}, or another {option('layer_name')}"
+            )
     return count
 
 

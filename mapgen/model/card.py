@@ -96,7 +96,7 @@ class ModelCard:
             try:
                 check_window(self.window, self.halo, self.stride)
             except MapgenError as exc:
-                problem = f"{exc.subject[2:]} {exc.problem}"
+                problem = f"{exc.key} {exc.problem}"
         if problem:
             raise ModelError(
                 one_line(self.name), f"its card has {problem}", "correct the card and save the model again"

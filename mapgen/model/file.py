@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mapgen.errors import ModelError, one_line
+from mapgen.errors import ModelError, one_line, option
 from mapgen.files.commit import staged
 from mapgen.model.card import ModelCard
 from mapgen.model.graph import NotAGraph, canonical, constants
@@ -187,7 +187,9 @@ def read_tensors(model: Model) -> dict[str, np.ndarray[Any, Any]]:
         problem = (
             f"holds the {one_line(compression.precision)} graph of {one_line(compression.parent)}, not its tensors"
         )
-        raise ModelError(one_line(model.path), problem, "use --precision int8, or the model it was made from")
+        raise ModelError(
+            one_line(model.path), problem, f"use {option('precision', 'int8')}, or the model it was made from"
+        )
     tensors = _load(model.path)
     for name, tensor in tensors.items():
         if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mapgen.arrays import Array
-from mapgen.errors import UsageError
+from mapgen.errors import UsageError, option
 from mapgen.model.card import ModelCard
 from mapgen.settings import Scale
 
@@ -39,7 +39,9 @@ def normalization(card: ModelCard, scale: Scale, dtype: np.dtype[Any], values: A
         return Normalization(card.mean, card.std)
     low, high = _range(scale, dtype, values)
     if not high > low:
-        raise UsageError("--scale", f"{scale} spans no range here ({low:g} … {high:g})", "give LO,HI with LO < HI")
+        raise UsageError(
+            option("scale"), f"{scale} spans no range here ({low:g} … {high:g})", "give LO,HI with LO < HI"
+        )
     bottom, top = RANGES[card.data_type]
     factor = (high - low) / (top - bottom)
     mean = tuple(low + (m - bottom) * factor for m in card.mean)
@@ -51,7 +53,11 @@ def _range(scale: Scale, dtype: np.dtype[Any], values: Array | None) -> tuple[fl
         return scale.low, scale.high
     if scale.kind == "dtype":
         if dtype.kind not in "ui":
-            raise UsageError("--scale", f"dtype has no range for {dtype} pixels", "give the range, such as --scale 0,1")
+            raise UsageError(
+                option("scale"),
+                f"dtype has no range for {dtype} pixels",
+                f"give the range, such as {option('scale', '0,1')}",
+            )
         info = np.iinfo(dtype)
         return float(info.min), float(info.max)
     if values is None or not values.size:
@@ -72,9 +78,9 @@ def disagreement(card: ModelCard, values: Array) -> str | None:
     most = float(values.max())
     bottom, top = RANGES[card.data_type]
     if most > top * 1.001:
-        remedy = "stretch them with --scale p2,p98 or --scale LO,HI"
+        remedy = f"stretch them with {option('scale', 'p2,p98')} or {option('scale', 'LO,HI')}"
         return f"values reach {most:g}, the model expects {bottom:g} … {top:g}; {remedy}"
     if top > 1 and most <= 1.0 and float(values.std()) > 0:
         within = f"{float(values.min()):g} … {most:g}"
-        return f"values lie within {within}, the model expects {bottom:g} … {top:g}; use --scale 0,1"
+        return f"values lie within {within}, the model expects {bottom:g} … {top:g}; use {option('scale', '0,1')}"
     return None

@@ -41,6 +41,7 @@ def entry_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The type in which pixels of `dtype` go into a graph: bytes as they are, all else float32, which holds them."""
     return dtype if dtype == np.uint8 else np.dtype(np.float32)
 
+
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "f32"}
 """OpenVINO's names; what an int8 graph leaves in floating point is little, and in float32 no slower."""
 

@@ -6,7 +6,7 @@ import dataclasses
 from importlib.util import find_spec
 from pathlib import Path
 
-from mapgen.errors import UsageError, require
+from mapgen.errors import UsageError, option, require
 from mapgen.model.engine import Engine, Network, Setup
 from mapgen.settings import Device, EngineName, Precision
 
@@ -18,17 +18,27 @@ def open_engine(network: Network, setup: Setup, name: EngineName, device: Device
     an explicit precision, and an engine that is not installed.
     """
     if name == "openvino" and device not in ("auto", "cpu"):
-        raise UsageError("--device", f"OpenVINO runs on the CPU here, not on {device}", "use --engine torch")
+        raise UsageError(
+            option("device"), f"OpenVINO runs on the CPU here, not on {device}", f"use {option('engine', 'torch')}"
+        )
     if _suitable(name, device, setup.precision) == "openvino":
         if find_spec("openvino") is None:
-            raise UsageError("--engine", "OpenVINO is not installed", "pip install openvino, or use --engine torch")
+            raise UsageError(
+                option("engine"),
+                "OpenVINO is not installed",
+                f"pip install openvino, or use {option('engine', 'torch')}",
+            )
         from mapgen.model.openvino import OpenVINOEngine
 
         precision = _openvino_precision(network, setup.precision)
         return OpenVINOEngine(network, dataclasses.replace(setup, precision=precision))
     if setup.precision == "int8":
-        raise UsageError("--precision", "int8 graphs are OpenVINO's, torch cannot run them", "use --engine openvino")
-    require("torch", "--engine", f"computing on {device}" if name == "auto" else "this engine")
+        raise UsageError(
+            option("precision"),
+            "int8 graphs are OpenVINO's, torch cannot run them",
+            f"use {option('engine', 'openvino')}",
+        )
+    require("torch", option("engine"), f"computing on {device}" if name == "auto" else "this engine")
     from mapgen.model.torch import TorchEngine
 
     return TorchEngine(network, setup, device)
@@ -77,9 +87,9 @@ def _openvino_precision(network: Network, wanted: Precision) -> Precision:
         return _fastest(int8=network.int8 is not None)
     if wanted == "int8" and network.int8 is None:
         raise UsageError(
-            "--precision",
+            option("precision"),
             f"{network.subject} brings no int8 graph",
-            "make one with mapgen compress, or use --precision auto",
+            f"make one with mapgen compress, or use {option('precision', 'auto')}",
         )
     if wanted in ("int8", "fp32"):
         return wanted
@@ -88,7 +98,9 @@ def _openvino_precision(network: Network, wanted: Precision) -> Precision:
     native = native_precisions()
     if wanted not in native:
         raise UsageError(
-            "--precision", f"this CPU does not compute in {wanted}", f"use --precision auto or {' or '.join(native)}"
+            option("precision"),
+            f"this CPU does not compute in {wanted}",
+            f"use {option('precision', 'auto')} or {' or '.join(native)}",
         )
     return wanted
 

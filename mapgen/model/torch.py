@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from mapgen.arrays import Array
-from mapgen.errors import ModelError, ResourceError, UsageError, one_line
+from mapgen.errors import ModelError, ResourceError, UsageError, one_line, option
 from mapgen.model.engine import UNDECIDED, Network, Setup, Tag
 from mapgen.model.network import build
 from mapgen.settings import Device, Precision
@@ -63,7 +63,7 @@ class TorchEngine:
             except torch.OutOfMemoryError as exc:
                 if room == 1:
                     problem = f"a window of {width} × {height} pixels does not fit into the memory of {self.device}"
-                    raise ResourceError("torch", problem, "use a smaller --window") from exc
+                    raise ResourceError("torch", problem, f"use a smaller {option('window')}") from exc
                 self._room = room // 2
             if self.device == "cuda":
                 torch.cuda.empty_cache()
@@ -158,7 +158,11 @@ def _precision(wanted: Precision, device: str) -> Precision:
     """`auto`: half precision on CUDA, bf16 where the card has it; elsewhere float32, the reference."""
     if wanted != "auto":
         if wanted == "fp16" and device == "cpu":
-            raise UsageError("--precision", "torch does not compute in fp16 on a CPU", "use --precision bf16 or fp32")
+            raise UsageError(
+                option("precision"),
+                "torch does not compute in fp16 on a CPU",
+                f"use {option('precision', 'bf16')} or fp32",
+            )
         return wanted
     return cuda_half() if device == "cuda" else "fp32"
 
@@ -167,10 +171,12 @@ def _device(wanted: Device) -> str:
     found = find_device(wanted)
     if found is None and wanted == "cuda":
         raise UsageError(
-            "--device", "torch finds no CUDA device here", "use --device cpu, or install a driver and torch for CUDA"
+            option("device"),
+            "torch finds no CUDA device here",
+            f"use {option('device', 'cpu')}, or install a driver and torch for CUDA",
         )
     if found is None:
-        raise UsageError("--device", "torch finds no Apple GPU here", "use --device cpu")
+        raise UsageError(option("device"), "torch finds no Apple GPU here", f"use {option('device', 'cpu')}")
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mapgen.arrays import Array
-from mapgen.errors import InputError, UsageError, one_line
+from mapgen.errors import InputError, UsageError, one_line, option
 from mapgen.files.gdal import gdal_errors
 from mapgen.files.vectors import facts_of, read_shapes
 from mapgen.grid import Grid, Window
@@ -46,7 +46,9 @@ class Area:
         return wanted & geometry_mask([self.polygons], wanted.shape, transform, invert=True)
 
 
-def area_of(grid: Grid, aoi: Path | None, bbox: tuple[float, float, float, float] | None) -> Area | None:
+def area_of(
+    grid: Grid, aoi: Path | None, bbox: tuple[float, float, float, float] | None, asked: str = "aoi"
+) -> Area | None:
     """The area that `aoi` (a vector file in any CRS) and `bbox` (left, bottom, right, top in the CRS of the grid) cut
     out of a grid; None where neither is given.
 
@@ -58,21 +60,23 @@ def area_of(grid: Grid, aoi: Path | None, bbox: tuple[float, float, float, float
     if bbox is not None:
         window &= grid.window_of(bbox)
     if aoi is not None:
-        polygons = _polygons(aoi, grid)
+        polygons = _polygons(aoi, grid, asked)
         window = window & grid.window_of(polygons.bounds) if polygons.area else Window(0, 0, 0, 0)
     if not window.area:
-        where = f"--aoi {one_line(aoi)}" if aoi is not None else f"--bbox {','.join(f'{v:g}' for v in bbox or ())}"
+        where = (
+            option(asked, one_line(aoi)) if aoi is not None else option("bbox", ",".join(f"{v:g}" for v in bbox or ()))
+        )
         bounds = ", ".join(f"{v:g}" for v in grid.bounds)
         raise InputError(where, f"nothing of it lies on the scene ({bounds})", "check its coordinates and CRS")
     return Area(grid, window, polygons)
 
 
-def _polygons(path: Path, grid: Grid) -> Any:
+def _polygons(path: Path, grid: Grid, asked: str) -> Any:
     """The union of the file's polygons, in the CRS of the grid."""
     import pyproj
     import shapely
 
-    subject = f"--aoi {one_line(path)}"
+    subject = option(asked, one_line(path))
     try:
         facts = facts_of(path, subject, None)
     except UsageError as exc:  # of several layers none may be chosen in silence

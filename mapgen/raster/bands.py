@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mapgen.errors import InputError, one_line
+from mapgen.errors import InputError, one_line, option
 from mapgen.raster.scene import Scene
 
 
@@ -17,7 +17,7 @@ def choose_bands(scene: Scene, wanted: Sequence[str], given: Sequence[str] | Non
     wants = f"model needs {len(wanted)} bands ({', '.join(wanted)})"
     if given is not None:
         if len(given) != len(wanted):
-            raise InputError(scene.name, f"{wants}, --bands names {len(given)}", "name one band for each")
+            raise InputError(scene.name, f"{wants}, {option('bands')} names {len(given)}", "name one band for each")
         return tuple(_band(scene, one, names) for one in given)
     if all(names.count(name.casefold()) == 1 for name in wanted):
         return tuple(names.index(name.casefold()) + 1 for name in wanted)
@@ -26,8 +26,10 @@ def choose_bands(scene: Scene, wanted: Sequence[str], given: Sequence[str] | Non
         return tuple(plain)
     if len(plain) > len(wanted):
         # Aerial cameras write red, green, blue and infrared; satellites begin with the shorter waves.
-        example = ",".join(map(str, range(1, len(wanted) + 1) if len(plain) < 5 else range(len(wanted) + 1, 1, -1)))
-        raise InputError(scene.name, f"{wants}, file has {len(plain)}", f"say which, such as --bands {example}")
+        example = list(range(1, len(wanted) + 1) if len(plain) < 5 else range(len(wanted) + 1, 1, -1))
+        raise InputError(
+            scene.name, f"{wants}, file has {len(plain)}", f"say which, such as {option('bands', example)}"
+        )
     raise InputError(
         scene.name, f"{wants}, file has {len(plain)}", "use a model for these bands (`mapgen models list`)"
     )
@@ -41,5 +43,7 @@ def _band(scene: Scene, text: str, names: list[str]) -> int:
         return names.index(text.casefold()) + 1
     has = ", ".join(f"{i} {one_line(n)}" for i, n in enumerate(names, 1))
     raise InputError(
-        scene.name, f"has no band {one_line(text)!r}; it has {has[:200]}", "use a number or name of these in --bands"
+        scene.name,
+        f"has no band {one_line(text)!r}; it has {has[:200]}",
+        f"use a number or name of these in {option('bands')}",
     )

@@ -15,7 +15,7 @@ import numpy as np
 from affine import Affine
 
 from mapgen.arrays import Array, is_uniform
-from mapgen.errors import OutputError, UsageError, one_line
+from mapgen.errors import OutputError, UsageError, one_line, option
 from mapgen.files.commit import check_output, free_bytes, staged
 from mapgen.files.gdal import MEBIBYTE, absent, gdal_errors, gdal_messages
 from mapgen.grid import Grid, Window
@@ -199,7 +199,7 @@ def _cog_options(creation_options: Sequence[tuple[str, str]]) -> dict[str, str]:
     options = {"COMPRESS": "DEFLATE", "BLOCKSIZE": str(BLOCK), "OVERVIEW_RESAMPLING": "MODE", "BIGTIFF": "IF_SAFER"}
     for key, value in creation_options:
         if key.upper() in ("DRIVER", "OVERVIEW_RESAMPLING", "RESAMPLING", "WARP_RESAMPLING"):
-            raise UsageError("--co", f"{key} is fixed for class maps", "leave it out")
+            raise UsageError(option("creation_options"), f"{key} is fixed for class maps", "leave it out")
         options[key.upper()] = value
     return options
 
@@ -229,11 +229,17 @@ def check_creation_options(creation_options: Sequence[tuple[str, str]]) -> None:
             with target.open(driver="GTiff") as dataset:
                 kept = dataset.transform == profile["transform"] and np.array_equal(dataset.read(), pixels)
         except gdal_errors() as exc:
-            raise UsageError("--co", f"GDAL refuses {given} ({one_line(exc)[:160]})", _CO_REMEDY) from exc
+            raise UsageError(
+                option("creation_options"), f"GDAL refuses {given} ({one_line(exc)[:160]})", _CO_REMEDY
+            ) from exc
     if complaints:
-        raise UsageError("--co", f"GDAL refuses {given} ({one_line(complaints[0])[:160]})", _CO_REMEDY)
+        raise UsageError(
+            option("creation_options"), f"GDAL refuses {given} ({one_line(complaints[0])[:160]})", _CO_REMEDY
+        )
     if not kept:
-        raise UsageError("--co", f"{given} would change the pixels or the grid", "use lossless options only")
+        raise UsageError(
+            option("creation_options"), f"{given} would change the pixels or the grid", "use lossless options only"
+        )
 
 
 def _checksum(strip: Array) -> int:
@@ -276,5 +282,9 @@ def _writing(path: Path) -> Iterator[None]:
         ) from exc
     except gdal_errors() as exc:
         full = free_bytes(path.parent) < MEBIBYTE
-        remedy = "free some space or write elsewhere with -o" if full else "check the folder and the --co options"
+        remedy = (
+            f"free some space or write elsewhere with {option('output')}"
+            if full
+            else f"check the folder and the {option('creation_options')} options"
+        )
         raise OutputError(path, f"could not be written ({one_line(exc.__cause__ or exc)[:160]})", remedy) from exc

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, Self, TypeVar
 import numpy as np
 
 from mapgen.arrays import Array
-from mapgen.errors import InputError, MapgenError, NetworkError, one_line
+from mapgen.errors import InputError, MapgenError, NetworkError, one_line, option
 from mapgen.files.fingerprint import fingerprint
 from mapgen.files.gdal import MEBIBYTE, absent, gdal_errors, gdal_messages
 from mapgen.files.remote import Remote
@@ -168,8 +168,7 @@ class Scene(Protocol):
 
 @dataclass(slots=True)
 class RasterScene(Scene):
-    """An open raster file. `with open_scene(path) as scene: …` closes it.
-    """
+    """An open raster file. `with open_scene(path) as scene: …` closes it."""
 
     name: str
     dataset: Any
@@ -356,7 +355,7 @@ class RasterScene(Scene):
         return InputError(
             self.name,
             f"is damaged in the block at row {row}, column {col} ({one_line(cause)[:120]})",
-            "get the file again, or use --on-read-error nodata",
+            f"get the file again, or use {option('on_read_error', 'nodata')}",
         )
 
 

@@ -14,6 +14,7 @@ from mapgen.files.gdal import environment
 from mapgen.files.vectors import VECTOR_SUFFIXES, layer_facts
 from mapgen.files.vet import is_url, public_name
 from mapgen.inference.job import Job, foretell, obstacles, plan_job
+from mapgen.inference.options import SegmentOptions
 from mapgen.model.file import find_model, open_model
 from mapgen.model.listing import card_lines
 from mapgen.model.listing import describe as describe_model
@@ -21,7 +22,6 @@ from mapgen.raster.legends import color_table, read_names
 from mapgen.raster.open import open_scene
 from mapgen.raster.scene import RasterScene
 from mapgen.results.report import REPORT, read_report
-from mapgen.settings import SegmentOptions
 from mapgen.tiling.containers.container import open_tiles
 from mapgen.tiling.job import NAMED
 from mapgen.tiling.source import raster_kind

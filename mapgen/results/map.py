@@ -13,11 +13,12 @@ from urllib.parse import urlsplit, urlunsplit
 from affine import Affine
 
 from mapgen import __version__
-from mapgen.errors import MapgenError, UsageError
+from mapgen.errors import MapgenError, option
 from mapgen.files.commit import check_output
 from mapgen.files.pictures import shown_bands
 from mapgen.files.vet import beside, is_url, public_name
 from mapgen.grid import Grid
+from mapgen.inference.options import SegmentOptions
 from mapgen.inference.segment import Result as ClassMap
 from mapgen.inference.segment import Segmenter, score_path
 from mapgen.layers.crs import placed
@@ -29,6 +30,7 @@ from mapgen.raster.mosaic import Mosaic, open_mosaic
 from mapgen.raster.open import grid_of, opened_dataset
 from mapgen.results.class_areas import ClassAreas
 from mapgen.results.map_page import PAGE, write_map_page
+from mapgen.results.options import MapOptions
 from mapgen.results.preview import Preview, write_preview
 from mapgen.results.report import (
     REPORT,
@@ -44,9 +46,9 @@ from mapgen.results.report import (
     write_json,
 )  # fmt: skip
 from mapgen.results.stac import Source, map_item, model_item, quoted
-from mapgen.settings import MapOptions, TilesOptions, VectorizeOptions
 from mapgen.tiling.containers.container import check_tiles
 from mapgen.tiling.footprint import footprint
+from mapgen.tiling.options import TilesOptions
 from mapgen.tiling.tiles import Tiler
 
 SCHEMA = 1
@@ -80,13 +82,23 @@ class Result:
 
     report: dict[str, Any]
     exit_code: int
+    folder: Path
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The outputs by role."""
+        return {role: self.folder / name for role, name in self.report["files"].items()}
+
+    def __repr__(self) -> str:
+        files = ", ".join(self.report["files"].values())
+        return f"<map of {self.report['name']} in {self.folder}: {files}; {self.report['seconds']['total']:.1f} s>"
 
 
 def planned(options: MapOptions, name: str, folder: Path) -> dict[str, Path]:
     """The outputs that were asked for, by role."""
     names = {"class_map": f"{name}.mask.tif"}
-    if options.segment.confidence:
-        names["confidence"] = score_path(folder / names["class_map"], "confidence").name
+    for kind in scores(options):
+        names[kind] = score_path(folder / names["class_map"], kind).name
     if options.layer:
         names["layer"] = f"{name}.{options.format}"
     if options.tiles:
@@ -102,6 +114,12 @@ def planned(options: MapOptions, name: str, folder: Path) -> dict[str, Path]:
     return {role: folder / file for role, file in names.items()}
 
 
+def scores(options: SegmentOptions) -> list[str]:
+    """The rasters of scores that were asked for, in the order in which `segment` writes them."""
+    asked = {"confidence": options.confidence, "probabilities": options.probabilities}
+    return [kind for kind, wanted in asked.items() if wanted]
+
+
 def default_name(scenes: Sequence[str], folder: Path) -> str:
     """One scene's own name; of several, that of the folder."""
     return beside(scenes[0], "").name if len(scenes) == 1 else folder.resolve().name or "map"
@@ -113,26 +131,18 @@ class Mapper:
     def __init__(self, options: MapOptions, listener: Listener | None = None) -> None:
         self.options = options
         self.listener = listener or Listener()
-        segment = options.segment
-        if segment.probabilities:
-            raise UsageError("--probabilities", "map writes none", "use mapgen segment for them")
-        if options.name is not None and (not options.name or "/" in options.name or "\\" in options.name):
-            raise UsageError("--name", f"{options.name!r} is not the name of a file", "such as --name town")
-        self.listed = VectorizeOptions(
-            format=options.format, sieve=options.sieve, simplify=options.simplify, assume_crs=options.assume_crs,
-            overwrite=options.overwrite, threads=segment.threads,
-        )  # fmt: skip
-        self.tiled = TilesOptions(
-            zoom=options.zoom, assume_crs=options.assume_crs, overwrite=options.overwrite, threads=segment.threads,
-            kind="classes",
-        )  # fmt: skip
+        self.listed, self.tiled = options.vectorize, options.tile
         # What cannot be is refused before the first window is read.
         Vectorizer(self.listed)
         Tiler(self.tiled)
         if options.assume_crs is not None:
-            placed(Grid(None, Affine.scale(2), 1, 1), "--assume-crs", options.assume_crs)
+            placed(Grid(None, Affine.scale(2), 1, 1), option("assume_crs"), options.assume_crs)
         if options.layer:
             settled_format(Path(f"layer.{options.format}"), self.listed)
+
+    def plan(self, scenes: Sequence[str]) -> dict[str, Any]:
+        """What the class map of the scenes would take; see `Segmenter.plan`. Nothing is written."""
+        return Segmenter(self.options.segment, scenes, opener=lambda _: open_mosaic(scenes, None)).plan(scenes[0])
 
     def __call__(self, scenes: Sequence[str], folder: Path) -> Result:
         """Map the scenes into `folder`, which is made if its parent is there.
@@ -173,8 +183,7 @@ class _Run:
         self.placing: dict[str, Any] | None = None
         self.inputs = [Path(scene) for scene in scenes if not is_url(scene)]
         self.older = older_files(folder)
-        segment = dataclasses.replace(options.segment, overwrite=options.overwrite)
-        self.segmenter = Segmenter(segment, self.scenes, self.watch, self.open)
+        self.segmenter = Segmenter(options.segment, self.scenes, self.watch, self.open)
         self.card = self.segmenter.model.card
         self.preview = Preview(shown_bands(self.card.bands)) if options.preview else None
 
@@ -213,7 +222,7 @@ class _Run:
         if self.grid.crs is None and self.options.assume_crs and not self.grid.transform.is_identity:
             self.grid = placed(self.grid, str(path), self.options.assume_crs)
         self.warnings += self.made.warnings
-        for role, made in (("class_map", path), *(("confidence", score) for score in self.made.scores)):
+        for role, made in (("class_map", path), *zip(scores(self.options), self.made.scores, strict=True)):
             self.finished(role, made)
 
     def finish(self) -> Result:
@@ -231,7 +240,7 @@ class _Run:
         report = self.report()
         write_json(self.folder / REPORT, report, overwrite=True)
         self.listener.done(self.folder / REPORT)
-        return Result(report, 3 if self.errors or self.made.damaged else 0)
+        return Result(report, 3 if self.errors or self.made.damaged else 0, self.folder)
 
     def part(self, name: str, work: Callable[[], None]) -> None:
         """Do a part; if it fails, say so and let the others be."""
@@ -260,7 +269,7 @@ class _Run:
 
     def layer(self) -> None:
         """The polygons of the class map."""
-        options = dataclasses.replace(self.mapper.listed, confidence=self.confidence())
+        options = dataclasses.replace(self.mapper.listed, confidence_raster=self.confidence())
         run = Vectorizer(options, announce=self.listener.note)
         assert self.finder is not None
         made = run(
@@ -281,7 +290,9 @@ class _Run:
 
     def vector_tiles(self) -> None:
         """Polygons of the class map, drawn anew at every zoom."""
-        self.tile("vector_tiles", dataclasses.replace(self.mapper.tiled, vector=True, confidence=self.confidence()))
+        self.tile(
+            "vector_tiles", dataclasses.replace(self.mapper.tiled, vector=True, confidence_raster=self.confidence())
+        )
 
     def tile(self, role: str, options: TilesOptions) -> None:
         """One set of tiles."""

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mapgen.legend import LayerClass
+from mapgen.results.options import ViewOptions
 from mapgen.results.render import PictureDrawing, RasterDrawing, TilesDrawing
 from mapgen.results.view import Side, View
-from mapgen.settings import ViewOptions
 
 PAGE = "index.html"
 

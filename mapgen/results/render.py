@@ -80,12 +80,11 @@ class RasterDrawing:
     def _placed(self, dataset: Any) -> Grid:
         if self.source.grid.transform.is_identity and (dataset.gcps[0] or dataset.rpcs):
             raise InputError(self.name, "has ground control points only, no transform", "warp it first with gdalwarp")
-        try:
-            return placed(self.source.grid, self.name, None)
-        except InputError as exc:
-            problem = exc.problem.replace("its polygons have", "it has")
-            remedy = exc.remedy.replace("name it with --assume-crs EPSG:n", "add one with gdal_translate -a_srs EPSG:n")
-            raise InputError(self.name, problem, remedy) from exc
+        if self.source.grid.crs is None and not self.source.grid.transform.is_identity:
+            raise InputError(
+                self.name, "has no CRS, so it has no place on the ground", "add one with gdal_translate -a_srs EPSG:n"
+            )
+        return placed(self.source.grid, self.name, None)
 
     @property
     def is_classes(self) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mapgen import __version__
-from mapgen.errors import InputError, OutputError, one_line
+from mapgen.errors import InputError, OutputError, one_line, option
 from mapgen.files.commit import staged, translated
 from mapgen.grid import Grid
 from mapgen.tiling.footprint import footprint
@@ -61,13 +61,15 @@ def make_folder(folder: Path) -> bool:
     if folder.is_dir():
         return False
     if os.path.lexists(folder):
-        raise OutputError(folder, "is a file, the results need a folder", "choose another with -o")
+        raise OutputError(folder, "is a file, the results need a folder", f"choose another with {option('output')}")
     if not folder.absolute().parent.is_dir():
         raise OutputError(folder, f"the folder {folder.absolute().parent} does not exist", "create it first")
     try:
         folder.mkdir()
     except OSError as exc:
-        raise OutputError(folder, f"cannot be created ({exc.strerror})", "choose another with -o") from exc
+        raise OutputError(
+            folder, f"cannot be created ({exc.strerror})", f"choose another with {option('output')}"
+        ) from exc
     return True
 
 

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mapgen.errors import MapgenError, OutputError, one_line
+from mapgen.errors import MapgenError, OutputError, one_line, option
 from mapgen.tiling.quadtree import MAX_ZOOM
 
 LOOPBACK = "127.0.0.1"
@@ -59,7 +59,9 @@ class PageServer(ThreadingHTTPServer):
             super().__init__((LOOPBACK, port), _Handler)
         except (OSError, OverflowError) as exc:
             why = exc.strerror if isinstance(exc, OSError) else str(exc)
-            raise OutputError("--port", f"port {port} cannot be had ({why})", "choose another, or 0 for any") from exc
+            raise OutputError(
+                option("port"), f"port {port} cannot be had ({why})", "choose another, or 0 for any"
+            ) from exc
         self.hosts = {f"{name}:{self.server_port}" for name in (LOOPBACK, "localhost")}
 
     @property

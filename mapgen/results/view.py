@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mapgen.errors import InputError, UsageError, one_line
+from mapgen.errors import InputError, UsageError, one_line, option
 from mapgen.files.commit import check_output
 from mapgen.files.page import SCRIPTS, SERVED_POLICY, STYLES, TEMPLATE, inlined_page, served_page
 from mapgen.files.pictures import write_picture
@@ -20,12 +20,13 @@ from mapgen.files.vectors import VECTOR_SUFFIXES
 from mapgen.files.vet import is_url, public_name
 from mapgen.files.webfiles import page_texts, write_page
 from mapgen.legend import LayerClass
+from mapgen.results.options import ViewOptions
 from mapgen.results.render import Drawing, LayerDrawing, PictureDrawing, RasterDrawing, TilesDrawing
 from mapgen.results.server import PageServer, Served, TileMaker
 from mapgen.results.still import area_text, frame_of, laid_over, with_legend
-from mapgen.settings import TilesOptions, ViewOptions
 from mapgen.tiling.containers.container import writing_tiles
 from mapgen.tiling.containers.folder import TILEJSON
+from mapgen.tiling.options import TilesOptions
 from mapgen.tiling.quadtree import Bounds
 from mapgen.tiling.tiles import Tiler
 
@@ -168,7 +169,7 @@ class View:
             raise InputError(folder, "holds no class map (*.mask.tif), no layer and no tiles", remedy)
         there = (
             ("class map (*.mask.tif)", masks), ("polygons (a layer or vector tiles)", side.layer or side.vector),
-            ("imagery (name it with --imagery)", side.imagery), (f"report ({REPORT})", report),
+            (f"imagery (name it with {option('imagery')})", side.imagery), (f"report ({REPORT})", report),
         )  # fmt: skip
         side.missing = [f"{folder.name} has no {what}" for what, found in there if not found]
         side.missing += [f"of {len(masks)} class maps {masks[0].name} is shown"] if len(masks) > 1 else []
@@ -258,7 +259,9 @@ class View:
     def picture(self, output: Path) -> tuple[int, int]:
         """Write the map with its legend as PNG; width and height. Raises `OutputError`, `InputError`, `UsageError`."""
         if len(self.sides) > 1:
-            raise UsageError("--compare", "a still picture shows one map", "leave it out, or leave out --png")
+            raise UsageError(
+                option("compare"), "a still picture shows one map", f"leave it out, or leave out {option('png')}"
+            )
         (side,) = self.sides
         drawn = side.raster or side.layer or side.vector
         frame = frame_of(_within(side.bounds), self.options.size, side.drawings[0].finest)
@@ -378,7 +381,7 @@ class _Inlined:
         excess = max(0, int(np.ceil(np.log2(max(1.0, drawing.grid.window.area / INLINE_PIXELS)) / 2)))
         kind: Any = "classes" if drawing.is_classes else "imagery"
         options = TilesOptions(zoom=(None, max(0, drawing.zoom - excess)), kind=kind, overwrite=True)
-        Tiler(replace(options, container="pmtiles"))(drawing.file, output)
+        Tiler(replace(options, format="pmtiles"))(drawing.file, output)
         made = TilesDrawing(output)
         try:
             return self._archive(made)
@@ -414,4 +417,6 @@ class _Inlined:
         total = size + sum(map(len, self.files.values()))
         if total > INLINE_LIMIT:
             problem = f"a page with it would hold {total / 1e6:.0f} MB, the limit is {INLINE_LIMIT / 1e6:.0f} MB"
-            raise InputError(subject, problem, "leave out --inline to look at it from a server, or cut the map first")
+            raise InputError(
+                subject, problem, f"leave out {option('inline')} to look at it from a server, or cut the map first"
+            )

@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 import shapely
 
-from mapgen.errors import InputError, UsageError, one_line
+from mapgen.accuracy.options import LINE_FIGURES, EvaluateOptions
+from mapgen.errors import InputError, UsageError, one_line, option
 from mapgen.files.gdal import environment
 from mapgen.files.vectors import VECTOR_SUFFIXES
 from mapgen.raster.masks import open_mask
 from mapgen.roads.extract import Job
 from mapgen.roads.ground import in_lonlat
 from mapgen.roads.lines import RoadLines, centre_of, in_metres, read_lines
+from mapgen.roads.options import RoadsOptions
 from mapgen.roads.score import SNAP_M, LineScore, score
 from mapgen.roads.ways import Ways, snapped
-from mapgen.settings import LINE_FIGURES, EvaluateOptions, RoadsOptions, Size
+from mapgen.settings import Size
 
 SUFFIXES = (*VECTOR_SUFFIXES, ".osm", ".pbf", ".graphml")
 """What is named like this is a file of lines."""
@@ -84,16 +86,18 @@ def compare_lines(source: str, truth: str, options: EvaluateOptions) -> LineEval
 
 
 def _check(options: EvaluateOptions) -> None:
-    for flag, given in (
-        ("--attribute", options.attribute), ("--outside", options.outside), ("--priority", options.priority),
-        ("--ignore", options.ignore), ("--boundary", options.boundary), ("--objects", options.objects),
-        ("--worst", options.worst), ("--block", options.block),
+    for key, given in (
+        ("attribute", options.attribute), ("outside", options.outside), ("priority", options.priority),
+        ("ignore", options.ignore), ("boundary", options.boundary), ("objects", options.objects),
+        ("worst", options.worst), ("block", options.block),
     ):  # fmt: skip
         if given:
-            raise UsageError(flag, "is for class maps, not for lines", "leave it out")
+            raise UsageError(option(key), "is for class maps, not for lines", "leave it out")
     for floor in options.fail_under:
         if floor.figure not in LINE_FIGURES:
-            raise UsageError("--fail-under", f"{floor} is no figure of lines", f"use {', '.join(LINE_FIGURES)}")
+            raise UsageError(
+                option("fail_under"), f"{floor} is not a figure of lines", f"use {', '.join(LINE_FIGURES)}"
+            )
 
 
 def _traced(name: str, options: EvaluateOptions) -> RoadLines:

@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from mapgen.arrays import Bytes, Floats
-from mapgen.errors import InputError, UsageError
+from mapgen.errors import UsageError
 from mapgen.files.commit import check_output
 from mapgen.files.gdal import cache_bytes, environment
 from mapgen.files.vet import beside, is_url
@@ -32,11 +32,12 @@ from mapgen.roads.ground import on_the_ground
 from mapgen.roads.junctions import contracted
 from mapgen.roads.layers import LIMITS, LONLAT_FORMATS, SEVEN_DIGITS, SUFFIXES, write_network
 from mapgen.roads.network import Network
+from mapgen.roads.options import RoadsKeys, RoadsOptions
 from mapgen.roads.read import ClassCosts, Probabilities, road_values
 from mapgen.roads.skeleton import trace
 from mapgen.roads.spurs import pruned
 from mapgen.roads.strips import OTHER, ROAD, UNKNOWN, near_unknown, skeleton_in_strips
-from mapgen.settings import RoadsOptions, Size, check_roads
+from mapgen.settings import PathLike, Size, taking
 
 LEAST_WAY_M = 40.0
 """Metres of the way round, at least, that a bridge within a part must save."""
@@ -77,7 +78,8 @@ def default_output(source: str, folder: Path | None = None, form: str = "gpkg") 
     return path.with_name(path.name.replace(f".mask.roads.{form}", f".roads.{form}"))
 
 
-def extract_roads(source: str | Path, output: str | Path | None = None, **options: Any) -> Result:
+@taking(RoadsOptions, RoadsKeys)
+def extract_roads(source: PathLike, output: PathLike | None = None, **options: Unpack[RoadsKeys]) -> Result:
     """Write the roads of the class map `source` as a network to `output`, by default `NAME.roads.gpkg` beside it.
 
     `options` are the fields of `RoadsOptions`. Raises `InputError`, `OutputError` or `UsageError`; then nothing is
@@ -105,7 +107,6 @@ class Extractor:
     """The options of one run, ready for any number of class maps."""
 
     def __init__(self, options: RoadsOptions, announce: Callable[[str], None] | None = None) -> None:
-        check_roads(options)
         self.options = options
         self.announce = announce
         self.threads = options.threads or min(8, os.cpu_count() or 1)
@@ -115,7 +116,7 @@ class Extractor:
         start = time.perf_counter()
         options, form = self.options, format_of(output, self.options)
         inputs = [Path(source)] if not is_url(source) else []
-        inputs += [p for p in (options.clip, options.probabilities) if p is not None]
+        inputs += [p for p in (options.clip, options.probabilities_raster) if p is not None]
         check_output(output, overwrite=options.overwrite, inputs=inputs)
         listening = announced(self.announce) if self.announce else contextlib.nullcontext()
         with listening, environment(), open_mask(source, self.threads) as mask, contextlib.ExitStack() as stack:
@@ -140,12 +141,12 @@ class Job:
         self.roads = road_values(mask, options.classes)
         self.bridges = 0
         self.probabilities: Probabilities | None = None
-        if options.probabilities is not None:
+        if options.probabilities_raster is not None:
             names = {c.name.strip().casefold() for c in mask.names.of(self.roads)} | {"road"}
-            self.probabilities = Probabilities(options.probabilities, self.grid, names)
+            self.probabilities = Probabilities(options.probabilities_raster, self.grid, names)
             stack.callback(self.probabilities.close)
         if options.clip is not None:
-            mask.area = _clip(mask, options.clip)
+            mask.area = area_of(mask.grid, options.clip, None, "clip")
 
     def pixels(self, size: Size) -> float:
         """A length in pixel widths."""
@@ -156,7 +157,7 @@ class Job:
         graph = self._graph(regions)
         confidence = self._confidence(graph)
         digits = None if self.crs is not None else 7 if self.form in SEVEN_DIGITS else coordinate_decimals(self.grid)
-        name = self.options.layer or output.name.split(".")[0]
+        name = self.options.layer_name or output.name.split(".")[0]
         network = on_the_ground(
             graph, self.grid, self.crs, name, tolerance=self.pixels(self.options.simplify), confidence=confidence,
             width_px=self.pixels(self.options.max_width), digits=digits, threads=self.threads,
@@ -259,10 +260,3 @@ def _with_unknown(graph: Graph, regions: Regions) -> Graph:
     frame = graph.frame.copy()
     frame[ends] |= near_unknown(regions, graph.x[ends], graph.y[ends], graph.r[ends])
     return dataclasses.replace(graph, frame=frame)
-
-
-def _clip(mask: Mask, path: Path) -> Any:
-    try:
-        return area_of(mask.grid, path, None)
-    except InputError as exc:
-        raise InputError(exc.subject.replace("--aoi", "--clip"), exc.problem, exc.remedy) from exc

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapgen.errors import InputError, UsageError
+from mapgen.errors import InputError, UsageError, option
 from mapgen.files.gdal import gdal_errors
 from mapgen.grid import Grid, Window
 from mapgen.raster.class_raster import read_values
@@ -121,11 +121,13 @@ def road_values(mask: Mask, wanted: tuple[str, ...] | None) -> set[int]:
         found = {c.id for c in names.classes.values() if c.name.strip().casefold() in ROAD_NAMES}
         if not found:
             problem = f"no class of {mask.name} is called road"
-            raise UsageError("--classes", problem, f"name it; it has {known or 'numbers only'}")
+            raise UsageError(option("classes"), problem, f"name it; it has {known or 'numbers only'}")
         return found
     values = {key: names.find(key) for key in wanted}
     if missing := [key for key, value in values.items() if value is None]:
         raise UsageError(
-            "--classes", f"no class is called {missing[0]!r} in {mask.name}", f"use one of {known or 'its numbers'}"
+            option("classes"),
+            f"no class is called {missing[0]!r} in {mask.name}",
+            f"use one of {known or 'its numbers'}",
         )
     return {int(value) for value in values.values() if value is not None}

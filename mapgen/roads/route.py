@@ -13,8 +13,8 @@ from mapgen.arrays import Floats, Longs
 from mapgen.errors import InputError, NoWayError, UsageError
 from mapgen.files.commit import staged
 from mapgen.roads.lines import RoadLines, centre_of, in_metres, read_lines, to_metres
+from mapgen.roads.options import RouteOptions
 from mapgen.roads.ways import Cut, Ways, shortest, snapped, ways_of, with_places
-from mapgen.settings import RouteOptions
 
 REACH_M = 100.0
 """Metres that a point may lie off the network."""

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mapgen.arrays import Floats, Longs
-from mapgen.errors import InputError, UsageError
+from mapgen.errors import InputError, UsageError, option
 from mapgen.grid import Grid
 from mapgen.legend import LayerClass
 from mapgen.parallel import Progress
 from mapgen.polygons.regions import Regions, find_regions, row_strips
 from mapgen.raster.warp import Exact, blocks, reach
-from mapgen.settings import Scale, TilesOptions
+from mapgen.settings import Scale
 from mapgen.tiling.class_features import COARSEST, LIMIT, ClassTiles, EncodedTile, Marks, encoded_tile
 from mapgen.tiling.containers.container import TileSet
 from mapgen.tiling.footprint import mapping
+from mapgen.tiling.options import TilesOptions
 from mapgen.tiling.pyramid import JOB_PIXELS
 from mapgen.tiling.quadtree import Tile, TileRange, window_of
 from mapgen.tiling.region_ids import RegionIds, labels_at
@@ -51,31 +52,33 @@ class VectorJob:
         source = raster.raster
         if not isinstance(source, ClassSource):
             problem = f"{raster.name} is {source.kind}, and has no classes to draw"
-            raise UsageError("--vector", problem, "run mapgen segment first, or say --kind classes")
+            raise UsageError(option("vector"), problem, f"run mapgen segment first, or use {option('kind', 'classes')}")
         self.raster, self.source, self.options = raster, source, options
-        self.layer = options.layer or LAYER
+        self.layer = options.layer_name or options.layer or LAYER
         self.columns = raster.tiling.columns
         self.tiles = one_range(raster.plan.ranges, self.columns << raster.zooms.base)
         hidden = np.array(sorted({source.nodata, *source.names.background}), np.int64)
         self.how = ClassTiles(
-            self.layer, frame(raster.size, max(options.simplify, COARSEST)), source.nodata, hidden,
-            {k: c.name for k, c in source.names.classes.items()}, options.simplify,
+            self.layer, frame(raster.size, max(options.simplify.value, COARSEST)), source.nodata, hidden,
+            {k: c.name for k, c in source.names.classes.items()}, options.simplify.value,
         )  # fmt: skip
         self.taken = Taken(source, raster.grid, raster.exact, raster.painter.take, raster.painter.assemble.reduce)
-        self.confidence = None if options.confidence is None else self._confidence(str(options.confidence), stack)
+        self.confidence = (
+            None if options.confidence_raster is None else self._confidence(str(options.confidence_raster), stack)
+        )
         self.tally = _Tally()
 
     def _confidence(self, name: str, stack: ExitStack) -> Taken:
         from mapgen.tiling.job import ColorPainter
 
-        source = open_source(name, kind="imagery", scale=Scale("range", 0, 1))
+        source = open_source(name, kind="imagery", stretch=Scale("range", 0, 1))
         stack.callback(source.close)
         assert isinstance(source, ColorSource)
         if len(source.scene.bands) != 1:
             raise InputError(name, "has several bands, a confidence raster has one", "name the one of the same run")
         grid = dataclasses.replace(source.grid, crs=source.grid.crs or self.raster.grid.crs)
         exact = mapping(grid, self.raster.tiling, self.raster.zooms.base, self.raster.size)
-        painter = ColorPainter(source, dataclasses.replace(self.options, resampling="nearest", format="png"))
+        painter = ColorPainter(source, TilesOptions(resampling="nearest", tile_format="png"))
 
         def take(*arguments: Any) -> Pixels | None:
             found = painter.take(*arguments)
@@ -301,7 +304,7 @@ class _Tally:
         what = (
             f"beyond {LIMIT // 1000} kB: {self.reduced} of the tiles; in them regions of less than {self.sieve} pixels"
         )
-        return [size, f"{what} were absorbed by their neighbours, --zoom with a higher maximum shows them"]
+        return [size, f"{what} were absorbed by their neighbours, {option('zoom')} with a higher maximum shows them"]
 
 
 # --- what the regions of the highest zoom are called ------------------------------------------------------------------

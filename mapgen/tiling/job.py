@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapgen.arrays import Array
-from mapgen.errors import InputError, UsageError
+from mapgen.errors import InputError, UsageError, option
 from mapgen.files.encoders import QUALITY, encoded, lossless_webp
 from mapgen.files.vet import public_name
 from mapgen.grid import Grid, Window
@@ -21,10 +21,10 @@ from mapgen.legend import LayerClass
 from mapgen.parallel import Progress, in_order
 from mapgen.raster.halve import first_color, first_of, mean_of, mode_of
 from mapgen.raster.warp import Block, blended, blocks, nearest, reach
-from mapgen.settings import TilesOptions
 from mapgen.tiling.containers.container import TileSet, container_of
 from mapgen.tiling.footprint import Footprint, footprint, mapping
 from mapgen.tiling.images import PALETTE_LIMIT, palette_png, rgba_png, used
+from mapgen.tiling.options import TilesOptions
 from mapgen.tiling.pyramid import JOB_PIXELS, Assemble, Made, Upper, build, choose_zooms, plan_pyramid
 from mapgen.tiling.quadtree import MAX_LATITUDE, Tile, Tiling, window_of
 from mapgen.tiling.source import ClassSource, ColorSource
@@ -34,7 +34,7 @@ NAMED = 1000
 """More classes than this are numbers of things rather than kinds, and are not listed."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Result:
     """What became of one source."""
 
@@ -50,6 +50,10 @@ class Result:
     classes: dict[int, str] = dataclasses.field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        low, high = self.zoom
+        return f"<tiles {self.output}: {self.tiles} of {self.kind}, zoom {low} to {high}, {self.bytes / 1e6:.1f} MB>"
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain values."""
@@ -76,7 +80,7 @@ class Job:
         ground = footprint(self.grid, self.tiling)
         limit = f"±{MAX_LATITUDE:.2f}°" if self.tiling.name == "WebMercatorQuad" else f"{self.tiling.name}'s extent"
         if ground is None:
-            remedy = "check its CRS, or choose another grid of tiles with --tms"
+            remedy = f"check its CRS, or choose another grid of tiles with {option('tms')}"
             raise InputError(self.name, f"lies beyond {limit}, where the tiles end", remedy)
         if ground.cut:
             self.warnings.append(f"reaches beyond {limit}, where the tiles end; it is cut there")
@@ -162,10 +166,7 @@ def _placed(raster: ClassSource | ColorSource, name: str, assumed: str | None) -
     if raster.grid.transform.is_identity and (dataset.gcps[0] or dataset.rpcs):
         what = "ground control points" if dataset.gcps[0] else "rational polynomials (RPC)"
         raise InputError(name, f"has {what} only, no transform", "warp it first with gdalwarp")
-    try:
-        return placed(raster.grid, name, assumed)
-    except InputError as exc:
-        raise InputError(name, exc.problem.replace("its polygons have", "its tiles have"), exc.remedy) from exc
+    return placed(raster.grid, name, assumed)
 
 
 def _below(tile: Tile, levels: int) -> list[Tile]:
@@ -183,12 +184,14 @@ class _ClassPainter:
         self.raster = raster
         if options.resampling not in ("auto", "mode", "nearest"):
             problem = f"{options.resampling} would mix the ids of classes"
-            raise UsageError("--resampling", problem, "use mode or nearest, or say --kind imagery")
-        if options.format == "jpeg":
-            raise UsageError("--format", "JPEG has no exact colours, so classes would blur", "use png or webp")
+            raise UsageError(option("resampling"), problem, f"use mode or nearest, or say {option('kind', 'imagery')}")
+        if options.tile_format == "jpeg":
+            raise UsageError(
+                option("tile_format"), "JPEG has no exact colours, so classes would blur", "use png or webp"
+            )
         if options.quality is not None:
-            raise UsageError("--quality", "class maps are written without loss", "leave it out")
-        self.format: TileFormat = "webp" if options.format == "webp" else "png"
+            raise UsageError(option("quality"), "class maps are written without loss", "leave it out")
+        self.format: TileFormat = "webp" if options.tile_format == "webp" else "png"
         reduce = first_of if options.resampling == "nearest" else mode_of
         self.assemble = Assemble(reduce(raster.nodata), raster.nodata)
         self.colors: dict[int, tuple[int, int, int, int]] = {raster.nodata: (0, 0, 0, 0)}
@@ -240,9 +243,11 @@ class ColorPainter:
     def __init__(self, raster: ColorSource, options: TilesOptions) -> None:
         self.raster, self.quality = raster, options.quality or QUALITY
         if options.resampling == "mode":
-            raise UsageError("--resampling", "mode is for class maps", "use nearest, bilinear or cubic")
+            raise UsageError(option("resampling"), "mode is for class maps", "use nearest, bilinear or cubic")
         lossless = raster.kind == "confidence" and options.quality is None
-        self.format: TileFormat = options.format if options.format != "auto" else "png" if lossless else "webp"
+        self.format: TileFormat = (
+            options.tile_format if options.tile_format != "auto" else "png" if lossless else "webp"
+        )
         self.how = "bilinear" if options.resampling == "auto" else options.resampling
         if raster.kind == "confidence" and options.resampling == "auto":
             self.how = "nearest"

@@ -10,12 +10,11 @@ import numpy as np
 import shapely
 
 from mapgen.arrays import Geometries, Longs
-from mapgen.errors import UsageError
+from mapgen.errors import UsageError, option
 from mapgen.files.vet import public_name
 from mapgen.layers.read import PolygonLayer, read_polygons
 from mapgen.legend import BUILTIN, PALETTE, LayerClass
 from mapgen.parallel import Progress, in_order
-from mapgen.settings import TilesOptions
 from mapgen.tiling.class_features import LIMIT
 from mapgen.tiling.containers.container import TileSet, container_of
 from mapgen.tiling.layer_features import (
@@ -29,6 +28,7 @@ from mapgen.tiling.layer_features import (
     tile_parts,
 )
 from mapgen.tiling.mvt import EXTENT
+from mapgen.tiling.options import TilesOptions
 from mapgen.tiling.quadtree import MAX_LATITUDE, WEB_MERCATOR, Bounds, Tile, Tiling
 from mapgen.tiling.tilejson import TileSetInfo
 
@@ -41,12 +41,14 @@ FINEST = 22
 DETAIL = 16
 """Units of a tile that an edge of middling length has at the highest zoom, if that follows from the layer."""
 
+
 class LayerJob:
     """One layer on its way to vector tiles."""
 
     def __init__(self, source: str, options: TilesOptions, tiling: Tiling) -> None:
         _check(options, tiling)
         self.layer: PolygonLayer = read_polygons(Path(source), options.layer, options.assume_crs)
+        self.name = options.layer_name or self.layer.layer
         self.options = options
         self.warnings: list[str] = list(self.layer.warnings)
         self.notes: list[str] = []
@@ -78,7 +80,7 @@ class LayerJob:
     def info(self, name: str) -> TileSetInfo:
         """What the set says about itself before its tiles are known."""
         fields = {k: _kind(v) for k, v in self.layer.columns.items()}
-        layer = {"id": self.layer.layer, "fields": fields, "minzoom": self.low, "maxzoom": self.high}
+        layer = {"id": self.name, "fields": fields, "minzoom": self.low, "maxzoom": self.high}
         west, south, east, north = self.lonlat
         return TileSetInfo(
             name, "mvt", self.low, self.high, self.lonlat, ((west + east) / 2, (south + north) / 2),
@@ -90,7 +92,7 @@ class LayerJob:
         layer = self.layer
 
         def made(tile: Tile, parts: Geometries, which: Longs) -> ShapeTile:
-            return shape_tile(tile, parts, which, layer.layer, layer.ids, layer.columns)
+            return shape_tile(tile, parts, which, self.name, layer.ids, layer.columns)
 
         for done, zoomed in enumerate(self._zoomed()):
             for (tile, _, _), one in in_order(lambda t: made(*t), tile_parts(zoomed), threads, 4 * threads):
@@ -107,7 +109,7 @@ class LayerJob:
         for z in range(self.high, self.low - 1, -1):
             if z < self.high:
                 pixel = UNITS / (EXTENT << z)
-                shapes = simplified(shapes, self.options.simplify * pixel, coverage=self.coverage)
+                shapes = simplified(shapes, self.options.simplify.value * pixel, coverage=self.coverage)
             scale = float(EXTENT << z)
             yield Zoomed(z, shapely.transform(shapes, lambda xy, scale=scale: xy * scale), self.kept)
 
@@ -143,7 +145,7 @@ class LayerJob:
         if self.reduced:
             self.notes.append(f"beyond {LIMIT // 1000} kB: {self.reduced} of the tiles; they are simplified further")
         if self.given_up:
-            remedy = "dissolve the layer, or use --zoom with a higher minimum"
+            remedy = f"dissolve the layer, or use {option('zoom')} with a higher minimum"
             self.warnings.append(
                 f"{self.given_up} parts of polygons were left out of tiles that are too full; {remedy}"
             )
@@ -156,12 +158,12 @@ class LayerJob:
 
 def _check(options: TilesOptions, tiling: Tiling) -> None:
     """Raise `UsageError` for options that a layer can make no sense of."""
-    for flag, value in (("--bands", options.bands), ("--nodata", options.nodata), ("--scale", options.scale),
-                        ("--confidence", options.confidence)):  # fmt: skip
+    for key, value in (("bands", options.bands), ("nodata", options.nodata), ("stretch", options.stretch),
+                       ("confidence_raster", options.confidence_raster)):  # fmt: skip
         if value is not None:
-            raise UsageError(flag, "the source is a layer of polygons", "leave it out")
+            raise UsageError(option(key), "the source is a layer of polygons", "leave it out")
     if tiling.name != WEB_MERCATOR.name:
-        raise UsageError("--tms", f"layers are cut to {WEB_MERCATOR.name}", "leave it out")
+        raise UsageError(option("tms"), f"layers are cut to {WEB_MERCATOR.name}", "leave it out")
 
 
 def _bounds(shapes: Any) -> Bounds:

@@ -146,4 +146,3 @@ class Upper:
                 pixels = self.open[z].pop(tile)
                 self.add(tile, pixels)
                 yield Made(tile, pixels)
-

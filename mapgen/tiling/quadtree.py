@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from affine import Affine
 
-from mapgen.errors import UsageError
+from mapgen.errors import UsageError, option
 from mapgen.grid import Window
 
 RADIUS = 6_378_137.0
@@ -198,13 +198,13 @@ def find_tiling(name: str) -> Tiling:
         import morecantile
     except ImportError as exc:
         problem = f"{name} needs the package morecantile; built in is {WEB_MERCATOR.name}"
-        raise UsageError("--tms", problem, "pip install 'mapgen[tms]'") from exc
+        raise UsageError(option("tms"), problem, "pip install 'mapgen[tms]'") from exc
     known = {one.casefold(): one for one in morecantile.tms.list()}
     if name.casefold() not in known:
         from difflib import get_close_matches
 
         near = get_close_matches(name, [*known.values()], 1) or [WEB_MERCATOR.name]
-        raise UsageError("--tms", f"no tile matrix set is called {name!r}", f"did you mean {near[0]}?")
+        raise UsageError(option("tms"), f"no tile matrix set is called {name!r}", f"did you mean {near[0]}?")
     return _tiling(morecantile.tms.get(known[name.casefold()]))
 
 
@@ -212,7 +212,7 @@ def _tiling(tms: Any) -> Tiling:
     first = tms.tileMatrices[0]
     if not _quarters(tms):
         problem = f"{tms.id} does not quarter its tiles from each zoom to the next, beginning with 0"
-        raise UsageError("--tms", problem, f"use another, such as {WEB_MERCATOR.name} or WorldCRS84Quad")
+        raise UsageError(option("tms"), problem, f"use another, such as {WEB_MERCATOR.name} or WorldCRS84Quad")
     box = tms.xy_bounds(0, 0, 0)
     crs = tms.crs._pyproj_crs.to_wkt()
     return Tiling(str(tms.id), crs, box.left, box.top, box.right - box.left, first.matrixWidth, first.matrixHeight)

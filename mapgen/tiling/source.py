@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mapgen.arrays import Array
-from mapgen.errors import UsageError
+from mapgen.errors import UsageError, option
 from mapgen.files.vet import is_url
 from mapgen.grid import Grid, Window
 from mapgen.raster.bands import choose_bands
@@ -103,7 +103,7 @@ class ColorSource:
 
 def open_source(
     name: str, *, kind: Literal["auto", "classes", "imagery"] = "auto", threads: int = 1,
-    bands: Sequence[str] | None = None, nodata: float | None = None, scale: Scale | None = None,
+    bands: Sequence[str] | None = None, nodata: float | None = None, stretch: Scale | None = None,
 ) -> ClassSource | ColorSource:  # fmt: skip
     """The raster called `name`, open, as what it is: by its tags, side-cars, colour table, nodata, else by its values.
 
@@ -112,12 +112,14 @@ def open_source(
     with open_scene(name, any_kind=True) as scene:
         found, note = (kind, "") if kind != "auto" else raster_kind(scene, name)
     if found == "classes":
-        for flag, value in (("--bands", bands), ("--scale", scale)):
+        for key, value in (("bands", bands), ("stretch", stretch)):
             if value is not None:
-                raise UsageError(flag, f"{scene.name} is a class map", "leave it out, or say --kind imagery")
+                raise UsageError(
+                    option(key), f"{scene.name} is a class map", f"leave it out, or say {option('kind', 'imagery')}"
+                )
         source: ClassSource | ColorSource = _class_source(open_mask(name, threads), nodata)
     else:
-        source = _color_source(open_scene(name), found, bands, nodata, scale)
+        source = _color_source(open_scene(name), found, bands, nodata, stretch)
     if note:
         source.notes.append(note)
     return source
@@ -142,8 +144,8 @@ def raster_kind(scene: RasterScene, name: str) -> tuple[Kind, str]:
         return "classes", ""
     sample = scene.sample()
     if len(np.unique(sample.values[:, sample.valid])) <= FEW:
-        return "classes", "taken for a class map by its few values; --kind imagery if it is a picture"
-    return "imagery", "taken for a picture by its many values; --kind classes if it is a class map"
+        return "classes", f"taken for a class map by its few values; {option('kind', 'imagery')} if it is a picture"
+    return "imagery", f"taken for a picture by its many values; {option('kind', 'classes')} if it is a class map"
 
 
 def _class_source(mask: Mask, nodata: float | None) -> ClassSource:
@@ -161,18 +163,20 @@ def _class_source(mask: Mask, nodata: float | None) -> ClassSource:
 
 
 def _color_source(
-    scene: RasterScene, kind: Kind, bands: Sequence[str] | None, nodata: float | None, scale: Scale | None
+    scene: RasterScene, kind: Kind, bands: Sequence[str] | None, nodata: float | None, stretch: Scale | None
 ) -> ColorSource:
     chosen, note = _colors(scene, bands)
     scene = with_bands(scene, chosen, nodata)
     source = ColorSource(scene, scene.grid, kind, 0.0, 255.0, list(scene.warnings), [note] if note else [])
     source.warnings = [w for w in source.warnings if "pixel space" not in w and "no CRS" not in w]
-    if kind == "confidence" and scale is None:
+    if kind == "confidence" and stretch is None:
         source.high = 1.0
-    elif scale is not None or scene.patch_dtype != np.uint8:
-        source.low, source.high = _range(scene, scale or Scale("percentile", 2, 98))
-        if scale is None:
-            source.notes.append(f"{source.low:g}…{source.high:g} is shown as black to white; --scale sets it")
+    elif stretch is not None or scene.patch_dtype != np.uint8:
+        source.low, source.high = _range(scene, stretch or Scale("percentile", 2, 98))
+        if stretch is None:
+            source.notes.append(
+                f"{source.low:g}…{source.high:g} is shown as black to white; {option('stretch')} sets it"
+            )
     return source
 
 
@@ -180,7 +184,9 @@ def _colors(scene: RasterScene, given: Sequence[str] | None) -> tuple[tuple[int,
     """The bands to show: one as grey, three as red, green, blue."""
     if given is not None:
         if len(given) not in (1, 3):
-            raise UsageError("--bands", f"{len(given)} bands make no colour", "name one, or three: red, green, blue")
+            raise UsageError(
+                option("bands"), f"{len(given)} bands make no colour", "name one, or three: red, green, blue"
+            )
         return choose_bands(scene, ("red", "green", "blue")[: len(given)], given), ""
     names = scene.band_names
     if all(names.count(c) == 1 for c in ("red", "green", "blue")):
@@ -189,8 +195,8 @@ def _colors(scene: RasterScene, given: Sequence[str] | None) -> tuple[tuple[int,
     if len(plain) in (1, 3):
         return tuple(plain), ""
     if len(plain) == 2:
-        return (plain[0],), f"band {plain[0]} of 2 is shown; --bands chooses"
-    return tuple(plain[:3]), f"bands 1, 2, 3 of {len(plain)} are shown as red, green, blue; --bands chooses"
+        return (plain[0],), f"band {plain[0]} of 2 is shown; {option('bands')} chooses"
+    return tuple(plain[:3]), f"bands 1, 2, 3 of {len(plain)} are shown as red, green, blue; {option('bands')} chooses"
 
 
 def _range(scene: RasterScene, scale: Scale) -> tuple[float, float]:

@@ -7,19 +7,19 @@ import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
-from mapgen.errors import UsageError
-from mapgen.files.encoders import QUALITY
+from mapgen.errors import UsageError, option
 from mapgen.files.gdal import cache_bytes, environment
 from mapgen.files.vectors import VECTOR_SUFFIXES
 from mapgen.files.vet import beside, is_url, public_name
 from mapgen.kernels import announced
 from mapgen.parallel import Progress, threads
-from mapgen.settings import TilesOptions
+from mapgen.settings import PathLike, taking
 from mapgen.tiling.containers.container import check_tiles, writing_tiles
 from mapgen.tiling.containers.folder import TILEJSON
 from mapgen.tiling.job import Job, Result
+from mapgen.tiling.options import TilesKeys, TilesOptions
 from mapgen.tiling.quadtree import find_tiling
 from mapgen.tiling.source import open_source
 from mapgen.tiling.tilejson import Container
@@ -34,14 +34,15 @@ def default_output(source: str, folder: Path | None = None, container: Container
     return beside(source, "" if container == "folder" else f".{container}", folder)
 
 
-def tiles(source: str | Path, output: str | Path | None = None, **options: Any) -> Result:
+@taking(TilesOptions, TilesKeys)
+def tiles(source: PathLike, output: PathLike | None = None, **options: Unpack[TilesKeys]) -> Result:
     """Write map tiles of the raster `source` to `output`, by default `NAME.pmtiles` beside it.
 
     `options` are the fields of `TilesOptions`. Raises `InputError`, `OutputError` or `UsageError`; then nothing is
     written.
     """
     settled = TilesOptions(**options)
-    target = Path(output) if output is not None else default_output(str(source), None, settled.container or "pmtiles")
+    target = Path(output) if output is not None else default_output(str(source), None, settled.format or "pmtiles")
     return Tiler(settled)(str(source), target)
 
 
@@ -57,21 +58,25 @@ class Tiler:
         self.options = options
         self.announce = announce
         self.threads = threads(options.threads)
-        check_options(options)
         self.tiling = find_tiling(options.tms)
 
     def __call__(self, source: str, output: Path, progress: Progress | None = None) -> Result:
         """Write the tiles of the raster `source` to `output`."""
         start = time.perf_counter()
         options = self.options
-        inputs = [p for p in (None if is_url(source) else Path(source), options.confidence) if p is not None]
+        inputs = [p for p in (None if is_url(source) else Path(source), options.confidence_raster) if p is not None]
         check_tiles(output, overwrite=options.overwrite, inputs=inputs, scheme=options.scheme, tiling=self.tiling)
         listening = announced(self.announce) if self.announce else contextlib.nullcontext()
         with listening, environment(), contextlib.ExitStack() as stack:
             job = self._job(source, stack)
             info = job.info(output.stem)
             with writing_tiles(
-                output, info, overwrite=options.overwrite, inputs=inputs, scheme=options.scheme, tiling=self.tiling,
+                output,
+                info,
+                overwrite=options.overwrite,
+                inputs=inputs,
+                scheme=options.scheme,
+                tiling=self.tiling,
                 base_url=options.base_url,
             ) as sink:
                 job.write(sink, self.threads, progress)
@@ -87,11 +92,13 @@ class Tiler:
         options = self.options
         if Path(source).suffix.lower() in VECTOR_SUFFIXES:
             if not options.vector:
-                raise UsageError("--vector", f"{public_name(source)} is a layer of polygons", "add --vector")
+                raise UsageError(
+                    option("vector"), f"{public_name(source)} is a layer of polygons", f"add {option('vector', True)}"
+                )
             return LayerJob(source, options, self.tiling)
         raster = open_source(
             source, kind=options.kind, threads=self.threads, bands=options.bands, nodata=options.nodata,
-            scale=options.scale,
+            stretch=options.stretch,
         )  # fmt: skip
         stack.callback(raster.close)
         job = Job(raster, public_name(source), options, self.tiling)
@@ -99,27 +106,4 @@ class Tiler:
         return VectorJob(job, options, stack) if options.vector else job
 
 
-def check_options(options: TilesOptions) -> None:
-    """Raise `UsageError` for options that no raster can make sense of."""
-    if options.tile_size not in (None, 256, 512):
-        raise UsageError("--tile-size", f"{options.tile_size} pixels", "use 256 or 512")
-    if options.base_url is not None and not is_url(options.base_url):
-        raise UsageError("--base-url", f"{options.base_url!r} is not an http(s) URL", "such as https://example.org/maps/")
-    if options.quality is not None and not 1 <= options.quality <= 100:
-        raise UsageError("--quality", f"{options.quality} is not between 1 and 100", f"such as --quality {QUALITY}")
-    if options.quality is not None and options.format == "png":
-        raise UsageError("--quality", "PNG loses nothing", "leave it out, or use --format webp or jpeg")
-    if options.vector:
-        for flag, given in (("--format", options.format != "auto"), ("--quality", options.quality is not None)):
-            if given:
-                raise UsageError(flag, "vector tiles are no pictures", "leave it out, or --vector")
-        if not 0 <= options.simplify <= 64:
-            raise UsageError(
-                "--simplify", f"{options.simplify:g} is not between 0 and 64 pixels", "such as --simplify 1"
-            )
-    else:
-        for flag, given in (("--confidence", options.confidence is not None), ("--layer", options.layer is not None)):
-            if given:
-                raise UsageError(flag, "pictures have no attributes and no layers", "add --vector")
-    if options.threads is not None and options.threads < 1:
-        raise UsageError("--threads", f"{options.threads} threads", "use 1 or more")
+# --- how pixels are taken, shrunk and written: of classes, of colours ----------------------------------------------

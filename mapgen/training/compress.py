@@ -11,20 +11,22 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from mapgen.accuracy.confusion import Tally
 from mapgen.accuracy.evaluate import Evaluation
 from mapgen.accuracy.evaluate import run as evaluate_map
+from mapgen.accuracy.options import EvaluateOptions
 from mapgen.arrays import Array
-from mapgen.errors import InputError, UsageError, one_line, require
+from mapgen.errors import InputError, UsageError, one_line, option, require
 from mapgen.files.cache import cache_folder
 from mapgen.files.commit import check_output
 from mapgen.files.gdal import environment
 from mapgen.files.vet import is_url, public_name
 from mapgen.inference.job import plan_job
+from mapgen.inference.options import SegmentOptions
 from mapgen.inference.segment import Segmenter
 from mapgen.model.card import Compression, ModelCard
 from mapgen.model.engine import Engine, Network, Setup
@@ -35,7 +37,8 @@ from mapgen.parallel import processors
 from mapgen.patch import padded
 from mapgen.plan import Step
 from mapgen.raster.open import open_scene
-from mapgen.settings import CompressOptions, EvaluateOptions, Precision, SegmentOptions
+from mapgen.settings import PathLike, Precision, taking
+from mapgen.training.options import CompressKeys, CompressOptions
 
 SIDE = 512
 """Side of calibration windows: large enough for a network's context, small enough that many fit into memory."""
@@ -70,6 +73,9 @@ class Result:
     seconds: float
     warnings: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<model {self.output}: int8 of {self.parent}, {self.bytes / 1e6:.1f} MB, {self.seconds:.1f} s>"
+
     @property
     def measured(self) -> dict[str, Any]:
         """What the card says was measured."""
@@ -86,8 +92,9 @@ class Result:
         }  # fmt: skip
 
 
+@taking(CompressOptions, CompressKeys)
 def compress(
-    model: str | Path, scenes: Sequence[str | Path], output: str | Path | None = None, **options: Any
+    model: PathLike, scenes: Sequence[PathLike], output: PathLike | None = None, **options: Unpack[CompressKeys]
 ) -> Result:
     """Make the int8 graph of a model, calibrated on windows of `scenes`, as `NAME.int8.safetensors` beside it.
 
@@ -117,8 +124,8 @@ def run(
     pairs = [Path(part) for pair in options.evaluate for part in pair if not is_url(part)]
     inputs = [model.path, *pairs, *(Path(scene) for scene in scenes if not is_url(scene))]
     check_output(output, overwrite=options.overwrite, inputs=inputs)
-    require("compress", "--to", "making int8 graphs")
-    require("torch", "--to", "making int8 graphs")
+    require("compress", option("to"), "making int8 graphs")
+    require("torch", option("to"), "making int8 graphs")
     with tempfile.TemporaryDirectory(prefix="mapgen-") as scratch:
         made = _Compressor(model, options, Path(scratch), say)
         card = made.card(scenes)
@@ -134,13 +141,11 @@ def _check(model: Model, scenes: Sequence[str], options: CompressOptions) -> Non
         of = one_line(model.card.compression.parent)
         raise UsageError("MODEL", f"{one_line(model.path)} is the compressed form of {of} already", f"name {of} itself")
     if not scenes:
-        raise UsageError("--calibrate", "no scene is given", "name imagery like that which the model is for")
-    if options.windows < 1:
-        raise UsageError("--windows", f"{options.windows} windows", "use 1 or more; the default suits most models")
+        raise UsageError(option("calibrate"), "no scene is given", "name imagery like that which the model is for")
     same = {os.path.realpath(s) for s in scenes} & {os.path.realpath(s) for s, _ in options.evaluate}
     if same:
         problem = f"{public_name(min(same))} is also calibrated on, so it says nothing of other imagery"
-        raise UsageError("--evaluate", problem, "evaluate on scenes of their own")
+        raise UsageError(option("evaluate"), problem, "evaluate on scenes of their own")
 
 
 def _warnings(card: ModelCard) -> Iterator[str]:
@@ -148,10 +153,11 @@ def _warnings(card: ModelCard) -> Iterator[str]:
     measured = card.compression.measured
     int8 = measured["int8"]
     if int8["agreement"] < LOW_AGREEMENT:
-        yield f"only {int8['agreement']:.1%} of the pixels keep their class; use more --windows or other scenes"
+        few = f"only {int8['agreement']:.1%} of the pixels keep their class"
+        yield f"{few}; use more {option('windows')} or other scenes"
     loss = measured["fp32"].get("miou", 0.0) - int8.get("miou", 0.0)
     if loss > LARGE_LOSS:
-        yield f"int8 loses {100 * loss:.1f} points of mIoU; use more --windows or other scenes"
+        yield f"int8 loses {100 * loss:.1f} points of mIoU; use more {option('windows')} or other scenes"
 
 
 class _Compressor:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mapgen.errors import OutputError, UsageError
+from mapgen.errors import OutputError, UsageError, option
 from mapgen.files.commit import translated
 from mapgen.schema import table_of
 from mapgen.training.config import TrainConfig, content_key, parse_config, resolved
@@ -87,7 +87,9 @@ def open_run(folder: Path | None, config: TrainConfig, *, overwrite: bool = Fals
     made = _made(path, default=folder is None)
     strange = sorted(p.name for p in path.iterdir() if p.name != "lock")
     if strange and not run.config.is_file():
-        raise OutputError(path, f"is a folder with other files ({strange[0]})", "choose another with -o")
+        raise OutputError(
+            path, f"is a folder with other files ({strange[0]})", f"choose another with {option('output')}"
+        )
     finished = False
     try:
         with translated(path), _locked(path):
@@ -115,7 +117,7 @@ def _made(path: Path, default: bool) -> list[Path]:
     """Make the folder where it is not there; the folders that were made, the outer first."""
     missing = [p for p in ([path.parent] if default else []) + [path] if not p.exists()]
     if path.exists() and not path.is_dir():
-        raise OutputError(path, "is a file", "name a folder with -o")
+        raise OutputError(path, "is a file", f"name a folder with {option('output')}")
     if not path.parent.is_dir() and path.parent not in missing:
         raise OutputError(path, f"the folder {path.parent} does not exist", "create it first")
     for one in missing:
@@ -147,7 +149,9 @@ def _locked(path: Path) -> Iterator[None]:
         except BlockingIOError:
             stream.seek(0)
             who = stream.read(40).strip() or "another process"
-            raise OutputError(path, f"process {who} is training in it", "wait for it, or choose another -o") from None
+            raise OutputError(
+                path, f"process {who} is training in it", f"wait for it, or choose another {option('output')}"
+            ) from None
         stream.truncate(0)
         stream.write(str(os.getpid()))
         stream.flush()
@@ -161,7 +165,9 @@ def _check_config(run: Run, config: TrainConfig, overwrite: bool) -> None:
     if not run.checkpoint.exists():
         if (run.path / OLD_CHECKPOINT).exists():
             problem = f"holds {OLD_CHECKPOINT} of an older mapgen, which is no longer read"
-            raise OutputError(run.path, problem, "begin anew with --overwrite, or end the run with that mapgen")
+            raise OutputError(
+                run.path, problem, f"begin anew with {option('overwrite', True)}, or end the run with that mapgen"
+            )
         return
     try:
         theirs = parse_config(run.config.read_text(encoding="utf-8"), str(run.config))
@@ -169,7 +175,7 @@ def _check_config(run: Run, config: TrainConfig, overwrite: bool) -> None:
         theirs = None
     if theirs is None or content_key(theirs) != content_key(config):
         changed = "which this mapgen cannot read" if theirs is None else _difference(theirs, config)
-        remedy = "choose another folder with -o, or use --overwrite to begin anew"
+        remedy = f"choose another folder with {option('output')}, or use {option('overwrite', True)} to begin anew"
         raise OutputError(run.path, f"holds a run of another configuration ({changed})", remedy)
 
 

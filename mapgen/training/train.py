@@ -15,12 +15,13 @@ from mapgen import __version__
 from mapgen.dataset.check import Survey, check_dataset
 from mapgen.dataset.contact_sheet import draw_contact
 from mapgen.dataset.dataset import Dataset
-from mapgen.errors import Interrupted, ModelError, UsageError, require
+from mapgen.errors import Interrupted, ModelError, UsageError, require, speaking
 from mapgen.files.pictures import write_picture
 from mapgen.model.card import ModelCard
 from mapgen.model.file import find_model, open_model, read_tensors, save_model
 from mapgen.parallel import ahead
 from mapgen.plan import check_window
+from mapgen.schema import in_toml
 from mapgen.training.config import TrainConfig, read_config
 from mapgen.training.curves import Curves, draw_curves
 from mapgen.training.runs import Log, Run, begin, open_run
@@ -47,7 +48,7 @@ class Report:
     miou: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Trained:
     """A run that is done. `model` is the best average of its weights, with its card."""
 
@@ -60,6 +61,11 @@ class Trained:
     card: ModelCard
     seconds: float
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        score = self.card.scores.get("miou")
+        known = f", mIoU {score:.3f}" if isinstance(score, float) else ""
+        return f"<model {self.model}: step {self.steps} of {self.end}{known}>"
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain values."""
@@ -385,10 +391,8 @@ def _card(config: TrainConfig, data: Dataset, stride: int) -> ModelCard:
 def _window(config: TrainConfig, stride: int) -> tuple[int, int]:
     """Window and halo of the card: those of the configuration, up to the next multiples of the stride."""
     window, halo = (math.ceil(n / stride) * stride for n in (config.model.window, config.model.halo))
-    try:
+    with speaking(in_toml("model")):
         check_window(window, halo, stride)
-    except UsageError as exc:
-        raise UsageError(f"model.{exc.subject.removeprefix('--')}", exc.problem, exc.remedy) from exc
     return window, halo
 
 

@@ -455,8 +455,8 @@ def report(task: dict[str, Any]) -> None:
 
 def by_mapgen(task: dict[str, Any]) -> Run:
     """mapgen, as `mapgen segment` runs it."""
+    from mapgen.inference.options import SegmentOptions
     from mapgen.inference.segment import Segmenter
-    from mapgen.settings import SegmentOptions
 
     segmenter = Segmenter(SegmentOptions(**task["options"], overwrite=True))
 

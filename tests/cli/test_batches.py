@@ -87,7 +87,7 @@ def results_of_torn(path):
 def test_a_report_is_never_written_over_another_file(tmp_path, scenes, out, segment):
     before = contents(scenes)
     run = segment(scenes / "a.tif", "-o", out, "--report", scenes / "c.tif")
-    assert (run.code, "is no report of a run" in run.err) == (5, True)
+    assert (run.code, "is not the report of a run" in run.err) == (5, True)
     assert contents(scenes) == before
 
 

@@ -79,6 +79,21 @@ def test_what_is_not_of_mapgen_or_may_be_precious_stays(tmp_path, mapgen):
     assert (run.out, "move it back" in run.err, contents(tmp_path)) == ("", True, before)
 
 
+def test_folders_within_are_cleaned_where_that_is_wanted(tmp_path, mapgen):
+    (tmp_path / "a" / ".mapgen-abc" / "old").mkdir(parents=True)
+    assert mapgen("clean", tmp_path, "--quiet").err == ""
+    assert "stays" not in mapgen("clean", tmp_path, "--verbose").err
+    assert "stays" in mapgen("clean", tmp_path, "--recursive").err
+    assert json.loads(mapgen("clean", tmp_path, "-r", "--json", "-q").out)["kept"]
+
+
+def test_the_doctor_is_quiet_or_verbose_as_any_command(mapgen, monkeypatch):
+    monkeypatch.setattr("mapgen.inference.health.checked", lambda: {"problems": {"engine": "none"}})
+    for options in (("--quiet",), ("--verbose",)):
+        run = mapgen("doctor", *options)
+        assert (run.code, run.out) == (9, "problems:\n  engine: none\n")
+
+
 def test_the_doctor_says_what_there_is_and_runs_a_window(mapgen):
     run = mapgen("doctor")
     assert run.code == 0, run.out

@@ -10,6 +10,7 @@ from factory import coordinates, make_model, make_raster, noise, north_up
 
 import mapgen as package
 from mapgen.cli.main import run
+from mapgen.errors import InputError
 
 
 @pytest.fixture
@@ -171,3 +172,18 @@ def test_vectorize_verbose_twice_shows_the_traceback(scene, segment, monkeypatch
     for flag, shown in (("-v", False), ("-vv", True)):
         assert run(["vectorize", os.fspath(tmp_path / "scene.mask.tif"), flag]) == 1
         assert ("Traceback" in capfd.readouterr().err) == shown
+
+
+@pytest.mark.parametrize(
+    "command", [("info", "none.tif"), ("models", "list"), ("models", "show", "none")], ids=" ".join
+)
+def test_quiet_and_verbose_are_options_of_every_command(command, monkeypatch, capfd):
+    def broken():
+        raise InputError("weights", "cannot be read", "install mapgen again")
+
+    monkeypatch.setattr("mapgen.model.listing.builtin_models", broken)
+    assert run([*command, "--quiet"]) != 0
+    assert len(capfd.readouterr().err.splitlines()) == 1
+    assert run([*command, "-vv"]) != 0
+    assert run([*command, "--verbose", "-v"]) != 0
+    assert capfd.readouterr().err.count("Traceback (most recent") >= 2

@@ -10,8 +10,8 @@ import mapgen
 from mapgen.errors import UsageError
 from mapgen.grid import Grid
 from mapgen.inference.array import segment_scene
+from mapgen.inference.options import SegmentOptions
 from mapgen.raster.array_scene import ArrayScene
-from mapgen.settings import SegmentOptions
 
 
 @pytest.mark.parametrize(

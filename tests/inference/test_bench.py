@@ -181,6 +181,15 @@ def test_window_is_the_side_of_the_windows(bench, engines):
     assert max(shape[-1] for shape in engines.seen) == 96
 
 
+def test_windows_are_those_that_were_asked_for(bench, engines):
+    figures(bench("--window", "64", "--halo", "16", "--batch", "3", "--tta", "flip", "--threads", "2", "--json"))
+    assert engines.opened[-1].setup.threads == 2
+    assert {shape[0] for shape in engines.seen} >= {3}
+    wide = len(engines.seen)
+    figures(bench("--window", "64", "--halo", "0", "--batch", "3", "--json"))
+    assert len(engines.seen) - wide < wide, "fewer windows, each seen once"
+
+
 def test_stitch_is_the_one_that_was_asked_for(bench):
     assert figures(bench("--stitch", "blend", "--json"))["stitch"] == "blend"
 

@@ -100,12 +100,12 @@ def test_geojsonseq_is_one_feature_a_line(tmp_path: Path) -> None:
 
 def test_large_layers_are_written_in_parts_that_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mask = class_map(tmp_path / "town.tif")
-    whole = {form: vectorize(mask, tmp_path / f"a.{form}", layer="l").output.read_bytes() for form in FORMATS[:2]}
+    whole = {form: vectorize(mask, tmp_path / f"a.{form}", layer_name="l").output.read_bytes() for form in FORMATS[:2]}
     monkeypatch.setattr("mapgen.layers.write.CHUNK", 7)
     monkeypatch.setattr("mapgen.layers.formats.BATCH", 7)
     for form in FORMATS[:2]:
         for threads in (1, 3):
-            result = vectorize(mask, tmp_path / f"b.{form}", layer="l", overwrite=True, threads=threads)
+            result = vectorize(mask, tmp_path / f"b.{form}", layer_name="l", overwrite=True, threads=threads)
             assert result.output.read_bytes() == whole[form]
     assert len(read_layer(vectorize(mask, tmp_path / "b.gpkg").output)[1]) == len(whole["geojsonl"].splitlines())
 
@@ -142,7 +142,7 @@ def test_an_empty_layer_has_its_schema(tmp_path: Path, form: str) -> None:
 
 
 def test_a_geopackage_brings_its_class_colours(tmp_path: Path) -> None:
-    result = vectorize(class_map(tmp_path / "town.tif"), tmp_path / "town.gpkg", layer="land use")
+    result = vectorize(class_map(tmp_path / "town.tif"), tmp_path / "town.gpkg", layer_name="land use")
     with closing(sqlite3.connect(result.output)) as db:
         name, column, style, default = db.execute(
             "SELECT f_table_name, f_geometry_column, styleQML, useAsDefault FROM layer_styles"
@@ -158,9 +158,9 @@ def test_a_geopackage_brings_its_class_colours(tmp_path: Path) -> None:
 def test_append_adds_to_a_geopackage(tmp_path: Path) -> None:
     mask, other = class_map(tmp_path / "town.tif"), class_map(tmp_path / "other.tif", town(seed=8))
     path = tmp_path / "all.gpkg"
-    first = vectorize(mask, path, layer="one")
-    second = vectorize(other, path, layer="two", append=True)
-    third = vectorize(other, path, layer="one", append=True)
+    first = vectorize(mask, path, layer_name="one")
+    second = vectorize(other, path, layer_name="two", append=True)
+    third = vectorize(other, path, layer_name="one", append=True)
     assert len(read_layer(path, "one")[1]) == first.features + third.features
     assert len(read_layer(path, "two")[1]) == second.features
     with closing(sqlite3.connect(path)) as db:

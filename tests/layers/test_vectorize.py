@@ -17,7 +17,7 @@ from patterns import PATTERNS
 from shapely.geometry import box
 
 from mapgen.layers.vectorize import vectorize
-from mapgen.settings import Size, VectorizeOptions, parse_size
+from mapgen.settings import Size, parse_size
 
 Mapgen = Callable[..., Run]
 
@@ -194,7 +194,7 @@ def test_confidence_adds_mean_and_minimum(mapgen: Mapgen, mask: Path, tmp_path: 
     values = rng.integers(0, 251, town().shape).astype(np.uint8)
     values[town() == 3] = 255
     raster = make_raster(tmp_path / "conf.tif", values, nodata=255, scales=[0.004], offsets=[0.0])
-    mapgen("vectorize", mask, "-o", tmp_path / "a.gpkg", "--confidence", raster, "--dissolve")
+    mapgen("vectorize", mask, "-o", tmp_path / "a.gpkg", "--confidence-raster", raster, "--dissolve")
     columns, _ = read_layer(tmp_path / "a.gpkg")
     for i, value in enumerate(columns["class_id"]):
         inside = values[town() == value] * 0.004
@@ -207,7 +207,7 @@ def test_confidence_adds_mean_and_minimum(mapgen: Mapgen, mask: Path, tmp_path: 
 
 def test_a_confidence_of_another_size_is_refused(mapgen: Mapgen, mask: Path, tmp_path: Path) -> None:
     raster = make_raster(tmp_path / "conf.tif", np.zeros((5, 5), np.uint8))
-    result = mapgen("vectorize", mask, "--confidence", raster)
+    result = mapgen("vectorize", mask, "--confidence-raster", raster)
     assert result.code == 4
     assert "5 × 5" in result.errors[0]
     assert not mask.with_suffix(".geojson").exists()
@@ -249,16 +249,16 @@ def test_a_map_without_georeferencing_is_refused(mapgen: Mapgen, tmp_path: Path)
 
 
 def test_precision_sets_the_decimals_but_not_below_what_keeps_borders_apart(mapgen: Mapgen, mask: Path) -> None:
-    mapgen("vectorize", mask, "--precision", "9")
+    mapgen("vectorize", mask, "--decimals", "9")
     fine = json.loads(mask.with_suffix(".geojson").read_text())["features"][0]["geometry"]["coordinates"]
     assert max(len(repr(x).partition(".")[2]) for x in np.ravel(fine[0]).tolist()) == 9
-    result = mapgen("vectorize", mask, "--precision", "4", "--overwrite")
+    result = mapgen("vectorize", mask, "--decimals", "4", "--overwrite")
     assert (result.code, "use 7 or more" in result.errors[0]) == (2, True)
 
 
 def test_layer_names_the_layer(mapgen: Mapgen, mask: Path, tmp_path: Path) -> None:
-    mapgen("vectorize", mask, "-o", tmp_path / "a.gpkg", "--layer", "land use")
-    mapgen("vectorize", mask, "-o", tmp_path / "a.gpkg", "--layer", "more", "--append")
+    mapgen("vectorize", mask, "-o", tmp_path / "a.gpkg", "--layer-name", "land use")
+    mapgen("vectorize", mask, "-o", tmp_path / "a.gpkg", "--layer-name", "more", "--append")
     assert len(read_layer(tmp_path / "a.gpkg", "land use")[1]) == len(read_layer(tmp_path / "a.gpkg", "more")[1]) > 0
 
 
@@ -275,12 +275,12 @@ def test_an_output_that_exists_is_replaced_only_when_asked(mapgen: Mapgen, mask:
 @pytest.mark.parametrize(("arguments", "code", "words"), [
     (["-o", "{tmp}/a.xyz"], 2, ("a.xyz", ".gpkg")), (["-o", "{tmp}/a"], 2, ("(none)",)),
     (["-o", "{tmp}/none/a.gpkg"], 5, ("does not exist",)), (["-o", "{mask}", "-f", "gpkg"], 5, ("also an input",)),
-    (["-f", "gkpg"], 2, ("did you mean gpkg",)), (["--method", "dq"], 2, ("use one of dp, vw",)),
+    (["-f", "gkpg"], 2, ("did you mean gpkg",)), (["--method", "dq"], 2, ("'dq' is not one of dp, vw",)),
     (["--simplify", "2m2"], 2, ("--simplify",)), (["--simplify", "-1"], 2, ("--simplify",)),
     (["--sieve", "3m"], 2, ("--sieve",)), (["--sieve", "some"], 2, ("not a size",)),
     (["--classes", "roads"], 2, ("building, land, road",)), (["--classes", ","], 2, ("--classes",)),
     (["--clip", "{tmp}/none.geojson"], 4, ("--clip", "no such file")),
-    (["--confidence", "{tmp}/none.tif"], 4, ("none.tif", "no such file")),
+    (["--confidence-raster", "{tmp}/none.tif"], 4, ("none.tif", "no such file")),
     (["--append", "-f", "fgb"], 2, ("--append",)),
 ])  # fmt: skip
 def test_refusals_name_cause_and_remedy_and_leave_all_as_it_was(
@@ -373,20 +373,11 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, mask: Path, monkeypat
 
 
 @pytest.mark.parametrize(("text", "size"), [
-    ("8", Size(8)), ("8px", Size(8)), (" 1.5 m", Size(1.5, "m")), ("20m2", Size(20, "m2")), (None, None),
+    ("8", Size(8)), ("8px", Size(8)), (" 1.5 m", Size(1.5, "m")), ("20m2", Size(20, "m2")),
     ("0", Size(0)),
 ])  # fmt: skip
-def test_sizes_are_read_as_people_type_them(text: str | None, size: Size | None) -> None:
-    assert parse_size("--sieve", text) == size
-
-
-def test_every_option_of_the_tool_is_on_the_command_line() -> None:
-    import inspect
-
-    from mapgen.cli.vectorize import vectorize as command
-
-    flags = set(inspect.signature(command).parameters) | {"format", "threads"}
-    assert set(VectorizeOptions.__dataclass_fields__) <= flags
+def test_sizes_are_read_as_people_type_them(text: str, size: Size) -> None:
+    assert parse_size("sieve", text) == size
 
 
 def test_class_zero_without_a_name_is_mentioned(mapgen: Mapgen, tmp_path: Path) -> None:
@@ -424,4 +415,17 @@ def test_only_geopackages_are_appended_to(mapgen: Mapgen, mask: Path, tmp_path: 
 
 def test_a_confidence_from_elsewhere_is_refused(mapgen: Mapgen, mask: Path, tmp_path: Path) -> None:
     raster = make_raster(tmp_path / "conf.tif", town(), transform=north_up(1.0, (500_001.0, 2_700_000.0)))
-    assert "lies elsewhere" in mapgen("vectorize", mask, "--confidence", raster).errors[0]
+    assert "lies elsewhere" in mapgen("vectorize", mask, "--confidence-raster", raster).errors[0]
+
+
+def test_threads_are_as_many_as_asked_for(tmp_path, mapgen, monkeypatch):
+    import mapgen.layers.vectorize as module
+
+    mask, seen, opened = class_map(tmp_path / "town.tif"), [], module.open_mask
+    monkeypatch.setattr(module, "open_mask", lambda source, threads: seen.append(threads) or opened(source, threads))
+    for threads in (1, 3):
+        output = tmp_path / f"{threads}" / "town.geojson"
+        output.parent.mkdir()
+        assert mapgen("vectorize", mask, "--threads", threads, "-o", output).code == 0
+    assert seen == [1, 3]
+    assert (tmp_path / "1" / "town.geojson").read_bytes() == (tmp_path / "3" / "town.geojson").read_bytes()

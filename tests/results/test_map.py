@@ -6,12 +6,14 @@ import re
 import sqlite3
 
 import numpy as np
+import pyogrio
 import pytest
 import rasterio
 from factory import ORIGIN, cells, coordinate_classes, coordinates, make_model, make_raster, noise, north_up, read_map
 from PIL import Image
 from pyproj import Geod, Transformer
 
+from mapgen.layers.vectorize import vectorize
 from mapgen.legend import NODATA, Class, Legend
 from mapgen.raster.scene import RasterScene
 from mapgen.tiling.containers.container import open_tiles
@@ -314,6 +316,57 @@ def test_segment_options_reach_the_network(tmp_path, run, engines):
     assert report(tmp_path)["nodata_pixels"] == (mask == NODATA).sum()
     run(scene, "-b", "4,3,2", "--max-memory", "1MB", *plain, code=8, out="two")
     assert not (tmp_path / "two").exists()
+
+
+def test_windows_are_those_of_segment(tmp_path, scene, run, engines):
+    plain = ["--no-tiles", "--no-layer", "--no-stac", "--no-preview"]
+    run(scene, "--window", "64", "--halo", "16", "--stitch", "blend", "--batch", "3", "--tta", "flip", *plain)
+    shapes = engines.opened[-1].seen
+    assert max(shape[-1] for shape in shapes) == 64
+    assert max(shape[0] for shape in shapes) == 3
+    with rasterio.open(tmp_path / "out" / "town.mask.tif") as dataset:
+        parameters = json.loads(dataset.tags()["MAPGEN_PARAMETERS"])
+    assert [parameters[k] for k in ("window", "halo", "stitch", "tta")] == [[64, 64], 16, "blend", "flip"]
+
+
+def test_options_of_the_run_are_known_to_map(scene, run, monkeypatch):
+    import mapgen.results.map as module
+
+    seen, make = [], module.Segmenter
+    monkeypatch.setattr("mapgen.files.remote.set_net_timeout", seen.append)
+    monkeypatch.setattr(module, "Segmenter", lambda options, *more: seen.append(options.resume) or make(options, *more))
+    log = scene.with_suffix(".log")
+    run(scene, "--no-resume", "--net-timeout", "5", "--no-tiles", "--no-layer", "--log-file", log)
+    assert [one for one in seen if one is not None] == [5.0, False]
+    assert all(json.loads(line)["level"] for line in log.read_text().splitlines())
+
+
+def test_probabilities_lie_beside_the_map(tmp_path, scene, run):
+    run(scene, "--probabilities", "--co", "LEVEL=1", "--no-tiles", "--no-layer")
+    assert report(tmp_path)["files"]["probabilities"] == "town.probabilities.tif"
+    with rasterio.open(tmp_path / "out" / "town.probabilities.tif") as dataset:
+        assert dataset.count == 3
+
+
+def test_dry_run_says_what_it_would_take_and_makes_nothing(tmp_path, scene, run):
+    result = run(scene, "--dry-run", "--window", "64", "--halo", "16")
+    assert "windows of 64 × 64" in result.out
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_layer_takes_what_vectorize_takes(tmp_path, scene, run):
+    shape = ["--sieve", "0", "--simplify", "2px", "--method", "vw", "--smooth", "1", "--decimals", "9", "--dissolve"]
+    areas = ["--min-area", "4px", "--max-area", "90000px", "--min-hole", "3px", "--classes", "0,1", "--background", "0"]
+    run(scene, "-f", "geojson", "--no-tiles", *shape, *areas)
+    apart = tmp_path / "apart.geojson"
+    vectorize(
+        tmp_path / "out" / "town.mask.tif", apart, sieve=0, simplify="2px", method="vw", smooth=1, decimals=9,
+        dissolve=True, min_area="4px", max_area="90000px", min_hole="3px", classes="0,1", background="0",
+    )  # fmt: skip
+    made, same = (json.loads(path.read_text())["features"] for path in (tmp_path / "out" / "town.geojson", apart))
+    assert made == same != []
+    run(scene, "--no-tiles", "--crs", "EPSG:3857", out="web")
+    assert pyogrio.read_info(tmp_path / "web" / "town.gpkg")["crs"] == "EPSG:3857"
 
 
 def test_aoi_cuts_the_map(tmp_path, scene, run):

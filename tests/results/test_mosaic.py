@@ -13,11 +13,11 @@ from rasterio.enums import ColorInterp
 
 from mapgen.errors import InputError, ResourceError
 from mapgen.grid import Window
+from mapgen.inference.options import SegmentOptions
 from mapgen.inference.segment import Segmenter
 from mapgen.raster.mosaic import open_mosaic
 from mapgen.raster.open import open_scene
 from mapgen.raster.scene import with_bands
-from mapgen.settings import SegmentOptions
 
 RGBA = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
 

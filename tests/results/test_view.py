@@ -25,10 +25,10 @@ from mapgen.files.page import script_json
 from mapgen.files.pictures import write_picture
 from mapgen.layers.vectorize import vectorize
 from mapgen.results import view as view_tool
+from mapgen.results.options import ViewOptions
 from mapgen.results.render import TilesDrawing
 from mapgen.results.still import Frame, area_text, frame_of, laid_over, round_length
 from mapgen.results.view import View
-from mapgen.settings import ViewOptions
 from mapgen.tiling.containers.container import open_tiles, writing_tiles
 from mapgen.tiling.quadtree import WEB_MERCATOR, to_mercator
 from mapgen.tiling.tilejson import TileSetInfo
@@ -169,7 +169,7 @@ def test_tiles_in_other_containers_are_shown_too(
 
 def test_of_several_layers_one_can_be_chosen(mapgen: Mapgen, mask: Path, tmp_path: Path) -> None:
     for name in ("one", "other"):
-        vectorize(mask, tmp_path / "two.gpkg", layer=name, append=(tmp_path / "two.gpkg").exists())
+        vectorize(mask, tmp_path / "two.gpkg", layer_name=name, append=(tmp_path / "two.gpkg").exists())
     refused = mapgen("view", tmp_path / "two.gpkg", "--inline", tmp_path / "map.html")
     assert (refused.code, "such as --layer one" in refused.errors[0]) == (2, True)
     _, data = inlined(mapgen, tmp_path / "two.gpkg", "--layer", "other", out=tmp_path / "map.html")

@@ -16,8 +16,8 @@ from browser import Browser, serving
 from factory import make_raster
 from scenes import HOSTILE, LEGEND, SIDE, class_map, imagery, result
 
+from mapgen.results.options import ViewOptions
 from mapgen.results.view import View
-from mapgen.settings import ViewOptions
 from mapgen.tiling.tiles import tiles
 
 pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")

@@ -47,7 +47,7 @@ def networks(town: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) 
 
     folder = tmp_path_factory.mktemp("networks")
     for form in NETWORK_FORMATS:
-        extract_roads(town[0], folder / f"town.{form}", probabilities=town[1])
+        extract_roads(town[0], folder / f"town.{form}", probabilities_raster=town[1])
     return {form: folder / f"town.{form}" for form in NETWORK_FORMATS}
 
 
@@ -301,7 +301,7 @@ def test_probabilities_of_another_grid_are_refused(
     mapgen: Callable[..., Run], town: tuple[Path, Path], tmp_path: Path
 ) -> None:
     other = probabilities(tmp_path / "p.tif", np.zeros((9, 9)))
-    run = mapgen("roads", town[0], "--probabilities", other, "-o", tmp_path / "x.gpkg")
+    run = mapgen("roads", town[0], "--probabilities-raster", other, "-o", tmp_path / "x.gpkg")
     assert run.code == 4
     assert "p.tif" in run.err
     assert not (tmp_path / "x.gpkg").exists()

@@ -308,7 +308,7 @@ def smooth(height: int, width: int) -> Array:
 @pytest.mark.parametrize("how", ["bilinear", "cubic", "nearest"])
 def test_imagery_is_warped_as_gdal_does(tmp_path: Path, how: str) -> None:
     source = make_raster(tmp_path / "scene.tif", smooth(400, 380), photometric="RGB")
-    result = tiles(source, format="png", resampling=how)
+    result = tiles(source, tile_format="png", resampling=how)
     assert result.kind == "imagery"
     col, row, image = mosaic(tile_images(result.output), result.zoom[1])
     transform = WEB_MERCATOR.transform(result.zoom[1]) @ Affine.translation(col, row)
@@ -326,7 +326,7 @@ def test_imagery_is_warped_as_gdal_does(tmp_path: Path, how: str) -> None:
 
 
 def test_lower_zooms_of_imagery_are_means(tmp_path: Path) -> None:
-    result = tiles(make_raster(tmp_path / "scene.tif", smooth(900, 800), photometric="RGB"), format="png")
+    result = tiles(make_raster(tmp_path / "scene.tif", smooth(900, 800), photometric="RGB"), tile_format="png")
     images = tile_images(result.output)
     nothing = np.zeros((256, 256, 4), np.uint8)
     for z, x, y in images:
@@ -368,7 +368,7 @@ def test_a_confidence_raster_is_grey_and_transparent_without_data(tmp_path: Path
 def test_a_scene_whose_pixels_say_where_they_are_is_put_there(tmp_path: Path) -> None:
     """Column and row of the scene, read from a tile, are those of the place where the pixel lies."""
     source = make_raster(tmp_path / "s.tif", coordinates(240, 230, "uint8"), photometric="RGB")
-    result = tiles(source, resampling="nearest", format="png", kind="imagery")
+    result = tiles(source, resampling="nearest", tile_format="png", kind="imagery")
     col, row, image = mosaic(tile_images(result.output), result.zoom[1])
     step = WEB_MERCATOR.resolution(result.zoom[1])
     rows, cols = np.nonzero(image[..., 3])
@@ -399,8 +399,8 @@ def test_output_names_the_set_and_its_container(tmp_path: Path, mapgen: Mapgen) 
 def test_container_is_that_of_outputs_without_a_name(tmp_path: Path, mapgen: Mapgen) -> None:
     source, other = class_map(tmp_path / "map.tif"), class_map(tmp_path / "two.tif")
     assert mapgen("tiles", source).out == f"{tmp_path / 'map.pmtiles'}\n"
-    assert mapgen("tiles", source, "--container", "mbtiles").out == f"{tmp_path / 'map.mbtiles'}\n"
-    run = mapgen("tiles", source, other, "--container", "folder", "-o", f"{tmp_path}/all/")
+    assert mapgen("tiles", source, "--format", "mbtiles").out == f"{tmp_path / 'map.mbtiles'}\n"
+    run = mapgen("tiles", source, other, "--format", "folder", "-o", f"{tmp_path}/all/")
     assert run.out == f"{tmp_path}/all/map\n{tmp_path}/all/two\n"
     assert (tmp_path / "all" / "two" / "style.json").is_file()
 
@@ -449,7 +449,7 @@ def test_format_is_that_of_the_tiles(tmp_path: Path, mapgen: Mapgen) -> None:
     source = class_map(tmp_path / "map.tif")
     sets = {}
     for form in ("png", "webp"):
-        assert mapgen("tiles", source, "-o", tmp_path / f"{form}.mbtiles", "--format", form).code == 0
+        assert mapgen("tiles", source, "-o", tmp_path / f"{form}.mbtiles", "--tile-format", form).code == 0
         sets[form] = tile_images(tmp_path / f"{form}.mbtiles")
     assert sets["png"].keys() == sets["webp"].keys()
     for key, image in sets["png"].items():
@@ -463,7 +463,7 @@ def test_quality_is_that_of_lossy_formats(tmp_path: Path, mapgen: Mapgen) -> Non
     sizes = []
     for quality in (20, 90):
         output = tmp_path / f"{quality}.pmtiles"
-        assert mapgen("tiles", source, "-o", output, "--format", "jpeg", "--quality", quality).code == 0
+        assert mapgen("tiles", source, "-o", output, "--tile-format", "jpeg", "--quality", quality).code == 0
         sizes.append(output.stat().st_size)
     assert sizes[0] < 0.7 * sizes[1]
     with open_tiles(output) as found:
@@ -500,14 +500,14 @@ def test_resampling_nearest_takes_one_of_the_four(tmp_path: Path, mapgen: Mapgen
     ("options", "words"),
     [
         (("--resampling", "bilinear"), ("would mix the ids of classes", "use mode or nearest")),
-        (("--format", "jpeg"), ("JPEG has no exact colours", "use png or webp")),
+        (("--tile-format", "jpeg"), ("JPEG has no exact colours", "use png or webp")),
         (("--quality", "50"), ("without loss", "leave it out")),
         (("--bands", "1"), ("is a class map", "--kind imagery")),
         (("--zoom", "9-5"), ("'9-5' is not MIN-MAX", "such as --zoom 10-16")),
         (("--zoom", "99"), ("'99' is not MIN-MAX",)),
         (("--tile-size", "300"), ("300 pixels", "use 256 or 512")),
         (("--threads", "0"), ("0 threads", "use 1 or more")),
-        (("--format", "gif"), ("'gif' is not one of", "use one of")),
+        (("--tile-format", "gif"), ("'gif' is not one of", "auto, png, webp, jpeg")),
         (("--tms", "WorldCRS84Quad"), ("holds tiles of WebMercatorQuad only", "write a folder")),
         (("--scheme", "tms"), ("counts rows as xyz", "write a folder")),
     ],
@@ -526,7 +526,7 @@ def test_options_that_would_spoil_a_class_map_are_refused(
 def test_bands_choose_the_colours(tmp_path: Path, mapgen: Mapgen) -> None:
     flat = np.stack([np.full((200, 200), v, np.uint8) for v in (10, 80, 150, 220)])
     source = make_raster(tmp_path / "s.tif", flat)
-    common = ("--format", "png", "--overwrite")
+    common = ("--tile-format", "png", "--overwrite")
     for bands, color in (("4,3,2", (220, 150, 80)), ("2", (80, 80, 80)), (None, (10, 80, 150))):
         run = mapgen("tiles", source, *common, *(("--bands", bands) if bands else ()))
         assert run.code == 0
@@ -546,8 +546,8 @@ def test_scale_says_what_is_black_and_white(tmp_path: Path, mapgen: Mapgen) -> N
     source = make_raster(tmp_path / "s.tif", np.stack([values] * 3))
     means = []
     for scale in (None, "0,3000", "0,6000", "p0,p100"):
-        options = ("--scale", scale) if scale else ()
-        run = mapgen("tiles", source, "--format", "png", "--overwrite", *options)
+        options = ("--stretch", scale) if scale else ()
+        run = mapgen("tiles", source, "--tile-format", "png", "--overwrite", *options)
         assert run.code == 0
         assert ("is shown as black to white; --scale sets it" in run.err) == (scale is None)
         image = mosaic(tile_images(tmp_path / "s.pmtiles"), 17)[2]

@@ -158,7 +158,7 @@ def test_confidence_is_the_mean_of_the_whole_region(tmp_path):
     share[350:, :150], share[:, 150:] = 0.75, 1.0
     values = np.rint(share * 250).astype(np.uint8)
     conf = class_map(tmp_path / "c.tif", values, tags={}, scales=(0.004,))
-    tiles(scene, tmp_path / "a.pmtiles", vector=True, confidence=conf, tile_size=256)
+    tiles(scene, tmp_path / "a.pmtiles", vector=True, confidence_raster=conf, tile_size=256)
     found = decoded(tmp_path / "a.pmtiles", tmp_path)
     top = max(z for z, _, _ in found)
     assert len([k for k in found if k[0] == top]) > 4
@@ -340,22 +340,28 @@ def test_simplify_is_a_tolerance_in_pixels(tmp_path, mapgen):
 
 
 def test_layer_names_the_layer(tmp_path, mapgen):
-    assert vector_set(mapgen, tmp_path, "--layer", "land cover")[0]["id"] == "land cover"
+    assert vector_set(mapgen, tmp_path, "--layer-name", "land cover")[0]["id"] == "land cover"
 
 
 def test_confidence_adds_an_attribute(tmp_path, mapgen):
     conf = class_map(tmp_path / "c.tif", np.full(town().shape, 125, np.uint8), tags={}, scales=(0.004,))
-    assert vector_set(mapgen, tmp_path, "--confidence", conf)[0]["fields"]["confidence"] == "Number"
+    assert vector_set(mapgen, tmp_path, "--confidence-raster", conf)[0]["fields"]["confidence"] == "Number"
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--vector", "--format", "png"), "--format: vector tiles are no pictures; leave it out, or --vector"),
+        (
+            ("--vector", "--tile-format", "png"),
+            "--tile-format: vector tiles are no pictures; leave it out, or leave out --vector",
+        ),
         (("--vector", "--quality", "50"), "--quality: vector tiles are no pictures"),
-        (("--vector", "--simplify", "-1"), "--simplify: -1 is not between 0 and 64 pixels; such as --simplify 1"),
+        (("--vector", "--simplify", "-1"), "--simplify: -1px is not a size of 0 to 64 in px; such as --simplify 8px"),
         (("--layer", "a"), "--layer: pictures have no attributes and no layers; add --vector"),
-        (("--confidence", "c.tif"), "--confidence: pictures have no attributes and no layers; add --vector"),
+        (
+            ("--confidence-raster", "c.tif"),
+            "--confidence-raster: pictures have no attributes and no layers; add --vector",
+        ),
     ],
 )
 def test_options_that_make_no_sense_together_are_refused(tmp_path, mapgen, options, words):
@@ -383,6 +389,6 @@ def test_a_confidence_raster_is_never_overwritten(tmp_path, mapgen):
     scene = class_map(tmp_path / "scene.tif")
     conf = class_map(tmp_path / "conf.mbtiles", np.full(town().shape, 125, np.uint8), tags={})
     before = conf.read_bytes()
-    run = mapgen("tiles", scene, "--vector", "--confidence", conf, "-o", conf, "--overwrite")
+    run = mapgen("tiles", scene, "--vector", "--confidence-raster", conf, "-o", conf, "--overwrite")
     assert run.code == 5
     assert conf.read_bytes() == before

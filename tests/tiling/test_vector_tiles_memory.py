@@ -46,7 +46,7 @@ def test_nor_with_a_confidence_raster(tmp_path):
     peaks = []
     for height in (WIDTH, 4 * WIDTH):
         source = write(tmp_path / f"{height}.tif", height)
-        script = RUN.replace("threads=1", "threads=1, confidence=__import__('pathlib').Path(source)")
+        script = RUN.replace("threads=1", "threads=1, confidence_raster=__import__('pathlib').Path(source)")
         done = subprocess.run([sys.executable, "-c", script, str(source)], capture_output=True, text=True, check=True)
         peaks.append(json.loads(done.stdout) * 1024)
     assert peaks[1] - peaks[0] < 40e6, [round(p / 1e6) for p in peaks]

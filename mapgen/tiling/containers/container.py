@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from mapgen.errors import InputError, OutputError, UsageError, one_line
+from mapgen.errors import InputError, OutputError, UsageError, one_line, option
 from mapgen.files.commit import check_output, free_bytes, staged
 from mapgen.files.gdal import MEBIBYTE
 from mapgen.files.page import TILES_TEMPLATE, tiles_page
@@ -52,7 +52,9 @@ def container_of(path: Path) -> Container:
         return SUFFIXES[suffix]
     if suffix in (".tif", ".tiff", ".png", ".jpg", ".geojson", ".gpkg", ".zip", ".json", ".mvt", ".pbf"):
         problem = f"no set of tiles is known by the suffix {suffix} of {path.name}"
-        raise UsageError("-o", problem, "use .pmtiles, .mbtiles, or a name without a suffix for a folder z/x/y")
+        raise UsageError(
+            option("output"), problem, "use .pmtiles, .mbtiles, or a name without a suffix for a folder z/x/y"
+        )
     return "folder"
 
 
@@ -67,11 +69,11 @@ def check_tiles(
         return
     if tiling.name != WEB_MERCATOR.name:
         problem = f"{container} holds tiles of {WEB_MERCATOR.name} only, not of {tiling.name}"
-        raise UsageError("--tms", problem, "write a folder: a name without a suffix")
+        raise UsageError(option("tms"), problem, "write a folder: a name without a suffix")
     own: Scheme = "tms" if container == "mbtiles" else "xyz"
     if scheme not in (None, own):
         problem = f"{container} counts rows as {own} by its specification, not as {scheme}"
-        raise UsageError("--scheme", problem, "leave it out, or write a folder: a name without a suffix")
+        raise UsageError(option("scheme"), problem, "leave it out, or write a folder: a name without a suffix")
     check_output(path, overwrite=overwrite, inputs=inputs)
 
 
@@ -200,7 +202,9 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as exc:
         full = free_bytes(path.parent) < MEBIBYTE or "full" in str(exc)
-        remedy = "free some space or write elsewhere with -o" if full else "check the folder and the disk"
+        remedy = (
+            f"free some space or write elsewhere with {option('output')}" if full else "check the folder and the disk"
+        )
         raise OutputError(path, f"could not be written ({one_line(exc)})", remedy) from exc
 
 

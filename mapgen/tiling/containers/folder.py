@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from mapgen.errors import InputError, OutputError
+from mapgen.errors import InputError, OutputError, option
 from mapgen.files.commit import check_output, translated
 from mapgen.tiling.containers.pmtiles import with_metadata
 from mapgen.tiling.quadtree import flipped
@@ -129,7 +129,9 @@ def check_folder(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) ->
         return
     with translated(path):
         if not overwrite:
-            raise OutputError(path, "exists", "use --overwrite, or choose another name with -o")
+            raise OutputError(
+                path, "exists", f"use {option('overwrite', True)}, or choose another name with {option('output')}"
+            )
         check_output(path / TILEJSON, overwrite=True, inputs=inputs)
         check_output(path.parent / f"{path.name}.", overwrite=True)
         foreign = _foreign(path)
@@ -195,5 +197,7 @@ def _replace(new: Path, path: Path, aside: Path) -> None:
             os.rename(aside, path)
         if isinstance(exc, OSError) and exc.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
             problem = "was made by somebody else meanwhile"
-            raise OutputError(path, problem, "use --overwrite, or choose another name with -o") from exc
+            raise OutputError(
+                path, problem, f"use {option('overwrite', True)}, or choose another name with {option('output')}"
+            ) from exc
         raise
