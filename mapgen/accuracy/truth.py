@@ -19,7 +19,7 @@ from mapgen.layers.labels import Labels, read_labels
 from mapgen.raster.class_raster import RasterTruth, class_key
 from mapgen.raster.codebook import NONE, CodeArray, Codebook
 from mapgen.raster.masks import Mask, open_mask
-from mapgen.raster.placement import Placement, same_crs
+from mapgen.raster.placement import Placement, Unplaced, laid_over
 
 
 class Truth(Protocol):
@@ -135,28 +135,17 @@ def _placement(mask: Mask, truth: Mask, assumed: str | None, warnings: list[str]
         if other.crs is not None:
             raise InputError(truth.name, "has a CRS of its own", f"leave out {option('assume_crs')}")
         other = Grid(assumed, other.transform, other.height, other.width)
-    sizes_agree = (grid.height, grid.width) == (other.height, other.width)
-    both_placed = not (grid.transform.is_identity or other.transform.is_identity)
-    if (grid.crs is None) == (other.crs is None) and (grid.crs is not None or both_placed):
-        agree = sizes_agree and same_crs(grid.crs, other.crs) and _near(grid, other)
-        return None if agree else Placement(grid, other)
-    if not sizes_agree:
+    try:
+        placement = laid_over(grid, other)
+    except Unplaced as exc:
         bare, remedy = (
             (truth, f"say it with {option('assume_crs')}") if other.crs is None else (mask, "georeference it first")
         )
         size = f"{other.width} × {other.height} pixels and the map {grid.width} × {grid.height}"
-        raise InputError(bare.name, f"has no CRS, and the truth measures {size}", remedy)
+        raise InputError(bare.name, f"has no CRS, and the truth measures {size}", remedy) from exc
     if (grid.crs is None) != (other.crs is None):
         warnings.append("only one of map and truth has a CRS; they are compared pixel by pixel")
-    return None
-
-
-def _near(one: Grid, other: Grid) -> bool:
-    """Whether two grids of one size lie on each other to a hundredth of a pixel."""
-    inverse = ~one.transform
-    corners = ((0, 0), (one.width, 0), (0, one.height), (one.width, one.height))
-    moved = [inverse @ (other.transform @ corner) for corner in corners]
-    return all(abs(a - b) < 0.01 for at, to in zip(corners, moved, strict=True) for a, b in zip(at, to, strict=True))
+    return placement
 
 
 def _meaning(

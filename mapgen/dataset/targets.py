@@ -25,7 +25,7 @@ from mapgen.raster.legends import ClassNames
 from mapgen.raster.masks import NODATA as NO_VALUE
 from mapgen.raster.masks import Mask, open_mask
 from mapgen.raster.open import grid_of, opened_dataset
-from mapgen.raster.placement import Placement, same_crs
+from mapgen.raster.placement import Placement, Unplaced, laid_over
 from mapgen.schema import in_toml
 
 _COLOR = re.compile(r"#[0-9a-f]{6}")
@@ -211,41 +211,28 @@ class Targets:
 
     def _placement(self, mask: Mask, said: SourceConfig, grid: Grid, image: str) -> Placement | None:
         """Where the labels lie under the image; None for pixel on pixel."""
+        from pyproj.exceptions import ProjError
+
         other = mask.grid
         if said.assume_crs is not None:
             if other.crs is not None:
                 raise InputError(mask.name, "has a CRS of its own", "leave out assume_crs")
             other = Grid(said.assume_crs, other.transform, other.height, other.width)
-        fit = (grid.height, grid.width) == (other.height, other.width)
-        placed = [not g.transform.is_identity for g in (grid, other)]
-        if (grid.crs is None) == (other.crs is None) and (grid.crs is not None or all(placed)):
-            if fit and same_crs(grid.crs, other.crs) and grid.transform.almost_equals(other.transform, _slack(grid)):
-                return None
-            placement = _placed(mask.name, grid, other)
-            if not placement.extent().area:
-                self.warnings[f"{mask.name}: nothing of it lies on {image}"] = None
-            return placement
-        if not fit:
+        try:
+            placement = laid_over(grid, other)
+        except Unplaced as exc:
             bare = mask.name if other.crs is None else image
             size = f"{other.width} × {other.height} pixels and {image} {grid.width} × {grid.height}"
-            raise InputError(bare, f"has no georeferencing, and the labels measure {size}", "let both be of one size")
+            problem = f"has no georeferencing, and the labels measure {size}"
+            raise InputError(bare, problem, "let both be of one size") from exc
+        except ProjError as exc:  # also where a local CRS has no place on Earth
+            problem = f"its CRS cannot be brought to that of the image ({one_line(exc)[:100]})"
+            raise InputError(mask.name, problem, "warp it with gdalwarp") from exc
+        if placement is not None and not placement.extent().area:
+            self.warnings[f"{mask.name}: nothing of it lies on {image}"] = None
         if (grid.crs is None) != (other.crs is None):
             self.warnings["only one of image and labels has a CRS; they are laid on each other pixel by pixel"] = None
-        return None
-
-
-def _placed(name: str, grid: Grid, other: Grid) -> Placement:
-    import pyproj
-
-    try:
-        return Placement(grid, other)
-    except pyproj.exceptions.ProjError as exc:  # also where a local CRS has no place on Earth
-        problem = f"its CRS cannot be brought to that of the image ({one_line(exc)[:100]})"
-        raise InputError(name, problem, "warp it with gdalwarp") from exc
-
-
-def _slack(grid: Grid) -> float:
-    return 1e-3 * (grid.transform.determinant**2) ** 0.25 / max(grid.height, grid.width, 1)
+        return placement
 
 
 class _Colors:

@@ -102,6 +102,33 @@ class Placement:
         return worst
 
 
+class Unplaced(ValueError):
+    """One of two grids has no place on the ground, and they differ in size."""
+
+
+def laid_over(target: Grid, source: Grid) -> Placement | None:
+    """Where `source` lies under `target`; None for pixel on pixel.
+
+    That is so where both lie at the same place to a hundredth of a pixel, or where only one or none has a place on the
+    ground and both are of one size. Raises `Unplaced` where their sizes differ.
+    """
+    agree = (target.height, target.width) == (source.height, source.width)
+    bare = target.transform.is_identity or source.transform.is_identity
+    if (target.crs is None) == (source.crs is None) and (target.crs is not None or not bare):
+        same = agree and same_crs(target.crs, source.crs) and _near(target, source)
+        return None if same else Placement(target, source)
+    if not agree:
+        raise Unplaced
+    return None
+
+
+def _near(one: Grid, other: Grid) -> bool:
+    """Whether two grids of one size lie on each other to a hundredth of a pixel."""
+    corners = ((0, 0), (one.width, 0), (0, one.height), (one.width, one.height))
+    moved = [~one.transform @ (other.transform @ corner) for corner in corners]
+    return all(abs(a - b) < 0.01 for at, to in zip(corners, moved, strict=True) for a, b in zip(at, to, strict=True))
+
+
 def same_crs(one: str | None, other: str | None) -> bool:
     """Whether two CRSs place the same coordinates at the same ground, or either is unknown."""
     if one is None or other is None or one == other:

@@ -172,8 +172,8 @@ def test_truth_that_is_much_finer_is_read_in_pieces(pair, report, tmp_path, monk
     truth, _ = town()
     name = make_raster(tmp_path / "f.tif", truth.repeat(4, 0).repeat(4, 1), nodata=255, transform=north_up(0.25))
     expected = report(*pair)["confusion"]
-    monkeypatch.setattr("mapgen.accuracy.truth._SOURCE", 500)
-    monkeypatch.setattr("mapgen.accuracy.truth._PIECE", 900)
+    monkeypatch.setattr("mapgen.raster.class_raster._SOURCE", 500)
+    monkeypatch.setattr("mapgen.raster.class_raster._PIECE", 900)
     assert report(pair[0], name)["confusion"] == expected
 
 
