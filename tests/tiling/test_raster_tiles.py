@@ -592,13 +592,13 @@ def test_threads_are_as_many_as_asked_for(tmp_path: Path, mapgen: Mapgen, monkey
 
     seen = []
 
-    def pool(count: int) -> ThreadPoolExecutor:
-        seen.append(count)
-        return ThreadPoolExecutor(count)
+    def pool(count: int, **more: str) -> ThreadPoolExecutor:
+        seen.append((count, bool(more)))
+        return ThreadPoolExecutor(count, **more)
 
-    monkeypatch.setattr("mapgen.tiling.job.ThreadPoolExecutor", pool)
+    monkeypatch.setattr("mapgen.parallel.ThreadPoolExecutor", pool)
     assert mapgen("tiles", class_map(tmp_path / "map.tif"), "--threads", "3").code == 0
-    assert seen == [3]
+    assert (3, False) in seen
 
 
 def test_overwrite_replaces_an_older_set(tmp_path: Path, mapgen: Mapgen) -> None:
@@ -629,7 +629,7 @@ def test_verbose_twice_shows_the_traceback(
 ) -> None:
     from mapgen.cli.main import run
 
-    monkeypatch.setattr("mapgen.tiling.tiles.palette_png", None)
+    monkeypatch.setattr("mapgen.tiling.job.palette_png", None)
     source = str(class_map(tmp_path / "map.tif"))
     assert run(["tiles", source]) == 1
     assert "Traceback" not in capfd.readouterr().err

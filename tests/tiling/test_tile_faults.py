@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from factory import Run, contents, make_raster, noise
+from factory import CRS, Run, contents, make_raster, noise, north_up
+from memory import peak_bytes, sparse_raster
 from mosaics import tile_images
 from rasterio.control import GroundControlPoint
-from test_memory import CRS, north_up, peak_bytes, sparse_raster
 
 from mapgen.tiling.containers.container import open_tiles
 from mapgen.tiling.tiles import tiles
@@ -163,7 +163,7 @@ def test_a_bug_is_called_one(source: Path, refused: Callable[..., Run], monkeypa
     def broken(*arguments: Any) -> bytes:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("mapgen.tiling.tiles.palette_png", broken)
+    monkeypatch.setattr("mapgen.tiling.job.palette_png", broken)
     refused(1, ("a bug in mapgen", "ZeroDivisionError"), source)
 
 
@@ -273,7 +273,7 @@ def test_a_system_that_refuses_is_named(
 WAITING = """
 import os, signal, sys, threading
 signal.signal(signal.SIGINT, signal.default_int_handler)
-import mapgen.tiling.tiles as tool
+import mapgen.tiling.job as tool
 def encode(*arguments):
     os.write({pipe}, b"running")
     threading.Event().wait(60)
