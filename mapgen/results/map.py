@@ -21,6 +21,7 @@ from mapgen.grid import Grid
 from mapgen.inference.options import SegmentOptions
 from mapgen.inference.segment import Result as ClassMap
 from mapgen.inference.segment import Segmenter, score_path
+from mapgen.kernels import announced
 from mapgen.layers.crs import placed
 from mapgen.layers.vectorize import Vectorizer, settled_format
 from mapgen.legend import NODATA, LayerClass
@@ -46,6 +47,7 @@ from mapgen.results.report import (
     write_json,
 )  # fmt: skip
 from mapgen.results.stac import Source, map_item, model_item, quoted
+from mapgen.results.warm import warming
 from mapgen.tiling.containers.container import check_tiles
 from mapgen.tiling.footprint import footprint
 from mapgen.tiling.options import TilesOptions
@@ -152,15 +154,16 @@ class Mapper:
         """
         options = dataclasses.replace(self.options, name=self.options.name or default_name(scenes, folder))
         made = make_folder(folder)
-        try:
-            run = _Run(self, options, scenes, folder)
-            run.check()
-            run.class_map()
-        except BaseException:
-            if made:
-                leave_folder(folder)
-            raise
-        return run.finish()
+        with announced(self.listener.note):
+            try:
+                run = _Run(self, options, scenes, folder)
+                run.check()
+                run.class_map()
+            except BaseException:
+                if made:
+                    leave_folder(folder)
+                raise
+            return run.finish()
 
 
 class _Run:
@@ -212,6 +215,7 @@ class _Run:
     def class_map(self) -> None:
         """The one pass over the scenes."""
         path = self.paths["class_map"]
+        self.warming = warming(layer=self.options.layer, tiles=self.options.tiles)
         with self.timed("class_map"):
             self.made: ClassMap = self.segmenter(self.scenes[0], path, self.listener.progress(self.name))
         self.segmenter.release()  # its memory is that of what follows
@@ -227,6 +231,8 @@ class _Run:
 
     def finish(self) -> Result:
         """All that comes from the class map, then the report."""
+        with self.timed("kernels"):  # nothing, unless the network was faster
+            self.warming.join()
         parts: dict[str, Callable[[], None]] = {
             "layer": self.layer, "raster_tiles": self.raster_tiles, "vector_tiles": self.vector_tiles,
             "preview": self.picture, "page": self.page, "stac_item": self.stac,
@@ -270,7 +276,7 @@ class _Run:
     def layer(self) -> None:
         """The polygons of the class map."""
         options = dataclasses.replace(self.mapper.listed, confidence_raster=self.confidence())
-        run = Vectorizer(options, announce=self.listener.note)
+        run = Vectorizer(options)
         assert self.finder is not None
         made = run(
             str(self.paths["class_map"]), self.paths["layer"], regions=self.finder.finish(),
@@ -296,7 +302,7 @@ class _Run:
 
     def tile(self, role: str, options: TilesOptions) -> None:
         """One set of tiles."""
-        run = Tiler(options, announce=self.listener.note)
+        run = Tiler(options)
         progress = self.listener.progress(f"{self.name}: {role.replace('_', ' ')}")
         made = run(str(self.paths["class_map"]), self.paths[role], progress)
         self.warnings += [text for text in made.warnings if text not in self.warnings]
