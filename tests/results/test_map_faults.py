@@ -151,7 +151,8 @@ def test_an_interruption_leaves_finished_parts_whole_and_no_report(tmp_path, run
     assert "report.json" not in names
     assert not [name for name in names if name.startswith(".")]
     assert (tmp_path / "out" / "town.pmtiles").read_bytes() == older
-    assert result.out.split() == [str(tmp_path / "out" / name) for name in ("town.mask.tif", "town.gpkg")]
+    done = ("town.mask.tif", "town.gpkg", "town.geojson")
+    assert result.out.split() == [str(tmp_path / "out" / name) for name in done]
 
 
 def test_a_bug_is_called_one(tmp_path, run, scene, monkeypatch):
