@@ -13,7 +13,17 @@ from mapgen.polygons.simplify import keep_vertices
 from mapgen.roads.graph import Graph
 
 SIGMA = 2.0
-"""Pixels of the Gaussian along a chain: as much as evens out the steps of the lattice, and little of a bend."""
+"""Least sigma, in pixels, of the Gaussian along a chain: as much as evens out the steps of the lattice."""
+
+PER_RADIUS = 1.2
+"""Sigma in medians of r: uneven borders move the middle of a wide road over longer stretches than that of a narrow one.
+A bend is rounded by no more than a fraction of the road's width."""
+
+NARROW = 3.0
+"""Power of r / median r in the weights of pixels: where a tree bites into a road its middle is not where it seems."""
+
+GUESSED = 0.05
+"""Weight of the pixels of bridges."""
 
 CELL = 16
 """Side in pixels of the squares in which crossing segments are looked for."""
@@ -22,20 +32,33 @@ CELL = 16
 def centre_lines(graph: Graph, height: int, width: int, tolerance: float, aspect: float = 1.0) -> Lines:
     """The edges as lines in pixels (x 0…W, y 0…H; a pixel's centre is at one half), none crossing another.
 
-    Vertices are chosen on the lattice by the simplification that cannot cross (`keep_vertices`), and moved to where
-    the chain runs after a Gaussian along it. Edges that would then cross return to the lattice. Ends of edges are the
+    Vertices are chosen on the lattice by the simplification that cannot cross (`keep_vertices`), and moved to where the
+    chain runs after a Gaussian along it, in which pixels count less where the road is narrower than usual.
+    Edges that would then cross return to the lattice. Ends of edges are the
     coordinates of their nodes, bit by bit; an end at the frame lies on the frame.
     """
     arcs = _arcs(graph, height)
     keep = keep_vertices(arcs, tolerance, "dp", aspect)
+    _keep_crossing(graph, keep)
     offsets = np.concatenate(([0], np.cumsum(keep)))[arcs.offsets]
     x, y = np.empty(len(graph.path)), np.empty(len(graph.path))
-    _smooth(graph.offsets, graph.path, graph.x, graph.y, _weights(), x, y)
+    _smooth(graph.offsets, graph.path, (graph.x, graph.y, graph.r, graph.bridge), x, y)
     on_lattice = Lines(offsets, graph.x[graph.path[keep]] + 0.5, graph.y[graph.path[keep]] + 0.5)
     lines = Lines(offsets, x[keep] + 0.5, y[keep] + 0.5)
     for line in (on_lattice, lines):
         _to_frame(graph, line, height, width)
     return _uncrossed(graph, lines, on_lattice)
+
+
+def _keep_crossing(graph: Graph, keep: Bools) -> None:
+    """Keep all vertices of edges that would cross without: a straight edge to a junction's node has none to be seen."""
+    while True:
+        offsets = np.concatenate(([0], np.cumsum(keep)))[graph.offsets]
+        lines = Lines(offsets, graph.x[graph.path[keep]] + 0.5, graph.y[graph.path[keep]] + 0.5)
+        which = np.repeat(crossing(lines, graph.u, graph.v), np.diff(graph.offsets))
+        if keep[which].all():
+            return
+        keep[which] = True
 
 
 def widths(graph: Graph) -> tuple[Floats, Floats]:
@@ -72,11 +95,6 @@ def _arcs(graph: Graph, height: int) -> Arcs:
     _, which, counts = np.unique(low * len(graph.nodes) + high, return_inverse=True, return_counts=True)
     none = np.zeros(len(graph), np.int32)
     return Arcs(nodes, graph.offsets, path, none, none, np.empty(0, np.int32), counts[which] > 1)
-
-
-def _weights() -> Floats:
-    away = np.arange(int(3 * SIGMA) + 1)
-    return np.exp(-(away**2) / (2 * SIGMA**2))
 
 
 def _to_frame(graph: Graph, lines: Lines, height: int, width: int) -> None:
@@ -124,17 +142,22 @@ def crossing(lines: Lines, u: Ints, v: Ints) -> Bools:
 
 
 @kernel
-def _smooth(offsets, path, x, y, weights, out_x, out_y):  # type: ignore[no-untyped-def]
+def _smooth(offsets, path, pixels, out_x, out_y):  # type: ignore[no-untyped-def]
+    x, y, r, bridge = pixels
     for i in range(len(offsets) - 1):
         low, high = offsets[i], offsets[i + 1] - 1
+        median = max(float(np.median(r[path[low : high + 1]])), 0.5)
+        sigma = max(SIGMA, PER_RADIUS * median)
         for k in range(low, high + 1):
-            reach = min(len(weights) - 1, k - low, high - k)
-            total, sx, sy = weights[0], weights[0] * x[path[k]], weights[0] * y[path[k]]
-            for j in range(1, reach + 1):
-                a, b = path[k - j], path[k + j]
-                total += 2 * weights[j]
-                sx += weights[j] * (x[a] + x[b])
-                sy += weights[j] * (y[a] + y[b])
+            reach = min(int(3 * sigma), k - low, high - k)  # as far to both sides, so that the ends stay
+            total, sx, sy = 0.0, 0.0, 0.0
+            for j in range(-reach, reach + 1):
+                p = path[k + j]
+                weight = np.exp(-j * j / (2 * sigma * sigma)) * min(1.0, r[p] / median) ** NARROW
+                weight = max(weight * GUESSED if bridge[p] else weight, 1e-9)
+                total += weight
+                sx += weight * x[p]
+                sy += weight * y[p]
             out_x[k], out_y[k] = sx / total, sy / total
 
 

@@ -11,8 +11,13 @@ from numpy.typing import NDArray
 from mapgen.arrays import Bools, Ints, Longs
 from mapgen.kernels import kernel
 from mapgen.polygons.clearance import first_at
+from mapgen.polygons.lines import Lines
 from mapgen.polygons.union_find import root
+from mapgen.roads.centre import crossing
 from mapgen.roads.graph import Graph
+
+NEAR = 2.0
+"""Radii, at most, between junctions that are one."""
 
 REACH = 0.8
 """Share of a junction's radius within which edges run straight to its node."""
@@ -33,9 +38,10 @@ class _Groups:
 def contracted(graph: Graph, height: int, aspect: float = 1.0) -> Graph:
     """The graph after edges between junctions have shrunk to nothing where one lies in the disc of the other.
 
-    That is, edges between nodes of degree 3 or more no longer than the greater r of the two, the shortest first, as
-    long as they join what is not joined yet: so loops stay, and with them roundabouts. The new node is the mean of the
-    old ones, weighted by r; within REACH of r edges run straight to it. Where another edge passes through that disc
+    That is, edges between nodes of degree 3 or more no longer than NEAR of the greater r of the two, the shortest
+    first, as long as they join what is not joined yet: so loops stay, and with them roundabouts. The new node is the
+    mean of the old ones, weighted by r; within REACH of r edges run straight to it. Where another edge passes through
+    that disc, or edges would cross,
     all stays as it is. Laws: parts and loops stay.
     """
     groups = _grouped(graph, aspect)
@@ -43,7 +49,10 @@ def contracted(graph: Graph, height: int, aspect: float = 1.0) -> Graph:
         skip = _skips(graph, groups, aspect)
         refused = _refused(graph, groups, skip, height, aspect)
         if not refused.any():
-            return _rebuilt(graph, groups, skip)
+            fresh = _rebuilt(graph, groups, skip)
+            refused = _crossed(fresh, len(graph.x), len(groups.x))
+            if not refused.any():
+                return fresh
         groups = _without(graph, groups, refused)
     return graph
 
@@ -51,7 +60,7 @@ def contracted(graph: Graph, height: int, aspect: float = 1.0) -> Graph:
 def _grouped(graph: Graph, aspect: float) -> _Groups:
     r, degrees = graph.r[graph.nodes], graph.degrees()
     lengths = graph.lengths(aspect)
-    short = (degrees[graph.u] >= 3) & (degrees[graph.v] >= 3) & (lengths <= np.maximum(r[graph.u], r[graph.v]))
+    short = (degrees[graph.u] >= 3) & (degrees[graph.v] >= 3) & (lengths <= NEAR * np.maximum(r[graph.u], r[graph.v]))
     order = np.flatnonzero(short)
     order = order[np.argsort(lengths[order], kind="stable")]
     parent, inner = _union(graph.u, graph.v, order, len(graph.nodes))
@@ -78,6 +87,16 @@ def _without(graph: Graph, groups: _Groups, refused: Bools) -> _Groups:
     out = np.append(refused, True)
     of = np.where(out[groups.of], -1, np.append(number, -1)[groups.of]).astype(np.int32)
     return _placed(graph, of, groups.inner & (of[graph.u] >= 0))
+
+
+def _crossed(graph: Graph, pixels: int, count: int) -> Bools:
+    """Groups at which an edge ends that crosses another; their nodes are the pixels from `pixels` on."""
+    x, y = graph.x[graph.path].astype(np.float64), graph.y[graph.path].astype(np.float64)
+    bad = crossing(Lines(graph.offsets, x, y), graph.u, graph.v)
+    ends = graph.nodes[np.concatenate((graph.u[bad], graph.v[bad]))]
+    refused = np.zeros(count, np.bool_)
+    refused[ends[ends >= pixels] - pixels] = True
+    return refused
 
 
 def _rebuilt(graph: Graph, groups: _Groups, skip: Longs) -> Graph:

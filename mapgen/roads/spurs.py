@@ -9,12 +9,16 @@ import numpy as np
 from mapgen.kernels import kernel
 from mapgen.roads.graph import Graph, incident
 
+ROOT = 1.5
+"""Radii of its root that a dead end sticks out, at least."""
+
 
 def pruned(graph: Graph, spur: float, aspect: float = 1.0) -> Graph:
     """Without the dead ends that stick out too little; the nodes of degree 2 that this leaves are joined.
 
     What a dead end sticks out by is its length + r at its tip − r at its root, that is beyond the disc of the junction.
-    It goes while that is below `spur` (in pixel widths) or below twice the median r of its own, the least first. Ends
+    It goes while that is below `spur` (in pixel widths), below ROOT times the r of its root (borders of wide roads are
+    uneven on a larger scale), or below twice the median r of its own, the least first. Ends
     at the frame stay, and so do edges that are a part of their own. Laws: parts and loops stay; nothing is left to do.
     """
     first, darts = incident(graph.u, graph.v, len(graph.nodes))
@@ -61,7 +65,7 @@ def _excess(pixels, table, link, mate, length, degrees, dart, spur):  # type: ig
     if degrees[tip] != 1 or degrees[base] == 1 or frame[nodes[tip]]:
         return np.inf
     excess = length[dart] + r[nodes[tip]] - r[nodes[base]]
-    if excess < spur:
+    if excess < max(spur, ROOT * r[nodes[base]]):
         return excess
     # Twice a median is at most twice the greatest r, which the length bounds loosely: spare the walk for long ones.
     if length[dart] > 1e4:

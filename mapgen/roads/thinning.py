@@ -103,8 +103,8 @@ def _border(state, width):  # type: ignore[no-untyped-def]
         if state[at] & 1 and _code(state, at, width) != 255:
             found[n] = at
             n += 1
-    for at in found:
-        state[at] |= 6
+    for i in range(count):
+        state[found[i]] |= 6
     return found
 
 

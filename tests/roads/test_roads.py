@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -333,3 +334,31 @@ def test_routes_say_what_is_wrong(mapgen: Callable[..., Run], networks: dict[str
     shapes[0]["geometry"] = {"type": "Point", "coordinates": [57, 23]}
     points.write_text(json.dumps({"type": "FeatureCollection", "features": shapes[:1]}))
     assert mapgen("route", points, "57,23", "57,23").code == 4
+
+
+MEMORY = """
+import json, resource, sys
+from mapgen.cli.main import run
+code = run(["roads", "-q", "--classes", "1", *sys.argv[1:]])
+print(json.dumps([code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
+"""
+
+
+def test_roads_need_no_more_memory_for_empty_ground_eight_times_as_tall(tmp_path: Path) -> None:
+    peaks = []
+    for height in (2048, 8 * 2048):
+        path, profile = tmp_path / f"{height}.tif", {"tiled": True, "compress": "deflate", "SPARSE_OK": True}
+        place = {"crs": "EPSG:32640", "transform": Affine(1, 0, 5e5, 0, -1, 27e5), "height": height, "width": 4096}
+        with rasterio.open(
+            path, "w", driver="GTiff", dtype="uint8", count=1, nodata=255, **place, **profile
+        ) as dataset:
+            for row in range(0, height, 2048):
+                block = np.zeros((256, 256), np.uint8)
+                block[100:109], block[:, 60:69] = 1, 1
+                dataset.write(block[None], window=((row, row + 256), (512, 768)))
+        command = [sys.executable, "-c", MEMORY, str(path), "-o", str(tmp_path / f"{height}.gpkg")]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        code, kilobytes = json.loads(done.stdout.splitlines()[-1])
+        assert code == 0, done.stderr
+        peaks.append(kilobytes)
+    assert peaks[1] < 1.2 * peaks[0], peaks
