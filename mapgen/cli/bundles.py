@@ -204,6 +204,38 @@ class Network:
     ] = None  # fmt: skip
 
 
+def _set_max_pixels(value: float | None) -> float | None:
+    from mapgen.files.limits import MOST_PIXELS, PIXELS
+
+    PIXELS.set(MOST_PIXELS if value is None else int(value))
+    return value
+
+
+def _set_max_block(value: str | None) -> str | None:
+    from mapgen.files.limits import BLOCK_BYTES, MOST_BLOCK_BYTES
+    from mapgen.settings import parse_bytes
+
+    BLOCK_BYTES.set(MOST_BLOCK_BYTES if value is None else parse_bytes("max_block_memory", value))
+    return value
+
+
+class Limits:
+    max_pixels: Annotated[
+        float | None,
+        say(
+            "--max-pixels", min=1, metavar="N", callback=_set_max_pixels,
+            help="Refuse scenes that claim more pixels, before anything is allocated.  [default: 1e12]",
+        ),
+    ] = None  # fmt: skip
+    max_block_memory: Annotated[
+        Text,
+        say(
+            "--max-block-memory", metavar="SIZE", callback=_set_max_block,
+            help="Refuse scenes one block of which takes more memory.  [default: 512MiB]",
+        ),
+    ] = None  # fmt: skip
+
+
 def _set_log(value: Path | None) -> Path | None:
     from mapgen.cli.console import console
 

@@ -51,11 +51,9 @@ def _answered(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    from mapgen.files.gdal import clean_environment
-
-    clean_environment()
     from typer.exceptions import TyperException
 
+    import mapgen.files.gdal  # noqa: F401 - cleans the environment before anything loads GDAL
     from mapgen.cli.app import app
 
     try:

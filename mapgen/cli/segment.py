@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @takes(
     given_by.Output, given_by.Model, given_by.Bands, given_by.Ground, given_by.Windows, given_by.Engine,
     given_by.Threads, given_by.Memory, given_by.Scores, given_by.Area, given_by.Creation, given_by.DryRun,
-    given_by.Network, given_by.Resuming, given_by.Log, given_by.Overwriting, given_by.Json,
+    given_by.Network, given_by.Resuming, given_by.Limits, given_by.Log, given_by.Overwriting, given_by.Json,
 )  # fmt: skip
 def segment(
     scenes: Annotated[

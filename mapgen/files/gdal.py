@@ -57,6 +57,8 @@ def environment(cache: int = 16 * MEBIBYTE, *, remote: bool = False) -> Any:
     return rasterio.Env(
         GDAL_CACHEMAX=cache,  # an int is taken as bytes
         **gdal_options(),
+        GDAL_VRT_ENABLE_PYTHON="NO",  # whatever the caller's environment says
+        CPL_CURL_VERBOSE="NO",  # which prints addresses with their secrets
         **options,
     )
 
@@ -111,3 +113,6 @@ def absent(dataset: Any, window: Window, bands: Iterable[int]) -> bool:
                 if dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band) is not None:
                     return False
     return True
+
+
+clean_environment()  # as soon as anything of mapgen may open a raster, from Python too

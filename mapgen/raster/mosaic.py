@@ -15,11 +15,12 @@ from affine import Affine
 from mapgen.arrays import Array
 from mapgen.errors import InputError, ResourceError
 from mapgen.files.gdal import environment
+from mapgen.files.limits import PIXELS
 from mapgen.files.vet import is_url, public_name
 from mapgen.grid import Grid, Window
 from mapgen.patch import Patch
 from mapgen.plan import Step
-from mapgen.raster.open import PIXEL_LIMIT, SIDE_LIMIT, open_scene
+from mapgen.raster.open import SIDE_LIMIT, open_scene
 from mapgen.raster.scene import RasterScene, with_bands
 
 TOLERANCE = 0.01
@@ -164,7 +165,7 @@ def _warnings(scenes: Sequence[RasterScene]) -> list[str]:
 
 
 def _check_extent(whole: Window, scenes: Sequence[RasterScene]) -> None:
-    if len(scenes) > 1 and (max(whole.height, whole.width) > SIDE_LIMIT or whole.area > PIXEL_LIMIT):
+    if len(scenes) > 1 and (max(whole.height, whole.width) > SIDE_LIMIT or whole.area > PIXELS.get()):
         problem = f"the mosaic would have {whole.width} × {whole.height} pixels"
         raise ResourceError(scenes[0].name, problem, "map scenes that lie so far apart one by one")
 

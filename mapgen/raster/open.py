@@ -12,22 +12,17 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from mapgen.errors import InputError, ResourceError, one_line
+from mapgen.errors import InputError, ResourceError, one_line, option
 from mapgen.files.gdal import MEBIBYTE, gdal_errors
+from mapgen.files.limits import BLOCK_BYTES, PIXELS
 from mapgen.files.remote import Remote, ask
 from mapgen.files.vet import check_url, driver_of, is_url, public_name, tiff_pages
 from mapgen.files.vrt import places_a_file, vrt_sources
 from mapgen.grid import Grid, is_singular
 from mapgen.raster.scene import RasterScene
 
-BLOCK_LIMIT = 512 * MEBIBYTE
-"""Bytes of one block; GDAL can only read a block whole."""
-
 SIDE_LIMIT = 10_000_000
 """Pixels of a side."""
-
-PIXEL_LIMIT = 10**12
-"""Pixels of a scene, a million each way: the windows of more would not fit into memory."""
 
 _URL_DRIVERS = {".jp2": "JP2OpenJPEG", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".img": "HFA"}
 
@@ -125,17 +120,18 @@ def check_size(subject: str, dataset: Any) -> None:
         raise ResourceError(
             subject, f"claims {size}, the limit is {SIDE_LIMIT} a side", "cut it with gdal_translate -srcwin"
         )
-    if dataset.height * dataset.width > PIXEL_LIMIT:
-        problem = f"claims {dataset.width} × {dataset.height} pixels, the limit is {PIXEL_LIMIT:.0e}"
-        raise ResourceError(subject, problem, "cut it with gdal_translate -srcwin")
+    most = PIXELS.get()
+    if dataset.height * dataset.width > most:
+        problem = f"claims {dataset.width} × {dataset.height} pixels, the limit is {most:.3g}"
+        raise ResourceError(subject, problem, f"cut it with gdal_translate -srcwin, or raise {option('max_pixels')}")
     height, width = dataset.block_shapes[0]
     planes = dataset.count if str(dataset.interleaving).lower().endswith("pixel") else 1
-    block = height * width * planes * np.dtype(dataset.dtypes[0]).itemsize
-    if block > BLOCK_LIMIT:
+    block, most = height * width * planes * np.dtype(dataset.dtypes[0]).itemsize, BLOCK_BYTES.get()
+    if block > most:
         raise ResourceError(
             subject,
-            f"one block ({width} × {height}) takes {block // MEBIBYTE} MiB, the limit is {BLOCK_LIMIT // MEBIBYTE}",
-            "rewrite it with gdal_translate -co TILED=YES",
+            f"one block ({width} × {height}) takes {block // MEBIBYTE} MiB, the limit is {most // MEBIBYTE}",
+            f"rewrite it with gdal_translate -co TILED=YES, or raise {option('max_block_memory')}",
         )
 
 

@@ -2,6 +2,8 @@
 
 import os
 import random
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -222,3 +224,19 @@ def test_a_file_without_permission_to_read_is_refused(tmp_path, refuses, monkeyp
     monkeypatch.setattr("builtins.open", denied)
     monkeypatch.setattr("pathlib.Path.read_bytes", lambda self: real(self, "rb").read())
     refuses(4, ("scene.tif", "Permission denied", "permissions"), path)
+
+
+def test_what_a_scene_may_claim_can_be_bounded_more_tightly(tmp_path, refuses, segment):
+    path = make_raster(tmp_path / "scene.tif", noise(40, 50))
+    refuses(8, ("claims 50 × 40 pixels", "--max-pixels"), path, "--max-pixels", 1999)
+    refuses(8, ("one block", "--max-block-memory"), path, "--max-block-memory", "1kB")
+    assert segment(path, "--max-pixels", 2000).code == 0
+
+
+def test_pythons_users_get_a_clean_environment_too():
+    """PROJ_LIB of a GIS shell, which breaks the wheel's own PROJ."""
+    program = "import os, mapgen; mapgen.segment; print(os.environ.get('PROJ_LIB'))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | {"PROJ_LIB": "/nowhere"}, capture_output=True, check=True
+    )
+    assert done.stdout == b"None\n"
