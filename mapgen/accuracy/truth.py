@@ -139,7 +139,7 @@ def _placement(mask: Mask, truth: Mask, assumed: str | None, warnings: list[str]
         placement = laid_over(grid, other)
     except Unplaced as exc:
         bare, remedy = (
-            (truth, f"say it with {option('assume_crs')}") if other.crs is None else (mask, "georeference it first")
+            (truth, f"set {option('assume_crs')}") if other.crs is None else (mask, "georeference it first")
         )
         size = f"{other.width} × {other.height} pixels and the map {grid.width} × {grid.height}"
         raise InputError(bare.name, f"has no CRS, and the truth measures {size}", remedy) from exc

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -37,7 +39,28 @@ def _version(value: bool) -> None:
         from mapgen import __version__
 
         typer.echo(f"mapgen {__version__}")
+        for name, version in _versions():
+            typer.echo(f"{name} {version}")
         raise typer.Exit
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    """What mapgen stands on, from what lies in the installation: nothing of it is imported."""
+    from importlib.metadata import PackageNotFoundError, version
+    from importlib.util import find_spec
+
+    spec = find_spec("rasterio")
+    libraries = Path(spec.origin).parent.parent / "rasterio.libs" if spec is not None and spec.origin else Path()
+    for name, pattern in (("GDAL", "libgdal-*.so.*"), ("PROJ", "libproj-*.so.*")):
+        for path in sorted(libraries.glob(pattern))[
+            :1
+        ]:  # libgdal-1a2b.so.36.3.10.3: the version follows that of the ABI
+            yield name, path.name.partition(".so.")[2].partition(".")[2]
+    for package in ("rasterio", "pyproj", "pyogrio", "openvino", "torch"):
+        try:
+            yield package, version(package)
+        except PackageNotFoundError:
+            continue
 
 
 @app.callback()

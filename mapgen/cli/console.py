@@ -20,6 +20,8 @@ class Console:
 
     verbosity = 0
     as_json = False
+    progressing = False
+    """Whether a line of progress stands on the terminal."""
     _log: TextIO | None = None
 
     def log_to(self, path: Path | None) -> None:
@@ -75,7 +77,16 @@ class Console:
         self._logged("error", one_line(text))
         self._err(f"mapgen: error: {one_line(text)}")
 
+    def clear_line(self) -> None:
+        """Take back the line of progress that stands on the terminal, so that nothing is glued to it."""
+        if self.progressing and sys.stderr is not None:
+            self.progressing = False
+            with suppress(OSError):
+                sys.stderr.write("\r\x1b[K")
+                sys.stderr.flush()
+
     def _out(self, text: str) -> None:
+        self.clear_line()
         if sys.stdout is None:  # the caller closed it
             return
         try:
@@ -88,6 +99,7 @@ class Console:
             sys.stdout.flush()
 
     def _err(self, text: str) -> None:
+        self.clear_line()
         if sys.stderr is not None:
             with suppress(BrokenPipeError, UnicodeEncodeError):
                 print(text, file=sys.stderr, flush=True)
@@ -128,6 +140,7 @@ class ProgressBar:
                 self.stream.write(f"\r\x1b[K{text if done < total else ''}")
                 self.stream.flush()
                 self.last = now
+                console.progressing = done < total
         elif done < total and (now - self.last > 30 or (int(share * 10) > self.tenth and now - self.last > 1)):
             self.tenth, self.last = int(share * 10), now
             console.note(text)

@@ -41,7 +41,7 @@ def route(
     from mapgen.roads.route import find_way, parse_point, write_way
 
     if len(points) < 2:
-        raise UsageError("LON,LAT", "one point is no way", "give two or more")
+        raise UsageError("LON,LAT", "one point is not a way", "give two or more")
     places = [parse_point(text) for text in points]
     way = find_way(
         network, places, min_width=min_width, no_bridges=no_bridges, layer=layer, assume_crs=assume_crs

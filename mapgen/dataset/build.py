@@ -91,7 +91,7 @@ class Laying:
         for same in self.data.same_ground:
             for name in (same.a, same.b):
                 if name not in number:
-                    raise UsageError("data.same_ground", f"{name!r} is no image of the sources", "correct the name")
+                    raise UsageError("data.same_ground", f"{name!r} is not an image of the sources", "correct the name")
                 if sites[number[name]].kind != "pixels":
                     raise UsageError("data.same_ground", f"{name} has georeferencing", "leave it out")
             shifts.append((number[same.a], number[same.b], same.shift))

@@ -178,7 +178,7 @@ def _check_source(s: SourceConfig, data: DataConfig, source: str, path: str) -> 
     for what, name in named:
         if name is not None and name.casefold() not in {n.casefold() for n in data.legend.names}:
             raise UsageError(
-                source, f"{path}.{what} is {name!r}, which is no class", f"use one of {', '.join(data.legend.names)}"
+                source, f"{path}.{what} is {name!r}, which is not a class", f"use one of {', '.join(data.legend.names)}"
             )
     if s.bands and data.bands and len(s.bands) != len(data.bands):
         problem = f"{path}.bands names {len(s.bands)} bands, data.bands {len(data.bands)}"

@@ -32,7 +32,7 @@ def layer_facts(path: Path) -> dict[str, Any]:
             warnings.simplefilter("ignore")
             facts = parquet_facts(path, one_line(path)) if is_parquet(path) else pyogrio.read_info(path)
     except (DataSourceError, DataLayerError) as exc:
-        raise InputError(one_line(path), f"is no layer ({one_line(exc)[:120]})", "get the file again") from exc
+        raise InputError(one_line(path), f"is not a layer ({one_line(exc)[:120]})", "get the file again") from exc
     bounds = facts.get("total_bounds")
     return {
         "format": facts["driver"],

@@ -75,7 +75,7 @@ def _root(path: Path, subject: str) -> Element:
     try:
         return fromstring(text)
     except (ParseError, ValueError, LookupError) as exc:
-        raise InputError(subject, f"this VRT is no XML ({one_line(exc)})", "build the VRT again") from exc
+        raise InputError(subject, f"this VRT is not XML ({one_line(exc)})", "build the VRT again") from exc
 
 
 def _elements(root: Element) -> Iterator[Element]:

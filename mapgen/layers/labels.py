@@ -236,12 +236,12 @@ def _crs_of(
             raise InputError(subject, "has a CRS of its own", f"leave out {option('assume_crs')}")
         return assumed
     if crs is None:
-        raise InputError(subject, "does not name its CRS", f"say it with {option('assume_crs')}, such as EPSG:32640")
+        raise InputError(subject, "does not name its CRS", f"set {option('assume_crs')}, such as EPSG:32640")
     if foreign:
         raise InputError(
             subject,
             f"coordinates up to {most:.0f} are not lon/lat",
-            f"say its CRS with {option('assume_crs')}, such as EPSG:32640",
+            f"set {option('assume_crs')}, such as EPSG:32640",
         )
     return crs
 

@@ -84,7 +84,7 @@ class ModelCard:
             "no bands" if not count
             else f"{len(self.mean)} means for {count} bands" if len(self.mean) != count
             else f"{len(self.std)} standard deviations for {count} bands" if len(self.std) != count
-            else "a mean that is no number" if not all(map(isfinite, self.mean))
+            else "a mean that is not a number" if not all(map(isfinite, self.mean))
             else "a standard deviation that is not positive" if not all(0 < s < inf for s in self.std)
             else "no classes" if not len(self.legend)
             else f"a resolution of {self.resolution_m} m" if not 0 < self.resolution_m < 1e5
@@ -149,7 +149,7 @@ def _finite(text: str) -> float:
     """The number; `ValueError` for NaN, Infinity and 1e999, which Python's JSON would let through."""
     value = float(text)
     if not isfinite(value):
-        raise ValueError(f"{text} is no finite number")
+        raise ValueError(f"{text} is not a finite number")
     return value
 
 

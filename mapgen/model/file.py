@@ -234,10 +234,10 @@ def read_graph(path: Path) -> tuple[bytes, bytes]:
     try:
         text = canonical(tensors[GRAPH_TEXT].tobytes(), len(numbers))
     except NotAGraph as exc:
-        raise ModelError(subject, f"its graph has {one_line(exc)}", "do not use this file; make it anew") from exc
+        raise ModelError(subject, f"its graph has {one_line(exc)}", "do not use this file; recreate it") from exc
     for kind, start, size in constants(text):
         if kind in _FLOATS and not np.isfinite(np.frombuffer(numbers[start : start + size], _FLOATS[kind])).all():
-            raise ModelError(subject, "constants of its graph are not finite", "make it anew")
+            raise ModelError(subject, "constants of its graph are not finite", "recreate it")
     return text, numbers
 
 

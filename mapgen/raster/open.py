@@ -190,7 +190,9 @@ def _place_warnings(scene: RasterScene) -> None:
     elif crs.is_geographic:
         scene.warnings += _strange_degrees(scene.grid.bounds)
     elif not crs.is_projected:
-        scene.warnings.append("has a local CRS, which is no place on Earth; layers and tiles cannot be made of its map")
+        scene.warnings.append(
+            "has a local CRS, which is not a place on Earth; layers and tiles cannot be made of its map"
+        )
 
 
 def _strange_degrees(bounds: tuple[float, float, float, float]) -> Iterator[str]:

@@ -373,7 +373,7 @@ class PictureDrawing:
             with Image.open(path, formats=("WEBP", "PNG", "JPEG")) as image:
                 self.pixels: Bytes = np.asarray(image.convert("RGBA"))
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as exc:
-            raise InputError(path, "is no picture that can be read", "make the map again") from exc
+            raise InputError(path, "is not a picture that can be read", "make the map again") from exc
         self.path, self.name, self.bounds = path, path.name, bounds
         left, bottom = (float(v) for v in to_mercator(bounds[0], bounds[1]))
         right, top = (float(v) for v in to_mercator(bounds[2], bounds[3]))

@@ -132,7 +132,7 @@ def _lonlat(point: tuple[float, float], network: RoadLines) -> tuple[float, floa
 
     if network.crs is None or pyproj.CRS(network.crs).is_geographic:
         text = f"{point[0]:g},{point[1]:g}"
-        raise UsageError("TO", f"{text} is no longitude and latitude", "such as 55.6203,25.2046")
+        raise UsageError("TO", f"{text} is not a longitude and latitude", "such as 55.6203,25.2046")
     x, y = pyproj.Transformer.from_crs(network.crs, "OGC:CRS84", always_xy=True).transform(*point)
     return float(x), float(y)
 

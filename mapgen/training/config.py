@@ -230,7 +230,7 @@ def _check_run(config: TrainConfig, source: str) -> None:
     unknown = [] if isinstance(weights, str) else [k for k in weights if k not in config.data.legend.names]
     if unknown:
         names = ", ".join(config.data.legend.names)
-        raise UsageError(source, f"loss.class_weights names {unknown[0]!r}, which is no class", f"use {names}")
+        raise UsageError(source, f"loss.class_weights names {unknown[0]!r}, which is not a class", f"use {names}")
 
 
 def read_config(path: Path) -> TrainConfig:

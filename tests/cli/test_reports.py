@@ -2,6 +2,7 @@
 
 import json
 import os
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -21,7 +22,12 @@ def scene(tmp_path):
 
 def test_version_prints_the_version(mapgen):
     done = mapgen("--version")
-    assert (done.code, done.out) == (0, f"mapgen {package.__version__}\n")
+    assert (done.code, done.out.splitlines()[0]) == (0, f"mapgen {package.__version__}")
+    named = dict(line.split(" ", 1) for line in done.out.splitlines())
+    assert named["rasterio"] == rasterio.__version__
+    assert named["torch"].split("+")[0] == version("torch").split("+")[0]
+    if "GDAL" in named:  # a wheel carries its own
+        assert named["GDAL"] == rasterio.__gdal_version__
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

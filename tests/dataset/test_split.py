@@ -187,7 +187,7 @@ def test_images_without_georeferencing_that_are_said_to_overlap_are_kept_apart(t
     assert data.report["overlaps"][0]["pixels"] == 110 * 160
     apart = read(tmp_path, resolution_m=1.0)
     assert (ground(apart.training) & ground(apart.validation)).any(), "unsaid, nobody can know"
-    with pytest.raises(UsageError, match=r"'b.tif' is no image of the sources"):
+    with pytest.raises(UsageError, match=r"'b.tif' is not an image of the sources"):
         read(tmp_path, resolution_m=1.0, same_ground=[same[0] | {"b": "b.tif"}])
     with pytest.raises(InputError, match=r"shifted against images/.* in two ways"):
         read(tmp_path, resolution_m=1.0, same_ground=[*same, same[0] | {"shift": [-90, 41]}])

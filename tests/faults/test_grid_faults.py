@@ -295,7 +295,7 @@ def test_a_vrt_of_files_in_several_crs_is_told(tmp_path, segment):
     ("profile", "words"),
     [
         ({"transform": Affine.identity()}, "has a CRS but no transform"),
-        ({"crs": 'LOCAL_CS["site",UNIT["metre",1]]'}, "has a local CRS, which is no place on Earth"),
+        ({"crs": 'LOCAL_CS["site",UNIT["metre",1]]'}, "has a local CRS, which is not a place on Earth"),
         (
             {"crs": "EPSG:4326", "transform": Affine(0.1, 0, 10, 0, -0.1, 92)},
             "reaches latitude 92, beyond the pole",

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from city import city, damaged
 from factory import Run, make_raster
 
 from mapgen.legend import Class, Legend
-from mapgen.settings import NETWORK_FORMATS
+from mapgen.roads.options import NetworkFormat
 
 Array = np.ndarray[Any, np.dtype[Any]]
 STREETS = Legend((Class(0, "land", "#c0b090"), Class(3, "road", "#808080"), Class(4, "water", "#4060c0")))
@@ -47,9 +47,9 @@ def networks(town: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) 
     from mapgen.roads.extract import extract_roads
 
     folder = tmp_path_factory.mktemp("networks")
-    for form in NETWORK_FORMATS:
+    for form in get_args(NetworkFormat):
         extract_roads(town[0], folder / f"town.{form}", probabilities_raster=town[1])
-    return {form: folder / f"town.{form}" for form in NETWORK_FORMATS}
+    return {form: folder / f"town.{form}" for form in get_args(NetworkFormat)}
 
 
 def edges_of(path: Path, layer: str | None = None) -> tuple[dict[str, Any], Array]:

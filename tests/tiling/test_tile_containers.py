@@ -375,7 +375,7 @@ def test_a_folder_with_anything_else_in_it_is_never_replaced(tmp_path: Path, ins
     else:
         (tmp_path / "t" / inside).write_text("precious")
     before = contents(tmp_path)
-    with pytest.raises(OutputError, match="which is no tile; name a new folder"):
+    with pytest.raises(OutputError, match="which is not a tile; name a new folder"):
         write(tmp_path / "t", {}, overwrite=True)
     assert contents(tmp_path) == before
 
@@ -383,7 +383,7 @@ def test_a_folder_with_anything_else_in_it_is_never_replaced(tmp_path: Path, ins
 def test_a_folder_that_is_no_set_of_tiles_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "7" / "8").mkdir(parents=True)
     (tmp_path / "7" / "8" / "9.png").write_text("precious")
-    with pytest.raises(OutputError, match="which is no tile"):
+    with pytest.raises(OutputError, match="which is not a tile"):
         write(tmp_path / "7", {}, overwrite=True)
 
 
@@ -444,5 +444,5 @@ def test_what_is_no_set_of_tiles_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_a_folder_without_its_tilejson_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is no folder of tiles"):
+    with pytest.raises(InputError, match="is not a folder of tiles"):
         open_tiles(tmp_path)

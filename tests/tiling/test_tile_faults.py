@@ -194,7 +194,7 @@ def test_a_folder_with_the_map_in_it_is_never_replaced(
 ) -> None:
     tiles(source, tmp_path / "out")
     inside = source.rename(tmp_path / "out" / "map.tif")
-    refused(5, ("out", "holds map.tif, which is no tile"), inside, "-o", tmp_path / "out", "--overwrite")
+    refused(5, ("out", "holds map.tif, which is not a tile"), inside, "-o", tmp_path / "out", "--overwrite")
 
 
 @pytest.mark.parametrize("name", NAMES)

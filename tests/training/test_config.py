@@ -93,7 +93,7 @@ WRONG = [
     ("[model]\nparameters = { since = 1979-05-27 }", "model.parameters.since is 1979-05-27, expected a value"),
     ("[loss]\nshares = { focal = 1 }", "expected shares above 0 of cross_entropy or dice"),
     ("[loss]\nclass_weights = 'even'", 'expected "none", "auto" or a table of class = weight'),
-    ("[loss]\nclass_weights = { filed = 1 }", "loss.class_weights names 'filed', which is no class; use field, wood"),
+    ("[loss]\nclass_weights = { filed = 1 }", "loss.class_weights names 'filed', which is not a class; use field"),
     ("[augment]\nzoom = [1.5, 0.5]", "augment.zoom is [1.5, 0.5], expected two numbers around 1"),
     ("[augment]\nzoom = [1]", "augment.zoom is [1], expected a list of 2 numbers"),
     ("[data.split]\nblock = '3 miles'", 'data.split.block is "3 miles", expected a length such as "512px" or "300m"'),

@@ -72,7 +72,7 @@ class FolderReader:
             self.scheme = record.get("scheme", "xyz")
             self.rows = int(record.get("rows", 1))
         except (OSError, ValueError, KeyError, TypeError, IndexError) as exc:
-            raise InputError(path, f"is no folder of tiles ({exc})", f"name one with a {TILEJSON}") from exc
+            raise InputError(path, f"is not a folder of tiles ({exc})", f"name one with a {TILEJSON}") from exc
 
     def __enter__(self) -> FolderReader:
         return self
@@ -136,7 +136,7 @@ def check_folder(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) ->
         check_output(path.parent / f"{path.name}.", overwrite=True)
         foreign = _foreign(path)
         if foreign is not None:
-            problem = f"holds {foreign.relative_to(path)}, which is no tile"
+            problem = f"holds {foreign.relative_to(path)}, which is not a tile"
             raise OutputError(path, problem, "name a new folder; only folders of tiles are replaced")
 
 
