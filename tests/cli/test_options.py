@@ -24,6 +24,8 @@ VIEW = "tests/results/test_view.py"
 TILES = "tests/tiling/test_raster_tiles.py"
 VECTOR_TILES = "tests/tiling/test_vector_tiles.py"
 
+BOUNDS = "tests/faults/test_container_faults.py::test_what_a_scene_may_claim_can_be_bounded_more_tightly"
+
 OPTION_TESTS = {
     ("", "--version"): f"{REPORTS}::test_version_prints_the_version",
     ("", "--show-completion"): f"{REPORTS}::test_show_completion_prints_a_script_for_the_shell",
@@ -75,6 +77,10 @@ OPTION_TESTS = {
     ("doctor", "--json"): "tests/cli/test_clean.py::test_the_doctor_says_what_there_is_and_runs_a_window",
     ("doctor", "--quiet"): "tests/cli/test_clean.py::test_the_doctor_is_quiet_or_verbose_as_any_command",
     ("doctor", "--verbose"): "tests/cli/test_clean.py::test_the_doctor_is_quiet_or_verbose_as_any_command",
+    ("segment", "--max-pixels"): BOUNDS,
+    ("segment", "--max-block-memory"): BOUNDS,
+    ("map", "--max-pixels"): BOUNDS,
+    ("map", "--max-block-memory"): BOUNDS,
     ("segment", "--overwrite"): f"{SEGMENT}::test_overwrite_replaces_an_older_map",
     ("segment", "--json"): f"{SEGMENT}::test_json_prints_one_object_for_each_scene_and_a_summary",
     ("segment", "--quiet"): f"{SEGMENT}::test_quiet_says_nothing_but_the_result",
