@@ -21,10 +21,10 @@ from mapgen.accuracy.report import Rated, Report
 from mapgen.accuracy.truth import Truth, open_truth
 from mapgen.accuracy.worst import Place, draw_worst
 from mapgen.errors import InputError, UsageError, option
-from mapgen.files.commit import check_output
+from mapgen.files.commit import Output, check_output
 from mapgen.files.gdal import MEBIBYTE, cache_bytes, environment
+from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.pictures import write_picture
-from mapgen.files.vet import is_url
 from mapgen.grid import Window
 from mapgen.legend import PALETTE
 from mapgen.parallel import Progress
@@ -85,12 +85,13 @@ def evaluate(source: PathLike, truth: PathLike, **options: Unpack[EvaluateKeys])
     return run(str(source), str(truth), EvaluateOptions(**options))
 
 
+@one_run()
 def run(source: str, truth: str, options: EvaluateOptions, progress: Progress | None = None) -> Evaluation:
     """The evaluation of one map; writes the picture of the worst places where one is asked for."""
     start = time.perf_counter()
-    inputs = [Path(name) for name in (source, truth) if not is_url(name)]
+    note_inputs(source, truth)
     if options.worst is not None:
-        check_output(options.worst, overwrite=options.overwrite, inputs=inputs)
+        check_output(Output(options.worst, options.overwrite))
     with environment(), open_mask(source) as mask:
         itemsize = np.dtype(mask.dataset.dtypes[0]).itemsize
         rows = max(int(mask.dataset.block_shapes[0][0]), _rows(mask.grid.width))
@@ -100,7 +101,7 @@ def run(source: str, truth: str, options: EvaluateOptions, progress: Progress | 
                 found = job.evaluation(source, truth, progress)
                 if options.worst is not None:
                     picture = job.picture(found.report)
-                    write_picture(options.worst, picture, overwrite=options.overwrite, inputs=inputs)
+                    write_picture(Output(options.worst, options.overwrite), picture)
             finally:
                 job.truth.close()
     return replace(found, seconds=round(time.perf_counter() - start, 3))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from mapgen.cli.bench import bench
 from mapgen.cli.clean import clean
 from mapgen.cli.compress import compress
+from mapgen.cli.console import console
 from mapgen.cli.doctor import doctor
 from mapgen.cli.evaluate import evaluate
 from mapgen.cli.info import info
@@ -23,6 +25,8 @@ from mapgen.cli.tiles import tiles
 from mapgen.cli.train import train
 from mapgen.cli.vectorize import vectorize
 from mapgen.cli.view import view
+from mapgen.errors import OutputError
+from mapgen.files.inputs import is_input, note_inputs
 
 app = typer.Typer(
     name="mapgen",
@@ -32,6 +36,40 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+
+
+OUTPUTS = ("output", "worst", "png", "inline", "report", "log_file")
+"""The parameters that name what is written. A file that any other names is read, and never replaced."""
+
+
+class Command(TyperCommand):
+    """A command that knows its inputs before it begins: an output in their place is refused at once."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        given = {name: list(_texts(value)) for name, value in ctx.params.items()}
+        lists = given.pop("from_", [])
+        note_inputs(*(text for name, texts in given.items() if name not in OUTPUTS for text in texts))
+        self._check_appended(given.get("report", []))  # it may be the list too, and be gone on with
+        note_inputs(*lists)
+        self._check_appended(given.get("log_file", []))
+        return super().invoke(ctx)
+
+    def _check_appended(self, names: list[object]) -> None:
+        """Raise `OutputError` where lines would be appended to an input."""
+        for path in (Path(str(name)) for name in names):
+            if is_input(path):
+                console.log_to(None)  # what is said of it must not go into it
+                raise OutputError(path, "the output is also an input", "choose another name for it")
+
+
+def _texts(value: object) -> Iterator[object]:
+    """The texts and paths in the value of a parameter, which may be a list of pairs."""
+    if isinstance(value, list | tuple):
+        for one in value:
+            yield from _texts(one)
+    elif isinstance(value, str | Path):
+        yield value
 
 
 def _version(value: bool) -> None:
@@ -72,18 +110,18 @@ def root(
     """Aerial and satellite imagery in, maps out."""
 
 
-app.command()(segment)
-app.command()(vectorize)
-app.command()(roads)
-app.command()(route)
-app.command()(tiles)
-app.command("map")(map_)
-app.command()(view)
-app.command()(train)
-app.command()(evaluate)
-app.command()(info)
-app.command()(bench)
+app.command(cls=Command)(segment)
+app.command(cls=Command)(vectorize)
+app.command(cls=Command)(roads)
+app.command(cls=Command)(route)
+app.command(cls=Command)(tiles)
+app.command("map", cls=Command)(map_)
+app.command(cls=Command)(view)
+app.command(cls=Command)(train)
+app.command(cls=Command)(evaluate)
+app.command(cls=Command)(info)
+app.command(cls=Command)(bench)
 app.add_typer(models, name="models")
-app.command()(compress)
-app.command()(clean)
-app.command()(doctor)
+app.command(cls=Command)(compress)
+app.command(cls=Command)(clean)
+app.command(cls=Command)(doctor)

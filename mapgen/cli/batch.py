@@ -12,6 +12,7 @@ from typing import Any
 from mapgen.cli.console import console
 from mapgen.cli.course import Report
 from mapgen.errors import MapgenError, OutputError, PartialError, UsageError
+from mapgen.files.inputs import note_inputs
 from mapgen.files.vet import public_name
 
 
@@ -30,6 +31,7 @@ def expand(names: Sequence[str]) -> list[str]:
             result.append(name)
     if not result:
         raise UsageError("-", "no names came on stdin", "pipe in the paths of the inputs, one a line")
+    note_inputs(*result)  # before the first is worked on: its output must not replace one that waits its turn
     return result
 
 

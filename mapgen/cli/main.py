@@ -12,6 +12,7 @@ from mapgen.cli.options import in_shell
 from mapgen.cli.signals import listen, say
 from mapgen.cli.spellings import modern
 from mapgen.errors import Interrupted, MapgenError, speaking
+from mapgen.files.inputs import one_run
 
 BROKEN_PIPE = 141
 """What a shell reports for a program that SIGPIPE ended: 128 + 13."""
@@ -32,7 +33,8 @@ def run(arguments: list[str]) -> int:
 
 def _answered(arguments: list[str]) -> int:
     try:
-        return _run(arguments)
+        with one_run():
+            return _run(arguments)
     except Interrupted as exc:
         say(exc)
         return _failed(exc, exc.exit_code)

@@ -11,6 +11,7 @@ from mapgen.cli import bundles as given_by
 from mapgen.cli.console import console
 from mapgen.cli.options import takes
 from mapgen.errors import UsageError
+from mapgen.files.commit import Output
 
 
 @takes(given_by.LayerRead, given_by.AssumeCrs, given_by.Overwriting, given_by.Json)
@@ -53,7 +54,7 @@ def route(
     away = " and ".join(f"{d:.0f}" for d in about["snapped_m"])
     console.note(f"{about['length_m']:.0f} m{narrowest}{bridged}; points {away} m off the network")
     if output is not None:
-        write_way(output, way, overwrite=overwrite, inputs=[network])
+        write_way(Output(output, overwrite), way)
         console.result(output, about | {"output": str(output), "exit_code": 0})
         return
     from json import dumps

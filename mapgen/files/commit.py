@@ -7,98 +7,185 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mapgen.errors import OutputError, option
+from mapgen.files.inputs import is_input, note_output
 from mapgen.files.unfinished import unfinished
 
-SIDECARS = (".aux.xml", ".msk", ".ovr", ".ovr.msk")
-"""What GDAL reads beside a raster: left over from an older file of the same name, they would describe the new one."""
+SIDECARS = (".aux.xml", ".msk", ".ovr", ".ovr.msk", "-journal", "-wal", "-shm")
+"""What GDAL and SQLite read beside a file: left over from an older one of the same name, they would describe the new
+one."""
 
 _FULL = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
     errno.EFBIG: "the file is too large",
 }
+_NO_LINKS = {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL}
 
 
-def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
-    """Raise `OutputError` unless a file can be put at `path` without harm to anything that must stay.
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A file or folder to be written: its path, whether what is there may be replaced, and what belongs to it.
 
-    Refused: an existing file without `overwrite`, any of the `inputs` (also through links), a folder, a missing or
-    read-only parent. Nothing is created.
+    `beside` are the names of files in the same folder that are part of it, written or not: its side-cars, with their
+    content where it is settled beforehand. Without `overwrite` none of them may be there, unless with that very
+    content; with it those that are not written anew are removed.
     """
-    with translated(path):
-        _check_output(path, overwrite, inputs)
+
+    path: Path
+    overwrite: bool = False
+    beside: Mapping[str, bytes | None] = field(default_factory=dict)
+
+    @property
+    def belongings(self) -> dict[Path, bytes | None]:
+        """The side-cars that it may have."""
+        names = dict.fromkeys(self.path.name + suffix for suffix in SIDECARS) | dict(self.beside)
+        return {self.path.with_name(name): content for name, content in names.items() if name != self.path.name}
 
 
-def _check_output(path: Path, overwrite: bool, inputs: Iterable[Path]) -> None:
-    there = _identity(path)
-    if there is not None and any(_identity(source) == there for source in inputs):
-        raise OutputError(path, "the output is also an input", f"choose another name with {option('output')}")
+def _another() -> str:
+    return f"choose another name with {option('output')}"
+
+
+def _remedy() -> str:
+    return f"use {option('overwrite', True)}, or {_another()}"
+
+
+def check_output(output: Output) -> None:
+    """Raise `OutputError` unless a file can be put at the path without harm to anything that must stay.
+
+    Refused: whatever this run reads (see `mapgen.files.inputs`), a file or side-car that exists unless `overwrite`, a
+    folder, a missing or read-only parent. Nothing is created.
+    """
+    with translated(output.path):
+        _check_name(output.path)
+        _check_place(output)
+
+
+def _check_name(path: Path) -> None:
+    _check_no_input(path)
     try:
         os.path.abspath(path).encode()
     except UnicodeEncodeError as exc:
-        raise OutputError(
-            path, "the name is not UTF-8, which GDAL needs", f"choose another name with {option('output')}"
-        ) from exc
+        raise OutputError(path, "the name is not UTF-8, which GDAL needs", _another()) from exc
+
+
+def _check_place(output: Output) -> None:
+    path = output.path
     if path.is_dir():
         raise OutputError(path, "is a folder", "name a file")
-    if (path.exists() or path.is_symlink()) and not overwrite:
-        raise OutputError(
-            path, "exists", f"use {option('overwrite', True)}, or choose another name with {option('output')}"
-        )
+    if os.path.lexists(path) and not output.overwrite:
+        raise OutputError(path, "exists", _remedy())
     if path.exists() and not path.is_file():
         raise OutputError(path, "is not a regular file", f"choose another name with {option('output')}")
     if not path.parent.is_dir():
         raise OutputError(path, f"the folder {path.parent} does not exist", "create it first")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise OutputError(path, f"the folder {path.parent} is not writable", f"choose another with {option('output')}")
+    for one, content in output.belongings.items():
+        _check_no_input(one)
+        if os.path.lexists(one) and not output.overwrite and not _holds(one, content):
+            raise OutputError(one, f"exists and would belong to {path.name}", _remedy())
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """What is the same for all names and links of a file; None where there is no file."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+def _holds(path: Path, content: bytes | None) -> bool:
+    """Whether a file is there with this content: left over from an output that was deleted, it is no loss."""
+    if content is None or not os.path.isfile(path) or path.stat().st_size != len(content):
+        return False
+    return path.read_bytes() == content
+
+
+def _check_no_input(path: Path) -> None:
+    if is_input(path):
+        raise OutputError(path, "the output is also an input", _another())
 
 
 @contextmanager
-def staged(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> Iterator[Path]:
-    """A path to write to, in a hidden folder beside `path`; when the block ends well, all in it moves into place.
+def staged(output: Output) -> Iterator[Path]:
+    """A path to write to, in a hidden folder beside the output; when the block ends well, all in it moves into place.
 
     The files are flushed to disk, the one called `path.name` is moved first, then the others (side-cars, parts of a
     shapefile) under their own names. When the block raises, or the process is interrupted, everything is removed and
-    `path` is as it was. The caller verifies the file before it leaves the block. A disk that is full becomes an
-    `OutputError`. The hidden folder is in the same directory because a move is atomic only within a file system.
+    the output is as it was. Without `overwrite` nothing is replaced, also not what another run has made meanwhile.
+    The caller verifies the file before it leaves the block. A disk that is full becomes an `OutputError`. The hidden
+    folder is in the same directory because a move is atomic only within a file system.
     """
-    check_output(path, overwrite=overwrite, inputs=inputs)
+    check_output(output)
+    path = output.path
     with translated(path), unfinished(Path(tempfile.mkdtemp(prefix=".mapgen-", dir=path.parent))) as folder:
         yield folder / path.name
-        _move(folder, path)
+        _move(folder, output)
 
 
-def _move(folder: Path, path: Path) -> None:
+def _move(folder: Path, output: Output) -> None:
+    path = output.path
     made = sorted(folder.iterdir(), key=lambda p: (p.name != path.name, p.name))
     mode = _usual_mode(folder)
     for file in made:
         file.chmod(mode)
         with open(file, "rb") as stream:
             os.fsync(stream.fileno())
-    names = {file.name for file in made}
-    stale = [path.with_name(path.name + suffix) for suffix in SIDECARS if path.name + suffix not in names]
-    for target in (*stale, *(path.with_name(name) for name in names)):
-        if os.path.isdir(target) and not os.path.islink(target):  # before the first is moved, so all are or none
+    targets = [path.with_name(file.name) for file in made]
+    alike = {one for one, content in output.belongings.items() if not output.overwrite and _holds(one, content)}
+    for target in (*targets, *output.belongings):  # before the first is moved, so all are or none
+        _check_no_input(target)  # it may have been opened since the start
+        if os.path.isdir(target) and not os.path.islink(target):
             raise OutputError(target, "is a folder where a file of the output belongs", "move it away")
-    for file in filter(os.path.lexists, stale):  # false also for a name that is too long
-        file.unlink()
-    for file in made:
-        os.replace(file, path.with_name(file.name))
+        if os.path.lexists(target) and not output.overwrite and target not in alike:
+            raise _made_meanwhile(target)
+    if output.overwrite:
+        for file in filter(os.path.lexists, output.belongings):  # false also for a name that is too long
+            if file not in targets:
+                file.unlink()
+        for file, target in zip(made, targets, strict=True):
+            os.replace(file, target)
+    else:
+        _claim([file for file in made if path.with_name(file.name) not in alike])
+    for target in targets:
+        note_output(target)
     _sync_folder(path.parent)
+
+
+def _made_meanwhile(path: Path) -> OutputError:
+    return OutputError(path, "was made by another run meanwhile", _remedy())
+
+
+def _claim(files: list[Path]) -> None:
+    """Move files up into the folder above, where nobody may have their names; all of them or none."""
+    targets = [file.parent.with_name(file.name) for file in files]
+    for i, (file, target) in enumerate(zip(files, targets, strict=True)):
+        try:
+            _claim_one(file, target)
+        except BaseException as exc:
+            for done in targets[:i]:
+                done.unlink(missing_ok=True)
+            if isinstance(exc, FileExistsError):
+                raise _made_meanwhile(target) from exc
+            raise
+
+
+def _claim_one(file: Path, target: Path) -> None:
+    """A move that fails where the name is taken, atomically. Raises `FileExistsError`."""
+    try:
+        os.link(file, target)
+    except OSError as exc:
+        if exc.errno not in _NO_LINKS:
+            raise
+        # A file system without hard links (FAT, some of the network): an empty file takes the name first.
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        try:
+            os.replace(file, target)
+        except BaseException:
+            with suppress(OSError):
+                target.unlink()
+            raise
+    else:
+        file.unlink()
 
 
 def _usual_mode(folder: Path) -> int:

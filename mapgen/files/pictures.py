@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mapgen.arrays import Bytes
 from mapgen.errors import OutputError
-from mapgen.files.commit import staged
+from mapgen.files.commit import Output, staged
 from mapgen.files.encoders import encoded
 
 LINE = 16
@@ -117,14 +117,12 @@ def _has(font: Any, letter: str) -> bool:
     return bool(mask.size != lacking.size or bytes(mask) != bytes(lacking))
 
 
-def write_picture(
-    path: Path, picture: NDArray[np.uint8], *, overwrite: bool = False, inputs: Sequence[Path] = ()
-) -> None:
-    """Write RGB (H, W, 3) as the PNG at `path`, and read it back. Raises `OutputError`; then nothing is left."""
+def write_picture(output: Output, picture: NDArray[np.uint8]) -> None:
+    """Write RGB (H, W, 3) as a PNG, and read it back. Raises `OutputError`; then nothing is left."""
     opaque = np.full((1, *picture.shape[:2]), 255, np.uint8)
     data = encoded(np.concatenate([picture.transpose(2, 0, 1), opaque]), "png")
-    with staged(path, overwrite=overwrite, inputs=inputs) as temporary:
+    with staged(output) as temporary:
         temporary.write_bytes(data)
         if temporary.read_bytes() != data:
             problem = "did not read back as written (a full or failing disk?)"
-            raise OutputError(path, problem, "free some space and run again")
+            raise OutputError(output.path, problem, "free some space and run again")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mapgen.arrays import Geometries
 from mapgen.errors import InputError, UsageError, one_line, option
+from mapgen.files.inputs import note_inputs
 from mapgen.files.parquet import is_parquet, parquet_facts, read_parquet
 
 
@@ -27,6 +28,7 @@ def layer_facts(path: Path) -> dict[str, Any]:
 
     if not path.is_file():
         raise InputError(one_line(path), "no such file", "check the path")
+    note_layer(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -43,6 +45,15 @@ def layer_facts(path: Path) -> dict[str, Any]:
         "bounds": None if bounds is None else [float(b) for b in bounds],
     }
 
+
+def note_layer(path: Path) -> None:
+    """The file, and what lies beside it as part of it, are inputs of the run."""
+    parts = SHAPEFILE_PARTS if path.suffix.lower() == ".shp" else ()
+    note_inputs(path, *(path.with_suffix(suffix) for suffix in parts))
+
+
+SHAPEFILE_PARTS = (".dbf", ".shx", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".qpj")
+"""What may lie beside a shapefile and is part of it."""
 
 VECTOR_SUFFIXES = (
     ".geojson", ".json", ".geojsonl", ".geojsons", ".ndjson", ".gpkg", ".fgb", ".shp", ".kml", ".gml", ".parquet",
@@ -61,6 +72,7 @@ def facts_of(path: Path, subject: str, layer: str | None) -> dict[str, Any]:
         raise InputError(subject, problem, "check the path")
     if path.stat().st_size == 0:
         raise InputError(subject, "is empty", "get the file again")
+    note_layer(path)
     if is_parquet(path):
         return parquet_facts(path, subject) | {"layer": None}
     # Some features are larger than GDAL's limit of 200 MB for one, such as the dissolved classes of a large map.

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from mapgen.errors import InputError, one_line
+from mapgen.files.inputs import note_inputs
 from mapgen.files.vrt import vet_vrt
 
 SIGNATURES: tuple[tuple[bytes, str], ...] = (
@@ -89,6 +90,7 @@ def driver_of(path: Path) -> str:
             problem = "names a file of GDAL's virtual file systems, which mapgen does not read"
             raise InputError(subject, problem, "name a local file (unpack an archive first) or an http(s) URL") from exc
         raise InputError(subject, *_system_problem(exc)) from exc
+    note_inputs(path)
     for signature, driver in SIGNATURES:
         if start.startswith(signature):
             return driver

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mapgen.errors import OutputError
-from mapgen.files.commit import staged
+from mapgen.files.commit import Output, staged
 from mapgen.files.page import SCRIPTS, STYLES, TEMPLATE, TILES_SCRIPTS, TILES_STYLES, TILES_TEMPLATE
 
 FOLDER = Path(__file__).parent / "web"
@@ -25,10 +25,10 @@ def _texts(*names: str) -> dict[str, str]:
     return {name: (FOLDER / name).read_text(encoding="utf-8") for name in names}
 
 
-def write_page(path: Path, content: bytes, *, overwrite: bool = False, inputs: tuple[Path, ...] = ()) -> None:
-    """Write the page to `path`, and read it back. Raises `OutputError`; then nothing is left."""
-    with staged(path, overwrite=overwrite, inputs=inputs) as temporary:
+def write_page(output: Output, content: bytes) -> None:
+    """Write the page, and read it back. Raises `OutputError`; then nothing is left."""
+    with staged(output) as temporary:
         temporary.write_bytes(content)
         if temporary.read_bytes() != content:
             problem = "did not read back as written (a full or failing disk?)"
-            raise OutputError(path, problem, "free some space and run again")
+            raise OutputError(output.path, problem, "free some space and run again")

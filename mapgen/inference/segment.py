@@ -15,8 +15,9 @@ import numpy as np
 from mapgen import __version__
 from mapgen.arrays import Array, is_uniform
 from mapgen.files.cache import cache_folder
-from mapgen.files.commit import check_output
+from mapgen.files.commit import Output, check_output
 from mapgen.files.gdal import environment
+from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.journal import Journal
 from mapgen.files.machine import versions
 from mapgen.files.vet import beside, driver_of, is_url, public_name
@@ -38,7 +39,7 @@ from mapgen.parallel import Progress, ahead, threads
 from mapgen.patch import Patch
 from mapgen.plan import Step
 from mapgen.raster.aoi import Area
-from mapgen.raster.classmap import Scores, check_creation_options, write_class_map
+from mapgen.raster.classmap import Scores, check_creation_options, class_map_output, write_class_map
 from mapgen.raster.cog import TILE as BLOCK
 from mapgen.raster.open import open_scene
 from mapgen.raster.scene import Scene
@@ -110,7 +111,7 @@ class Segmenter:
         watch: Watch = unwatched,
         opener: Callable[[str], Scene] = open_scene,
     ) -> None:
-        """`inputs` are all scenes of the run, none of which may be replaced by the map of another.
+        """`inputs` are all scenes of the run, so that none is replaced by the map of another before it is opened.
 
         `watch` may look on as the items of the stages `read`, `infer` and `stitch` pass; `opener` opens a scene.
         """
@@ -119,20 +120,19 @@ class Segmenter:
         self.opener = opener
         self.model = find_model(options.model)
         check_creation_options(options.creation_options)
-        self._inputs = [self.model.path, *filter(None, [options.aoi]), *(Path(i) for i in inputs if not is_url(i))]
+        self._inputs = [self.model.path, options.aoi, *inputs]
         self._engines: dict[Setup, Engine] = {}
 
+    @one_run()
     def __call__(self, source: str, output: Path, progress: Progress | None = None) -> Result:
         """Write the class map of the scene `source` to `output`; see `segment`."""
         start = time.perf_counter()
-        inputs = self._inputs
         if not is_url(source):
             driver_of(Path(source))  # first of all, since the place of the output depends on that of the input
-            inputs = [Path(source), *inputs]
-        check_output(output, overwrite=self.options.overwrite, inputs=inputs)
+        note_inputs(source, *self._inputs)
+        place = class_map_output(Output(output, self.options.overwrite), self.model.card.legend)
+        check_output(place)
         scores = self._scores(output)
-        for one in scores:
-            check_output(one.path, overwrite=self.options.overwrite, inputs=[output, *inputs])
         with environment(remote=is_url(source)), self.opener(source) as scene:
             job = plan_job(scene, self.model, self.options)
             engine = self.engine(job)
@@ -141,13 +141,11 @@ class Segmenter:
             key = key_of(job, engine)
             with environment(job_cache(job)), Journal(output, key, resume=self.options.resume) as journal:
                 notes = write_class_map(
-                    output,
+                    place,
                     count.watched(self._strips(job, engine, count, journal), progress, job.within.height),
                     job.scene.grid.crop(job.within),
                     job.model.card.legend,
                     _tags(job, engine, mark_of(key)),
-                    overwrite=self.options.overwrite,
-                    inputs=inputs,
                     creation_options=self.options.creation_options,
                     scores=scores,
                     threads=min(_PACKERS, threads(self.options.threads)),

@@ -14,17 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapgen.errors import UsageError, option
-from mapgen.files.commit import check_output
+from mapgen.files.commit import Output, check_output
 from mapgen.files.gdal import cache_bytes, environment
+from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.parquet import check_pyarrow
-from mapgen.files.vet import beside, is_url
+from mapgen.files.vet import beside
 from mapgen.kernels import announced
 from mapgen.layers.area import pixel_areas
 from mapgen.layers.crs import coordinate_decimals, layer_crs, measure_decimals, placed
 from mapgen.layers.ground import on_the_ground
 from mapgen.layers.layer import Layer, dissolved
 from mapgen.layers.options import VectorizeKeys, VectorizeOptions
-from mapgen.layers.write import LONLAT_FORMATS, SUFFIXES, stream_layer, write_layer
+from mapgen.layers.write import LONLAT_FORMATS, SUFFIXES, sidecars, stream_layer, write_layer
 from mapgen.parallel import Progress, threads
 from mapgen.polygons.coverage import Coverage, Generalization, class_drift, coverage_of
 from mapgen.polygons.regions import OUTSIDE, Regions, Zones, find_regions
@@ -97,6 +98,7 @@ class Vectorizer:
         self.announce = announce
         self.threads = threads(options.threads)
 
+    @one_run()
     def __call__(
         self,
         source: str,
@@ -114,10 +116,10 @@ class Vectorizer:
         """
         start = time.perf_counter()
         form = settled_format(output, self.options)
-        inputs = [Path(source)] if not is_url(source) else []
-        inputs += [p for p in (self.options.clip, self.options.confidence_raster) if p is not None]
+        note_inputs(source, self.options.clip, self.options.confidence_raster)
         if output != STDOUT:
-            check_output(output, overwrite=self.options.overwrite or self.options.append, inputs=inputs)
+            replaced = self.options.overwrite or self.options.append
+            check_output(Output(output, replaced, sidecars(output, form)))
         listening = announced(self.announce) if self.announce else contextlib.nullcontext()
         with listening, environment(), open_mask(source, self.threads) as mask:
             job = _Job(mask, self.options, form, self.threads)
@@ -130,16 +132,16 @@ class Vectorizer:
                 stream_layer(stream, layer, job.digits, job.decimals, self.threads)
             else:
                 result.bytes = write_layer(
-                    output, layer, form, digits=job.digits, decimals=job.decimals, overwrite=self.options.overwrite,
-                    append=self.options.append, inputs=inputs, threads=self.threads,
+                    Output(output, self.options.overwrite), layer, form, digits=job.digits, decimals=job.decimals,
+                    append=self.options.append, threads=self.threads,
                 )  # fmt: skip
             if copy is not None:
-                self._copied(job, copy, result, inputs)
+                self._copied(job, copy, result)
         result.seconds = round(time.perf_counter() - start, 3)
         result.notes = tuple(job.notes + _size_hint(result))
         return result
 
-    def _copied(self, job: _Job, copy: Path, result: Result, inputs: list[Path]) -> None:
+    def _copied(self, job: _Job, copy: Path, result: Result) -> None:
         """Put the layer of a job beside itself as GeoJSON, if it is small."""
         layer = job.grounded(copy, "geojson")
         about = _geojson_bytes(layer, job.digits)
@@ -148,8 +150,8 @@ class Vectorizer:
             job.notes.append(f"{copy.name} is left out, it would hold about {about / 1e6:.0f} MB: {limit}")
             return
         write_layer(
-            copy, layer, "geojson", digits=job.digits, decimals=job.decimals, overwrite=self.options.overwrite,
-            inputs=inputs, threads=self.threads,
+            Output(copy, self.options.overwrite), layer, "geojson", digits=job.digits, decimals=job.decimals,
+            threads=self.threads,
         )  # fmt: skip
         result.copy = copy
 

@@ -6,12 +6,14 @@ import errno
 import shutil
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from mapgen.errors import InputError, OutputError, UsageError, one_line, option
-from mapgen.files.commit import staged, translated
+from mapgen.files.commit import Output, staged, translated
+from mapgen.files.vectors import SHAPEFILE_PARTS
 from mapgen.layers.formats import OURS, STYLED, add_styles, arrow_stream, layer_qml
 from mapgen.layers.geojson_wkb import geojson_features
 from mapgen.layers.layer import Layer
@@ -37,24 +39,23 @@ _DRIVERS = {"gpkg": "GPKG", "fgb": "FlatGeobuf", "shp": "ESRI Shapefile"}
 
 
 def write_layer(
-    path: Path,
+    output: Output,
     layer: Layer,
     form: str,
     *,
     digits: int = 7,
     decimals: dict[str, int] | None = None,
-    overwrite: bool = False,
     append: bool = False,
-    inputs: Sequence[Path] = (),
     threads: int = 1,
 ) -> int:
-    """Write the layer to `path` in one of FORMATS; return the size of the file in bytes.
+    """Write the layer in one of FORMATS; return the size of the file in bytes.
 
     `digits` and `decimals` (of coordinates, of attributes) hold for GeoJSON; the other formats store floats whole.
     `append` adds the layer to an existing GeoPackage. The file is opened again and its features counted before it
     takes its place. Raises `OutputError`; then nothing is left, and an old file is untouched.
     """
-    with staged(path, overwrite=overwrite or append, inputs=inputs) as temporary:
+    path = output.path
+    with staged(replace(output, overwrite=output.overwrite or append, beside=sidecars(path, form))) as temporary:
         if append and path.exists():
             shutil.copyfile(path, temporary)
         if form in LONLAT_FORMATS:
@@ -66,7 +67,7 @@ def write_layer(
         else:
             _write_ogr(temporary, layer, form, append, path)
         if form != "gpkg":  # which has its style inside
-            _write_style(temporary.with_suffix(".qml"), path.with_suffix(".qml"), layer, overwrite)
+            _write_style(temporary.with_suffix(".qml"), path.with_suffix(".qml"), layer, output.overwrite)
         return temporary.stat().st_size
 
 
@@ -81,6 +82,11 @@ def _write_style(temporary: Path, final: Path, layer: Layer, overwrite: bool) ->
     except OSError as exc:
         if exc.errno != errno.ENAMETOOLONG:
             raise
+
+
+def sidecars(path: Path, form: str) -> dict[str, bytes | None]:
+    """The names of what lies beside a layer and is part of it."""
+    return dict.fromkeys(path.stem + suffix for suffix in SHAPEFILE_PARTS) if form == "shp" else {}
 
 
 def stream_layer(out: BinaryIO, layer: Layer, digits: int, decimals: dict[str, int], threads: int = 1) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from mapgen.errors import ModelError, one_line, option
-from mapgen.files.commit import staged
+from mapgen.files.commit import Output, staged
+from mapgen.files.inputs import note_inputs
 from mapgen.model.card import ModelCard
 from mapgen.model.graph import NotAGraph, canonical, constants
 
@@ -139,6 +140,7 @@ def open_model(path: Path) -> Model:
         end = stop
     if end != size:
         raise ModelError(subject, f"holds {size} bytes of tensors, its header promises {end}", "get the file again")
+    note_inputs(path)
     return Model(path, card, shapes)
 
 
@@ -241,7 +243,7 @@ def read_graph(path: Path) -> tuple[bytes, bytes]:
     return text, numbers
 
 
-def save_graph(text: bytes, numbers: bytes, card: ModelCard, path: Path, *, overwrite: bool = False) -> Path:
+def save_graph(text: bytes, numbers: bytes, card: ModelCard, output: Output) -> Path:
     """Write a graph (XML and numbers of OpenVINO's representation) with its card as a model file; return its path.
 
     Raises `ModelError` for a graph that `read_graph` would refuse, `OutputError` where the file cannot be written.
@@ -253,11 +255,11 @@ def save_graph(text: bytes, numbers: bytes, card: ModelCard, path: Path, *, over
     except NotAGraph as exc:
         raise ModelError(one_line(card.name), f"its graph has {exc}", "mapgen cannot store it") from exc
     tensors = {GRAPH_TEXT: np.frombuffer(text, np.uint8), GRAPH_NUMBERS: np.frombuffer(numbers, np.uint8)}
-    with staged(path, overwrite=overwrite) as temporary:
+    with staged(output) as temporary:
         save_file(tensors, temporary, metadata={CARD_KEY: card.to_json()})
         if open_model(temporary).card != card or read_graph(temporary) != (text, numbers):
-            raise ModelError(path, "did not read back as written", "check the disk and try again")
-    return path
+            raise ModelError(output.path, "did not read back as written", "check the disk and try again")
+    return output.path
 
 
 def save_model(net: Any, card: ModelCard, path: str | Path, *, half: bool = False, overwrite: bool = False) -> Path:
@@ -276,7 +278,7 @@ def save_model(net: Any, card: ModelCard, path: str | Path, *, half: bool = Fals
     for name, tensor in tensors.items():
         if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
             raise ModelError(one_line(card.name), f"the weights {name} are not finite", "train it again")
-    with staged(path, overwrite=overwrite) as temporary:
+    with staged(Output(path, overwrite)) as temporary:
         save_file(tensors, temporary, metadata={CARD_KEY: card.to_json()})
         written = open_model(temporary)
         if written.card != card or set(written.tensors) != set(tensors):

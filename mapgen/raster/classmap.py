@@ -7,7 +7,7 @@ import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from affine import Affine
 
 from mapgen.arrays import Array, is_uniform
 from mapgen.errors import OutputError, UsageError, one_line, option
-from mapgen.files.commit import check_output, free_bytes, staged
+from mapgen.files.commit import Output, check_output, free_bytes, staged
 from mapgen.files.gdal import MEBIBYTE, absent, gdal_errors, gdal_messages
 from mapgen.grid import Grid, Window
 from mapgen.legend import NODATA, Legend
@@ -43,20 +43,27 @@ class Scores:
     """What each band is called."""
 
 
+def class_map_output(output: Output, legend: Legend) -> Output:
+    """The output of a class map with these classes, with what lies beside it."""
+    return replace(output, beside=_sidecars(output.path, legend))
+
+
+def _sidecars(path: Path, legend: Legend) -> dict[str, bytes]:
+    return {f"{path.name}.aux.xml": pam_xml(legend), f"{path.stem}.qml": qml(legend)}
+
+
 def write_class_map(
-    path: Path,
+    output: Output,
     strips: Iterable[tuple[int, Array]],
     grid: Grid,
     legend: Legend,
     tags: Mapping[str, str],
     *,
-    overwrite: bool = False,
-    inputs: Sequence[Path] = (),
     creation_options: Sequence[tuple[str, str]] = (),
     scores: Sequence[Scores] = (),
     threads: int = 2,
 ) -> list[str]:
-    """Write `strips` (row, uint8 (h, width)), top to bottom and without gaps, as the class map at `path`.
+    """Write `strips` (row, uint8 (h, width)), top to bottom and without gaps, as a class map.
 
     A COG: DEFLATE, nodata 255, mode overviews, colour table, category names and RAT in `.aux.xml`, a `.qml` for QGIS.
     With `scores` the strips are (B, h, width): the classes, then the bands of each of those rasters, which lie beside
@@ -65,10 +72,12 @@ def write_class_map(
 
     Returns what to warn of: a side-car that is not written because its name would be too long.
     """
+    path = output.path
     for one in scores:
-        check_output(one.path, overwrite=overwrite, inputs=[path, *inputs])
+        check_output(replace(output, path=one.path))
     notes: list[str] = []
-    with staged(path, overwrite=overwrite, inputs=inputs) as temporary, ExitStack() as stack:
+    sidecars = _sidecars(path, legend)
+    with staged(class_map_output(output, legend)) as temporary, ExitStack() as stack:
         head = _Raster(path, "classes", grid, 1, tags, creation_options, legend, threads)
         rasters = [head, *(_Raster(s.path, f"{i}", grid, len(s.bands), tags, creation_options, s.bands, threads)
                            for i, s in enumerate(scores))]  # fmt: skip
@@ -85,7 +94,7 @@ def write_class_map(
         for raster in rasters:
             raster.verify()
             raster.file.rename(temporary.with_name(raster.path.name))
-        for name, content in ((f"{path.name}.aux.xml", pam_xml(legend)), (f"{path.stem}.qml", qml(legend))):
+        for name, content in sidecars.items():
             if name == path.name:
                 continue
             try:

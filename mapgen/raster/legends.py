@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
+from mapgen.files.inputs import note_inputs
 from mapgen.legend import PALETTE, LayerClass
 
 _XML_LIMIT = 20_000_000
@@ -82,6 +83,7 @@ def _parsed(path: Path) -> Element | None:
         if not path.is_file() or path.stat().st_size > _XML_LIMIT:
             return None
         data = path.read_bytes()
+        note_inputs(path)
         return None if b"<!ENTITY" in data else fromstring(data)
     except (OSError, ParseError, ValueError):
         return None

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mapgen.errors import InputError, one_line
 from mapgen.files.gdal import MEBIBYTE, gdal_errors
+from mapgen.files.inputs import note_inputs
 from mapgen.files.vet import driver_of, is_url, public_name
 from mapgen.grid import Grid, Window
 from mapgen.parallel import ahead
@@ -143,6 +144,7 @@ def read_strips(name: str | Path, grid: Grid, rows: int) -> Iterator[tuple[int, 
     try:
         with rasterio.open(os.path.abspath(name), driver=driver_of(Path(name))) as dataset:
             check_size(subject, dataset)
+            note_inputs(*dataset.files)
             if (dataset.height, dataset.width) != (grid.height, grid.width):
                 sizes = f"{dataset.width} × {dataset.height} pixels, the class map {grid.width} × {grid.height}"
                 raise InputError(subject, f"measures {sizes}", "use the confidence raster of the same run")

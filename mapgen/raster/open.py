@@ -14,6 +14,7 @@ import numpy as np
 
 from mapgen.errors import InputError, ResourceError, one_line, option
 from mapgen.files.gdal import MEBIBYTE, gdal_errors
+from mapgen.files.inputs import note_inputs
 from mapgen.files.limits import BLOCK_BYTES, PIXELS
 from mapgen.files.remote import Remote, ask
 from mapgen.files.vet import check_url, driver_of, is_url, public_name, tiff_pages
@@ -65,6 +66,7 @@ def opened_dataset(name: str | Path, **options: Any) -> Iterator[tuple[str, Any]
         try:
             _check_numbers(subject, dataset)
             check_size(subject, dataset)
+            note_inputs(*dataset.files)
             yield subject, dataset
         except gdal_errors() as exc:
             dataset.close()

@@ -14,7 +14,8 @@ from affine import Affine
 
 from mapgen import __version__
 from mapgen.errors import MapgenError, option
-from mapgen.files.commit import check_output
+from mapgen.files.commit import Output, check_output
+from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.pictures import shown_bands
 from mapgen.files.vet import beside, is_url, public_name
 from mapgen.grid import Grid
@@ -27,6 +28,7 @@ from mapgen.layers.vectorize import Vectorizer, settled_format
 from mapgen.legend import NODATA, LayerClass
 from mapgen.parallel import Progress
 from mapgen.polygons.regions import RegionFinder
+from mapgen.raster.classmap import class_map_output
 from mapgen.raster.mosaic import Mosaic, open_mosaic
 from mapgen.raster.open import grid_of, opened_dataset
 from mapgen.results.class_areas import ClassAreas
@@ -146,6 +148,7 @@ class Mapper:
         """What the class map of the scenes would take; see `Segmenter.plan`. Nothing is written."""
         return Segmenter(self.options.segment, scenes, opener=lambda _: open_mosaic(scenes, None)).plan(scenes[0])
 
+    @one_run()
     def __call__(self, scenes: Sequence[str], folder: Path) -> Result:
         """Map the scenes into `folder`, which is made if its parent is there.
 
@@ -184,7 +187,7 @@ class _Run:
         self.files: dict[str, str] = {}
         self.polygons: dict[str, int] = {}
         self.placing: dict[str, Any] | None = None
-        self.inputs = [Path(scene) for scene in scenes if not is_url(scene)]
+        note_inputs(*scenes, options.segment.aoi)
         self.older = older_files(folder)
         self.segmenter = Segmenter(options.segment, self.scenes, self.watch, self.open)
         self.card = self.segmenter.model.card
@@ -206,11 +209,16 @@ class _Run:
                     self.finder.add(classes)
             yield item
 
+    def output(self, path: Path) -> Output:
+        """One of the files that are written."""
+        return Output(path, self.options.overwrite)
+
     def check(self) -> None:
         """Raise `OutputError` unless every output can be written; before hours are spent on the first."""
         for role, path in (*self.paths.items(), ("report", self.folder / REPORT)):
             check = check_tiles if role in ("raster_tiles", "vector_tiles") else check_output
-            check(path, overwrite=self.options.overwrite, inputs=self.inputs)
+            output = self.output(path)
+            check(class_map_output(output, self.card.legend) if role == "class_map" else output)
 
     def class_map(self) -> None:
         """The one pass over the scenes."""
@@ -244,7 +252,7 @@ class _Run:
             if file not in self.files.values() and (self.folder / file).exists():
                 self.warnings.append(f"{file} ({role.replace('_', ' ')}) is of an earlier run")
         report = self.report()
-        write_json(self.folder / REPORT, report, overwrite=True)
+        write_json(Output(self.folder / REPORT, overwrite=True), report)
         self.listener.done(self.folder / REPORT)
         return Result(report, 3 if self.errors or self.made.damaged else 0, self.folder)
 
@@ -319,8 +327,8 @@ class _Run:
         if self.preview.grid is None:  # an area of interest that meets no window
             return
         bounds = write_preview(
-            self.paths["preview"], self.preview.finish(), self.preview.valid, self.preview.grid, self.preview.factor,
-            overwrite=self.options.overwrite, inputs=self.inputs,
+            self.output(self.paths["preview"]), self.preview.finish(), self.preview.valid, self.preview.grid,
+            self.preview.factor,
         )  # fmt: skip
         self.placing = {"bounds": None if bounds is None else list(bounds)}
         self.finished("preview", self.paths["preview"])
@@ -345,7 +353,7 @@ class _Run:
         model = self.segmenter.model
         # Where the model lies on this machine is of no use to others; its checksum says which it is.
         item = model_item(self.card, quoted(model.path.name), model.parameters, model.sha256)
-        write_json(self.paths["stac_model"], item, overwrite=self.options.overwrite)
+        write_json(self.output(self.paths["stac_model"]), item)
         self.finished("stac_model", self.paths["stac_model"])
         sources = [Source(named(scene), self.href(scene)) for scene in self.scenes]
         software = {"mapgen": __version__, self.card.name: self.card.version}
@@ -353,7 +361,7 @@ class _Run:
             self.name, self.grid, self.card.legend, self.files | {"report": REPORT}, sources,
             f"./{quoted(self.paths['stac_model'].name)}", software, now(),
         )  # fmt: skip
-        write_json(self.paths["stac_item"], item, overwrite=self.options.overwrite)
+        write_json(self.output(self.paths["stac_item"]), item)
         self.finished("stac_item", self.paths["stac_item"])
 
     def href(self, scene: str) -> str:

@@ -44,7 +44,7 @@ def write_map_page(
 
 def _side(folder: Path, title: str, files: Mapping[str, str], placing: Mapping[str, Any] | None) -> Side:
     """What there is to look at."""
-    side = Side(title, paths=[folder / name for name in files.values()])
+    side = Side(title)
     if "raster_tiles" in files:
         side.raster = TilesDrawing(folder / files["raster_tiles"])
     else:

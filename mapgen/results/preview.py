@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from affine import Affine
 
 from mapgen.arrays import Array
 from mapgen.errors import OutputError
-from mapgen.files.commit import staged
+from mapgen.files.commit import Output, staged
 from mapgen.files.encoders import encoded
 from mapgen.grid import Grid, Window
 from mapgen.kernels import kernel
@@ -118,16 +116,9 @@ _RADIUS = 6378137.0
 
 
 def write_preview(
-    path: Path,
-    picture: Array,
-    valid: Array,
-    grid: Grid,
-    factor: int,
-    *,
-    overwrite: bool = False,
-    inputs: Sequence[Path] = (),
+    output: Output, picture: Array, valid: Array, grid: Grid, factor: int
 ) -> LonLat | None:
-    """Write a picture uint8 (1 or 3, h, w) whose pixels are `factor`² of `grid`'s as the WebP at `path`.
+    """Write a picture uint8 (1 or 3, h, w) whose pixels are `factor`² of `grid`'s as a WebP.
 
     Returns the (west, south, east, north) of its edges in degrees: the picture is then in Web Mercator, as map pages
     want it, and an `.aux.xml` beside it tells GDAL its place. None where it has no place there; it is then as the
@@ -137,7 +128,8 @@ def write_preview(
     placed = _warped(colors, grid, factor)
     colors, bounds = (colors, None) if placed is None else placed
     data = _small(colors)
-    with staged(path, overwrite=overwrite, inputs=inputs) as temporary:
+    path = output.path
+    with staged(output) as temporary:
         temporary.write_bytes(data)
         if bounds is not None:
             content = _pam(bounds, *colors.shape[1:])

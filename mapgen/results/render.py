@@ -19,6 +19,7 @@ from mapgen.arrays import Bytes
 from mapgen.errors import InputError, one_line
 from mapgen.files.encoders import encoded
 from mapgen.files.gdal import environment, gdal_errors
+from mapgen.files.inputs import note_inputs
 from mapgen.grid import Grid, Window
 from mapgen.layers.crs import placed
 from mapgen.layers.read import PolygonLayer, read_polygons
@@ -374,6 +375,7 @@ class PictureDrawing:
                 self.pixels: Bytes = np.asarray(image.convert("RGBA"))
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as exc:
             raise InputError(path, "is not a picture that can be read", "make the map again") from exc
+        note_inputs(path)
         self.path, self.name, self.bounds = path, path.name, bounds
         left, bottom = (float(v) for v in to_mercator(bounds[0], bounds[1]))
         right, top = (float(v) for v in to_mercator(bounds[2], bounds[3]))

@@ -14,20 +14,20 @@ from typing import Any
 
 from mapgen import __version__
 from mapgen.errors import InputError, OutputError, one_line, option
-from mapgen.files.commit import staged, translated
+from mapgen.files.commit import Output, staged, translated
 from mapgen.grid import Grid
 from mapgen.tiling.footprint import footprint
 
 REPORT = "report.json"
 
 
-def write_json(path: Path, content: Mapping[str, Any], *, overwrite: bool) -> None:
+def write_json(output: Output, content: Mapping[str, Any]) -> None:
     """Write one JSON object, whole or not at all. Raises `OutputError`."""
     text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-    with staged(path, overwrite=overwrite) as temporary:
+    with staged(output) as temporary:
         temporary.write_text(text, encoding="utf-8")
         if temporary.read_text(encoding="utf-8") != text:
-            raise OutputError(path, "did not read back as written (a full or failing disk?)", "free some space")
+            raise OutputError(output.path, "did not read back as written (a full or failing disk?)", "free some space")
 
 
 def older_files(folder: Path) -> dict[str, str]:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from mapgen.errors import InputError, UsageError, one_line, option
-from mapgen.files.commit import check_output
+from mapgen.files.commit import Output, check_output
+from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.page import SCRIPTS, SERVED_POLICY, STYLES, TEMPLATE, inlined_page, served_page
 from mapgen.files.pictures import write_picture
 from mapgen.files.vectors import VECTOR_SUFFIXES
@@ -60,7 +61,6 @@ class Side:
     note: str = ""
     missing: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    paths: list[Path] = field(default_factory=list)
 
     @property
     def drawings(self) -> list[Drawing]:
@@ -79,6 +79,7 @@ class View:
     def __init__(self, path: str, options: ViewOptions) -> None:
         self.options = options
         self._stack = ExitStack()
+        self._stack.enter_context(one_run())
         self.sides: list[Side] = []
         try:
             self.sides = [self._side(name) for name in (path, options.compare) if name is not None]
@@ -121,7 +122,7 @@ class View:
             raise InputError(public_name(name), "no such file or folder", "check the path")
         if not is_url(name) and path.is_dir() and not (path / TILEJSON).is_file():
             return self._result(path)
-        side = Side(public_name(path.name or name), paths=[] if is_url(name) else [path])
+        side = Side(public_name(path.name or name))
         suffix = path.suffix.lower()
         if not is_url(name) and (suffix in TILE_SUFFIXES or path.is_dir()):
             self._add_tiles(side, path)
@@ -149,7 +150,7 @@ class View:
 
     def _result(self, folder: Path) -> Side:
         """What a folder of results holds; its parts are known by their names."""
-        side = Side(folder.resolve().name, paths=[folder])
+        side = Side(folder.resolve().name)
         files = sorted(p for p in folder.iterdir() if p.is_file())
         masks = [p for p in files if p.name.endswith(".mask.tif")]
         layers = sorted((p for p in files if p.suffix in _LAYERS), key=lambda p: (_LAYERS.index(p.suffix), p.name))
@@ -224,15 +225,15 @@ class View:
 
     def inline(self, output: Path) -> int:
         """Write the page as one file; its size in bytes. Raises `OutputError`, and `InputError` if it is too large."""
-        paths = tuple(p for side in self.sides for p in side.paths)
-        check_output(output, overwrite=self.options.overwrite, inputs=paths)
+        place = Output(output, self.options.overwrite)
+        check_output(place)
         texts = page_texts()
         with tempfile.TemporaryDirectory(prefix="mapgen-") as name:
-            place = _Inlined(Path(name))
-            sides = [self._described(side, place) for side in self.sides]
+            parts = _Inlined(Path(name))
+            sides = [self._described(side, parts) for side in self.sides]
             data = {"inlined": True, "sides": sides}
-            page = inlined_page(texts[TEMPLATE], self.title, data, texts, place.files)
-        write_page(output, page, overwrite=self.options.overwrite, inputs=paths)
+            page = inlined_page(texts[TEMPLATE], self.title, data, texts, parts.files)
+        write_page(place, page)
         return len(page)
 
     @property
@@ -273,7 +274,7 @@ class View:
             picture = laid_over(picture, drawn.draw(frame), opacity)
         rows = [(c.name, c.color, "" if a is None else area_text(a)) for c, a in side.areas]
         made = with_legend(picture, rows, side.title, frame.metres)
-        write_picture(output, made, overwrite=self.options.overwrite, inputs=side.paths)
+        write_picture(Output(output, self.options.overwrite), made)
         return made.shape[1], made.shape[0]
 
 
@@ -289,6 +290,7 @@ def _report(path: Path) -> dict[str, Any]:
     """A report as it stands in a folder; nothing where it is missing or damaged."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
+        note_inputs(path)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -398,7 +400,7 @@ class _Inlined:
         if drawing.path.suffix.lower() == ".pmtiles":
             return {"archive": self.file(drawing.path)}
         copy = self.folder / f"{len(self.files)}.pmtiles"
-        with writing_tiles(copy, drawing.info) as sink:
+        with writing_tiles(Output(copy), drawing.info) as sink:
             for tile in drawing.reader.tiles():
                 sink.put(*tile)
         return {"archive": self.file(copy)}

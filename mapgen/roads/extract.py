@@ -15,9 +15,10 @@ import numpy as np
 
 from mapgen.arrays import Bytes, Floats
 from mapgen.errors import UsageError
-from mapgen.files.commit import check_output
+from mapgen.files.commit import Output, check_output
 from mapgen.files.gdal import cache_bytes, environment
-from mapgen.files.vet import beside, is_url
+from mapgen.files.inputs import note_inputs, one_run
+from mapgen.files.vet import beside
 from mapgen.kernels import announced
 from mapgen.layers.area import pixel_areas
 from mapgen.layers.crs import coordinate_decimals, layer_crs, placed
@@ -111,20 +112,21 @@ class Extractor:
         self.announce = announce
         self.threads = options.threads or min(8, os.cpu_count() or 1)
 
+    @one_run()
     def __call__(self, source: str, output: Path, progress: Progress | None = None) -> Result:
         """Write the network of the class map `source` to `output`."""
         start = time.perf_counter()
         options, form = self.options, format_of(output, self.options)
-        inputs = [Path(source)] if not is_url(source) else []
-        inputs += [p for p in (options.clip, options.probabilities_raster) if p is not None]
-        check_output(output, overwrite=options.overwrite, inputs=inputs)
+        note_inputs(source, options.clip, options.probabilities_raster)
+        place = Output(output, options.overwrite)
+        check_output(place)
         listening = announced(self.announce) if self.announce else contextlib.nullcontext()
         with listening, environment(), open_mask(source, self.threads) as mask, contextlib.ExitStack() as stack:
             job = Job(mask, options, form, self.threads, stack)
             with environment(cache_bytes(mask.grid.width, mask.strip_rows, mask.itemsize)):
                 network = job.network(output, progress)
         result = job.result(source, output, network)
-        result.bytes = write_network(output, network, form, overwrite=options.overwrite, inputs=inputs)
+        result.bytes = write_network(place, network, form)
         result.seconds = round(time.perf_counter() - start, 3)
         return result
 

@@ -12,7 +12,7 @@ import numpy as np
 import shapely
 
 from mapgen.errors import OutputError, one_line
-from mapgen.files.commit import staged, translated
+from mapgen.files.commit import Output, staged, translated
 from mapgen.layers.formats import add_style
 from mapgen.roads.graphml import write_graphml
 from mapgen.roads.network import Network
@@ -36,19 +36,19 @@ LIMITS = "no directions, no turn rules, no levels: a crossing of bridge and road
 """What a network from a class map does not know, said in its files too."""
 
 
-def write_network(path: Path, network: Network, form: str, *, overwrite: bool, inputs: list[Path]) -> int:
-    """Write the network to `path` in one of the formats; return the size of the file in bytes.
+def write_network(output: Output, network: Network, form: str) -> int:
+    """Write the network in one of the formats; return the size of the file in bytes.
 
     Formats of LONLAT_FORMATS want it in longitude and latitude. Raises `OutputError`; then nothing is left, and an old
     file is untouched.
     """
-    with staged(path, overwrite=overwrite, inputs=inputs) as temporary:
+    with staged(output) as temporary:
         if form in ("geojson", "geojsonl"):
             _write_json(temporary, network, form)
         elif form in _OWN:
             _OWN[form](temporary, network)
         else:
-            _write_ogr(temporary, network, form, path)
+            _write_ogr(temporary, network, form, output.path)
         return temporary.stat().st_size
 
 

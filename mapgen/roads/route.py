@@ -11,7 +11,7 @@ import numpy as np
 
 from mapgen.arrays import Floats, Longs
 from mapgen.errors import InputError, NoWayError, UsageError
-from mapgen.files.commit import staged
+from mapgen.files.commit import Output, staged
 from mapgen.roads.lines import RoadLines, centre_of, in_metres, read_lines, to_metres
 from mapgen.roads.options import RouteOptions
 from mapgen.roads.ways import Cut, Ways, shortest, snapped, ways_of, with_places
@@ -93,9 +93,9 @@ def find_way(source: str | Path, points: list[tuple[float, float]], **options: A
     )  # fmt: skip
 
 
-def write_way(path: Path, way: Way, *, overwrite: bool, inputs: list[Path]) -> None:
+def write_way(output: Output, way: Way) -> None:
     """Write the way as a GeoJSON feature. Raises `OutputError`; then an old file is untouched."""
-    with staged(path, overwrite=overwrite, inputs=inputs) as temporary:
+    with staged(output) as temporary:
         temporary.write_text(json.dumps(way.to_json(), ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from mapgen.errors import UsageError, option
+from mapgen.files.commit import Output
 from mapgen.files.gdal import cache_bytes, environment
+from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.vectors import VECTOR_SUFFIXES
-from mapgen.files.vet import beside, is_url, public_name
+from mapgen.files.vet import beside, public_name
 from mapgen.kernels import announced
 from mapgen.parallel import Progress, threads
 from mapgen.settings import PathLike, taking
@@ -60,24 +62,20 @@ class Tiler:
         self.threads = threads(options.threads)
         self.tiling = find_tiling(options.tms)
 
+    @one_run()
     def __call__(self, source: str, output: Path, progress: Progress | None = None) -> Result:
         """Write the tiles of the raster `source` to `output`."""
         start = time.perf_counter()
         options = self.options
-        inputs = [p for p in (None if is_url(source) else Path(source), options.confidence_raster) if p is not None]
-        check_tiles(output, overwrite=options.overwrite, inputs=inputs, scheme=options.scheme, tiling=self.tiling)
+        note_inputs(source, options.confidence_raster)
+        place = Output(output, options.overwrite)
+        check_tiles(place, scheme=options.scheme, tiling=self.tiling)
         listening = announced(self.announce) if self.announce else contextlib.nullcontext()
         with listening, environment(), contextlib.ExitStack() as stack:
             job = self._job(source, stack)
             info = job.info(output.stem)
             with writing_tiles(
-                output,
-                info,
-                overwrite=options.overwrite,
-                inputs=inputs,
-                scheme=options.scheme,
-                tiling=self.tiling,
-                base_url=options.base_url,
+                place, info, scheme=options.scheme, tiling=self.tiling, base_url=options.base_url
             ) as sink:
                 job.write(sink, self.threads, progress)
                 sink.info = dataclasses.replace(info, classes=job.classes())

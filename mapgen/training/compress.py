@@ -22,8 +22,9 @@ from mapgen.accuracy.options import EvaluateOptions
 from mapgen.arrays import Array
 from mapgen.errors import InputError, UsageError, one_line, option, require
 from mapgen.files.cache import cache_folder
-from mapgen.files.commit import check_output
+from mapgen.files.commit import Output, check_output
 from mapgen.files.gdal import environment
+from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.vet import is_url, public_name
 from mapgen.inference.job import plan_job
 from mapgen.inference.options import SegmentOptions
@@ -112,6 +113,7 @@ def default_output(model: Model) -> Path:
     return Path(path.name) if model.path in builtin_models() else path
 
 
+@one_run()
 def run(
     name: str, scenes: Sequence[str], options: CompressOptions, output: Path | None = None, say: Say = lambda _: None
 ) -> Result:
@@ -121,15 +123,14 @@ def run(
     _check(model, scenes, options)
     output = default_output(model) if output is None else output
     output = output / int8_path(model.path).name if output.is_dir() else output
-    pairs = [Path(part) for pair in options.evaluate for part in pair if not is_url(part)]
-    inputs = [model.path, *pairs, *(Path(scene) for scene in scenes if not is_url(scene))]
-    check_output(output, overwrite=options.overwrite, inputs=inputs)
+    note_inputs(*scenes, *(part for pair in options.evaluate for part in pair))
+    check_output(Output(output, options.overwrite))
     require("compress", option("to"), "making int8 graphs")
     require("torch", option("to"), "making int8 graphs")
     with tempfile.TemporaryDirectory(prefix="mapgen-") as scratch:
         made = _Compressor(model, options, Path(scratch), say)
         card = made.card(scenes)
-        save_graph(*made.graph, card, output, overwrite=options.overwrite)
+        save_graph(*made.graph, card, Output(output, options.overwrite))
     return Result(
         str(name), output, model.card.name, card, output.stat().st_size, model.path.stat().st_size,
         round(time.perf_counter() - start, 3), tuple(_warnings(card)),
@@ -274,7 +275,7 @@ class _Compressor:
         """mIoU against truth and agreement with float32 of whole class maps, as `segment` and `evaluate` give them."""
         model = self.scratch / self.model.path.name
         shutil.copyfile(self.model.path, model)
-        save_graph(*self.graph, self._card(method, {}), int8_path(model))
+        save_graph(*self.graph, self._card(method, {}), Output(int8_path(model)))
         counts = {p: _Counts() for p in precisions}
         same = {p: _Counts() for p in precisions}
         for number, (source, truth) in enumerate(self.options.evaluate):

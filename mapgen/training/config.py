@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from mapgen.dataset.config import DataConfig, _check_data
 from mapgen.errors import InputError, UsageError, one_line
+from mapgen.files.inputs import note_inputs
 from mapgen.schema import key, read_table, table_of, to_toml
 
 LOSSES = ("cross_entropy", "dice")
@@ -245,6 +246,7 @@ def read_config(path: Path) -> TrainConfig:
         raise InputError(subject, problem, "name the TOML file of a training run")
     try:
         text = path.read_text(encoding="utf-8-sig")
+        note_inputs(path)
     except OSError as exc:
         raise InputError(subject, f"cannot be read ({exc.strerror})", "check its permissions") from exc
     except UnicodeDecodeError as exc:

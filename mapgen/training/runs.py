@@ -15,6 +15,7 @@ from typing import Any
 
 from mapgen.errors import OutputError, UsageError, option
 from mapgen.files.commit import translated
+from mapgen.files.inputs import is_input
 from mapgen.schema import table_of
 from mapgen.training.config import TrainConfig, content_key, parse_config, resolved
 
@@ -97,7 +98,7 @@ def open_run(folder: Path | None, config: TrainConfig, *, overwrite: bool = Fals
             for left in path.glob(".mapgen-*"):  # by a run that was killed while it wrote a file
                 shutil.rmtree(left, ignore_errors=True)
             if not run.config.is_file():
-                _replace_text(run.config, resolved(config))
+                _write_config(run, config)
             yield run
             finished = True
     finally:
@@ -108,9 +109,17 @@ def open_run(folder: Path | None, config: TrainConfig, *, overwrite: bool = Fals
 
 def begin(run: Run, config: TrainConfig, *, overwrite: bool = False) -> None:
     """Make the folder that of a run of this configuration; with `overwrite` what an earlier run left is removed."""
+    for path in (run.model, *(run.path / name for name in _KEPT[1:])):
+        if is_input(path):
+            raise OutputError(path, "the output is also an input", "choose another folder with -o")
     if overwrite:
         _emptied(run)
-    _replace_text(run.config, resolved(config))
+    _write_config(run, config)
+
+
+def _write_config(run: Run, config: TrainConfig) -> None:
+    if not is_input(run.config):  # it is the very file that the run was started with: nothing is to be added
+        _replace_text(run.config, resolved(config))
 
 
 def _made(path: Path, default: bool) -> list[Path]:
@@ -206,8 +215,9 @@ def _emptied(run: Run) -> None:
     names = {run.name}
     with suppress(OSError, ValueError):
         names.add(Path(str(tomllib.loads(run.config.read_text(encoding="utf-8")).get("name"))).name)
-    for name in (*_KEPT, *(f"{n}.safetensors" for n in names)):
-        (run.path / name).unlink(missing_ok=True)
+    for path in (run.path / name for name in (*_KEPT, *(f"{n}.safetensors" for n in names))):
+        if not is_input(path):
+            path.unlink(missing_ok=True)
 
 
 def _replace_text(path: Path, text: str) -> None:

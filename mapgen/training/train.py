@@ -16,6 +16,8 @@ from mapgen.dataset.check import Survey, check_dataset
 from mapgen.dataset.contact_sheet import draw_contact
 from mapgen.dataset.dataset import Dataset
 from mapgen.errors import Interrupted, ModelError, UsageError, require, speaking
+from mapgen.files.commit import Output
+from mapgen.files.inputs import one_run
 from mapgen.files.pictures import write_picture
 from mapgen.model.card import ModelCard
 from mapgen.model.file import find_model, open_model, read_tensors, save_model
@@ -88,6 +90,7 @@ class Checked:
         return self.survey.to_json() | {"picture": str(self.picture), "exit_code": 9 if self.survey.failed else 0}
 
 
+@one_run()
 def train(
     config: str | Path, output: str | Path | None = None, *, steps: int | None = None, overwrite: bool = False
 ) -> Trained:
@@ -100,6 +103,7 @@ def train(
     return run(read_config(Path(config)), folder, steps=steps, overwrite=overwrite)
 
 
+@one_run()
 def run(
     config: TrainConfig,
     folder: Path | None = None,
@@ -124,6 +128,7 @@ def run(
         return training.trained(steps)
 
 
+@one_run()
 def check(config: TrainConfig, folder: Path | None = None, *, overwrite: bool = False) -> Checked:
     """What a survey says of the ground that a configuration names; its contact sheet is put into the folder of the run.
 
@@ -135,7 +140,7 @@ def check(config: TrainConfig, folder: Path | None = None, *, overwrite: bool = 
     with open_run(folder, config, overwrite=overwrite) as place:
         dataset = read_dataset(config.data, place.ground, lenient=True)
         survey = check_dataset(dataset, unlisted=config.data.unlisted)
-        write_picture(place.contact, draw_contact(dataset), overwrite=True)
+        write_picture(Output(place.contact, overwrite=True), draw_contact(dataset))
         return Checked(survey, place.contact)
 
 
@@ -286,7 +291,7 @@ class _Training:
             end, self.log.points("loss"), self.log.points("rate"), self.log.points("miou"),
             {c.name: self.log.points(f"iou {c.name}") for c in legend}, {c.name: c.rgb for c in legend},
         )  # fmt: skip
-        write_picture(self.place.curves, draw_curves(curves), overwrite=True)
+        write_picture(Output(self.place.curves, overwrite=True), draw_curves(curves))
 
     def _check(self, average: Any) -> dict[str, Any]:
         """Scores of the average on validation ground, its weights rounded as the model file will hold them."""

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from mapgen.errors import ModelError
+from mapgen.files.commit import Output
 from mapgen.model.card import Compression, ModelCard
 from mapgen.model.file import (
     CARD_KEY,
@@ -52,7 +53,7 @@ def save_int8(path, graph=None, **changes):
     model = open_model(path)
     compression = Compression("int8", model.card.name, model.sha256, "by hand", MEASURED)
     own = replace(model.card, compression=replace(compression, **changes))
-    return save_graph(*(graph or graph_bytes((50.0, 100.0))), own, int8_path(path), overwrite=True)
+    return save_graph(*(graph or graph_bytes((50.0, 100.0))), own, Output(int8_path(path), overwrite=True))
 
 
 def test_the_int8_file_lies_beside_the_model_and_is_found(pair):

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rio_cogeo.cogeo import cog_validate
 
+from mapgen.files.commit import Output
 from mapgen.files.gdal import absent
 from mapgen.grid import Grid, Window
 from mapgen.legend import BUILTIN, NODATA
@@ -38,7 +39,7 @@ def written(path, array, transform=None, crs=CRS, **options):
     """The array as a class map at `path`."""
     height, width = array.shape[-2:]
     grid = Grid(rasterio.CRS.from_user_input(crs) if crs else None, transform or north_up(1.0), height, width)
-    write_class_map(path, strips(array), grid, BUILTIN, {"MAPGEN_MODEL": "x"}, **options)
+    write_class_map(Output(path), strips(array), grid, BUILTIN, {"MAPGEN_MODEL": "x"}, **options)
     return path
 
 

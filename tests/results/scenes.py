@@ -8,6 +8,7 @@ import numpy as np
 from factory import make_raster, north_up
 from rasterio.crs import CRS
 
+from mapgen.files.commit import Output
 from mapgen.grid import Grid
 from mapgen.legend import Class, Legend
 from mapgen.raster.classmap import write_class_map
@@ -31,7 +32,7 @@ def class_map(path: Path, values: np.ndarray | None = None) -> Path:
     """The class map, 1 m a pixel."""
     values = classes() if values is None else values
     grid = Grid(CRS.from_epsg(32640).to_wkt(), north_up(1.0, PLACE), *values.shape)
-    write_class_map(path, [(0, values)], grid, LEGEND, {"MAPGEN_LEGEND": _tag()})
+    write_class_map(Output(path), [(0, values)], grid, LEGEND, {"MAPGEN_LEGEND": _tag()})
     return path
 
 

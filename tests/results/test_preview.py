@@ -9,6 +9,7 @@ from factory import CRS, north_up
 from PIL import Image
 from pyproj import Transformer
 
+from mapgen.files.commit import Output
 from mapgen.files.pictures import shown_bands
 from mapgen.grid import Grid
 from mapgen.patch import Patch
@@ -78,7 +79,7 @@ def test_a_mark_is_where_the_scene_has_it(tmp_path, crs):
     grid = Grid(crs, north_up(size, origin.get(crs, (1e6, 6e6))), 200, 300)
     picture, valid = np.full((3, 200, 300), 40, np.uint8), np.ones((200, 300), bool)
     picture[:, 100:110, 200:210] = 250
-    bounds = write_preview(tmp_path / "p.webp", picture, valid, grid, 1)
+    bounds = write_preview(Output(tmp_path / "p.webp"), picture, valid, grid, 1)
     image = np.array(Image.open(tmp_path / "p.webp").convert("RGB")).astype(int)[..., 0]
     rows, cols = np.nonzero(image > 150)
     to = Transformer.from_crs("EPSG:3857", "EPSG:4326", always_xy=True)
@@ -97,14 +98,14 @@ def test_a_mark_is_where_the_scene_has_it(tmp_path, crs):
 def test_the_file_is_small_whatever_the_scene(tmp_path, monkeypatch):
     monkeypatch.setattr("mapgen.results.preview.LIMIT", 20_000)
     noise = np.random.default_rng(5).integers(0, 256, (3, 200, 200)).astype(np.uint8)
-    write_preview(tmp_path / "p.webp", noise, np.ones((200, 200), bool), Grid(None, north_up(1.0), 200, 200), 1)
+    write_preview(Output(tmp_path / "p.webp"), noise, np.ones((200, 200), bool), Grid(None, north_up(1.0), 200, 200), 1)
     assert (tmp_path / "p.webp").stat().st_size <= 20_000
 
 
 def test_what_has_no_data_is_transparent_and_what_has_no_place_lies_as_it_is(tmp_path):
     picture, valid = np.full((3, 20, 30), 200, np.uint8), np.ones((20, 30), bool)
     valid[:10] = False
-    assert write_preview(tmp_path / "p.webp", picture, valid, Grid(None, north_up(1.0), 20, 30), 1) is None
+    assert write_preview(Output(tmp_path / "p.webp"), picture, valid, Grid(None, north_up(1.0), 20, 30), 1) is None
     alpha = np.array(Image.open(io.BytesIO((tmp_path / "p.webp").read_bytes())))[..., 3]
     assert alpha.shape == (20, 30)
     np.testing.assert_array_equal(alpha > 0, valid)

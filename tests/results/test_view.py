@@ -20,6 +20,7 @@ import rasterio
 from factory import Run, contents
 from scenes import HOSTILE, LEGEND, SIDE, class_map, classes, imagery, result
 
+from mapgen.files.commit import Output
 from mapgen.files.encoders import encoded
 from mapgen.files.page import script_json
 from mapgen.files.pictures import write_picture
@@ -179,7 +180,7 @@ def test_of_several_layers_one_can_be_chosen(mapgen: Mapgen, mask: Path, tmp_pat
 def test_tiles_of_another_size_than_they_say_are_drawn_whole(mapgen: Mapgen, tmp_path: Path) -> None:
     colors = np.zeros((4, 128, 128), np.uint8)
     colors[0, :, :64], colors[1, :, 64:], colors[3] = 250, 250, 255
-    with writing_tiles(tmp_path / "a.mbtiles", TileSetInfo("a", "png", 0, 0)) as sink:
+    with writing_tiles(Output(tmp_path / "a.mbtiles"), TileSetInfo("a", "png", 0, 0)) as sink:
         sink.put(0, 0, 0, encoded(colors, "png"))
     assert mapgen("view", tmp_path / "a.mbtiles", "--png", tmp_path / "a.png", "--size", 256).code == 0
     picture = read(tmp_path / "a.png")
@@ -188,7 +189,7 @@ def test_tiles_of_another_size_than_they_say_are_drawn_whole(mapgen: Mapgen, tmp
 
 
 def test_a_damaged_tile_is_named(mapgen: Mapgen, tmp_path: Path) -> None:
-    with writing_tiles(tmp_path / "a.mbtiles", TileSetInfo("a", "png", 0, 0)) as sink:
+    with writing_tiles(Output(tmp_path / "a.mbtiles"), TileSetInfo("a", "png", 0, 0)) as sink:
         sink.put(0, 0, 0, b"no picture")
     run = mapgen("view", tmp_path / "a.mbtiles", "--png", tmp_path / "a.png")
     assert (run.code, "its tile 0/0/0 is not a picture" in run.errors[0]) == (4, True), run
@@ -216,7 +217,7 @@ def test_a_folder_shows_the_scene_of_its_report_else_its_preview(
         bounds = shown.sides[0].bounds
     report = {"scenes": [{"name": "scene.tif", "path": "../scene.tif"}], "preview": {"bounds": list(bounds)}}
     (folder / "report.json").write_text(json.dumps(report))
-    write_picture(folder / "map.preview.png", np.full((30, 30, 3), (10, 200, 30), np.uint8))
+    write_picture(Output(folder / "map.preview.png"), np.full((30, 30, 3), (10, 200, 30), np.uint8))
     if not there:
         scene.unlink()
     page, data = inlined(mapgen, folder, out=tmp_path / "map.html")
@@ -235,7 +236,7 @@ def test_the_preview_of_the_report_is_shown_before_one_of_an_older_run(mapgen: M
     with View(str(folder), ViewOptions()) as shown:
         bounds = shown.sides[0].bounds
     for suffix, color in (("png", (200, 0, 0)), ("webp", (10, 200, 30))):
-        write_picture(folder / f"map.preview.{suffix}", np.full((30, 30, 3), color, np.uint8))
+        write_picture(Output(folder / f"map.preview.{suffix}"), np.full((30, 30, 3), color, np.uint8))
     report = {"files": {"preview": "map.preview.webp"}, "preview": {"bounds": list(bounds)}}
     (folder / "report.json").write_text(json.dumps(report))
     assert mapgen("view", folder, "--png", tmp_path / "a.png", "--opacity", "0").code == 0

@@ -6,14 +6,16 @@ import errno
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from mapgen.errors import InputError, OutputError, UsageError, one_line, option
-from mapgen.files.commit import check_output, free_bytes, staged
+from mapgen.files.commit import Output, check_output, free_bytes, staged
 from mapgen.files.gdal import MEBIBYTE
+from mapgen.files.inputs import note_inputs
 from mapgen.files.page import TILES_TEMPLATE, tiles_page
 from mapgen.files.webfiles import tiles_page_texts
 from mapgen.tiling.containers.folder import (
@@ -59,13 +61,12 @@ def container_of(path: Path) -> Container:
 
 
 def check_tiles(
-    path: Path, *, overwrite: bool, inputs: Sequence[Path] = (), scheme: Scheme | None = None,
-    tiling: Tiling = WEB_MERCATOR,
-) -> None:  # fmt: skip
-    """Raise `OutputError` or `UsageError` unless a tile set can be put at `path`; nothing is created."""
-    container = container_of(path)
+    output: Output, *, scheme: Scheme | None = None, tiling: Tiling = WEB_MERCATOR
+) -> None:
+    """Raise `OutputError` or `UsageError` unless a tile set can be put there; nothing is created."""
+    container = container_of(output.path)
     if container == "folder":
-        check_folder(path, overwrite=overwrite, inputs=inputs)
+        check_folder(output)
         return
     if tiling.name != WEB_MERCATOR.name:
         problem = f"{container} holds tiles of {WEB_MERCATOR.name} only, not of {tiling.name}"
@@ -74,7 +75,7 @@ def check_tiles(
     if scheme not in (None, own):
         problem = f"{container} counts rows as {own} by its specification, not as {scheme}"
         raise UsageError(option("scheme"), problem, "leave it out, or write a folder: a name without a suffix")
-    check_output(path, overwrite=overwrite, inputs=inputs)
+    check_output(_with_records(output))
 
 
 class TileSet:
@@ -105,21 +106,21 @@ class TileSet:
 
 @contextmanager
 def writing_tiles(
-    path: Path, info: TileSetInfo, *, overwrite: bool = False, inputs: Sequence[Path] = (),
-    scheme: Scheme | None = None, tiling: Tiling = WEB_MERCATOR, base_url: str | None = None,
+    output: Output, info: TileSetInfo, *, scheme: Scheme | None = None, tiling: Tiling = WEB_MERCATOR,
+    base_url: str | None = None,
 ) -> Iterator[TileSet]:  # fmt: skip
-    """A `TileSet` to put tiles into; when the block ends well, it is read back, compared, and moved to `path`.
+    """A `TileSet` to put tiles into; when the block ends well, it is read back, compared, and moved into place.
 
     The container is that of the suffix. Beside a file lie `NAME.json` (TileJSON) and, for PMTiles, `NAME.style.json`
     (MapLibre), in a folder `tilejson.json`, `style.json` and a page, `index.html`. `base_url` is where the set is
     going to be served from: then the URLs in them are absolute. Raises `OutputError` or `UsageError`; then nothing is
     left, and older files are untouched.
     """
-    check_tiles(path, overwrite=overwrite, inputs=inputs, scheme=scheme, tiling=tiling)
+    check_tiles(output, scheme=scheme, tiling=tiling)
+    path = output.path
     container = container_of(path)
-    place: AbstractContextManager[Path] = (staged_folder if container == "folder" else staged)(
-        path, overwrite=overwrite, inputs=inputs
-    )
+    place: AbstractContextManager[Path]
+    place = staged_folder(output) if container == "folder" else staged(_with_records(output))
     with place as temporary:
         with _translated(path):
             writer = _writer(container, temporary, info, scheme or "xyz", tiling)
@@ -138,8 +139,11 @@ def writing_tiles(
                 if exc.errno != errno.ENAMETOOLONG:  # what it says is in the tile set too
                     raise
         _verify(temporary, container, tiles, path)
-        # Another run may have made it meanwhile; of two, the second must not replace what the first was told is done.
-        check_tiles(path, overwrite=overwrite, inputs=inputs, scheme=scheme, tiling=tiling)
+
+
+def _with_records(output: Output) -> Output:
+    """A tile set in one file with what lies beside it."""
+    return replace(output, beside=dict.fromkeys(output.path.name + end for end in (".json", ".style.json")))
 
 
 def _writer(container: Container, path: Path, info: TileSetInfo, scheme: Scheme, tiling: Tiling) -> _Writer:
@@ -217,6 +221,7 @@ def open_tiles(path: Path) -> AbstractContextManager[TileSource]:
             start = stream.read(16)
     except OSError as exc:
         raise InputError(path, f"cannot be read ({exc.strerror})", "check the path and its permissions") from exc
+    note_inputs(path)
     return _opened(path, "mbtiles" if start.startswith(b"SQLite format 3") else "pmtiles")
 
 

@@ -9,13 +9,14 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from mapgen.errors import InputError, OutputError, option
-from mapgen.files.commit import check_output, translated
+from mapgen.files.commit import Output, check_output, translated
+from mapgen.files.inputs import is_input, note_folder, note_output
 from mapgen.tiling.containers.pmtiles import with_metadata
 from mapgen.tiling.quadtree import flipped
 from mapgen.tiling.tilejson import SUFFIX, TileFormat, TileSetInfo, packed
@@ -71,6 +72,7 @@ class FolderReader:
             self.info = _info(record)
             self.scheme = record.get("scheme", "xyz")
             self.rows = int(record.get("rows", 1))
+            note_folder(path)
         except (OSError, ValueError, KeyError, TypeError, IndexError) as exc:
             raise InputError(path, f"is not a folder of tiles ({exc})", f"name one with a {TILEJSON}") from exc
 
@@ -119,21 +121,24 @@ def _info(record: dict[str, Any]) -> TileSetInfo:
     return with_metadata(info, record)
 
 
-def check_folder(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
-    """Raise `OutputError` unless a folder of tiles can be put at `path` without harm to anything that must stay.
+def check_folder(output: Output) -> None:
+    """Raise `OutputError` unless a folder of tiles can be put at the path without harm to anything that must stay.
 
     With `overwrite` an older folder of tiles may be replaced, and nothing that holds anything else.
     """
+    path = output.path
     if not path.is_dir() or path.is_symlink():
-        check_output(path, overwrite=False, inputs=inputs)
+        check_output(Output(path))
         return
     with translated(path):
-        if not overwrite:
+        if not output.overwrite:
             raise OutputError(
                 path, "exists", f"use {option('overwrite', True)}, or choose another name with {option('output')}"
             )
-        check_output(path / TILEJSON, overwrite=True, inputs=inputs)
-        check_output(path.parent / f"{path.name}.", overwrite=True)
+        if is_input(path):
+            raise OutputError(path, "the output is also an input", f"choose another name with {option('output')}")
+        check_output(Output(path / TILEJSON, overwrite=True))
+        check_output(Output(path.parent / f"{path.name}.", overwrite=True))
         foreign = _foreign(path)
         if foreign is not None:
             problem = f"holds {foreign.relative_to(path)}, which is not a tile"
@@ -167,12 +172,13 @@ def _is_number(name: str) -> bool:
 
 
 @contextmanager
-def staged_folder(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> Iterator[Path]:
-    """The name of a folder to make, in a hidden folder beside `path`; when the block ends well, it moves into place.
+def staged_folder(output: Output) -> Iterator[Path]:
+    """The name of a folder to make, in a hidden one beside the output; when the block ends well, it moves into place.
 
     An older folder is moved aside just before, and back where that fails. Everything is flushed to disk first.
     """
-    check_folder(path, overwrite=overwrite, inputs=inputs)
+    check_folder(output)
+    path = output.path
     with translated(path):
         hidden = Path(tempfile.mkdtemp(prefix=".mapgen-", dir=path.parent))
         try:
@@ -180,14 +186,16 @@ def staged_folder(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -
             yield new
             if hasattr(os, "sync"):  # one call for what may be millions of files
                 os.sync()
-            check_folder(path, overwrite=overwrite, inputs=inputs)  # somebody else may have made it meanwhile
-            _replace(new, path, hidden / "old")
+            check_folder(output)  # somebody else may have made it meanwhile
+            _replace(new, output, hidden / "old")
+            note_output(path)
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
 
 
-def _replace(new: Path, path: Path, aside: Path) -> None:
-    old = path.is_dir()
+def _replace(new: Path, output: Output, aside: Path) -> None:
+    path = output.path
+    old = output.overwrite and path.is_dir()
     if old:
         os.rename(path, aside)
     try:
@@ -196,7 +204,7 @@ def _replace(new: Path, path: Path, aside: Path) -> None:
         if old:
             os.rename(aside, path)
         if isinstance(exc, OSError) and exc.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-            problem = "was made by somebody else meanwhile"
+            problem = "was made by another run meanwhile"
             raise OutputError(
                 path, problem, f"use {option('overwrite', True)}, or choose another name with {option('output')}"
             ) from exc
