@@ -133,12 +133,12 @@ USAGE = {
         ("no class is called 'bridge'", "use one of dark, middle, bright"),
     ),
     "a floor nobody knows": (("--fail-under", "iou.bridge=0.5"), ("no class is called 'bridge'",)),
-    "an empty list": (("--ignore", "1,,2"), ("--ignore", "is not a list of classes")),
+    "an empty list": (("--ignore", "1,,2"), ("--ignore", "is not a list of names or numbers")),
     "attribute of a raster": (("--attribute", "kind"), ("--attribute", "is for vector truth")),
     "outside of a raster": (("--outside", "dark"), ("--outside", "is for vector truth")),
     "attribute and class": (("--attribute", "kind", "--class", "dark"), ("use one of the two",)),
     "an unknown way to match": (("--match", "nmae"), ("--match", "did you mean name?")),
-    "an unknown CRS": (("--assume-crs", "EPSG:99999999"), ("is no CRS that PROJ knows",)),
+    "an unknown CRS": (("--assume-crs", "EPSG:99999999"), ("is not a CRS that PROJ knows",)),
 }
 
 
