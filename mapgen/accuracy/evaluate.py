@@ -191,7 +191,7 @@ class _Job:
         return "the map has no data where it has"
 
     def _strips(self, progress: Progress | None) -> Iterator[tuple[Window, CodeArray, CodeArray]]:
-        """Codebook of the map and of the truth, from the top; NONE where they do not count."""
+        """Codes of the map and of the truth, from the top; NONE where they do not count."""
         extent = self.truth.extent
         rows = _rows(extent.width)
         block = int(self.mask.dataset.block_shapes[0][0])
@@ -207,7 +207,7 @@ class _Job:
             row = end
 
     def read(self, window: Window) -> tuple[CodeArray, CodeArray]:
-        """Codebook of the map and of the truth in a window; what of the truth does not count is counted apart."""
+        """Codes of the map and of the truth in a window; what of the truth does not count is counted apart."""
         mapped = self.codes.encode(*read_values(self.mask, window), self.mask.name)
         true = self.truth.read(window)
         self.seen += np.bincount(true.ravel() % (LIMIT + 1), minlength=LIMIT + 1)

@@ -19,7 +19,7 @@ class _Side:
     """The regions of one raster that may still matter, numbered 1…; entry 0 stands for none."""
 
     edge: NDArray[np.int16]
-    """Codebook of the last row (W,), -1 where there is no object."""
+    """Codes of the last row (W,), -1 where there is no object."""
     labels: Ints
     """Regions of the last row (W,), 0 where there is none."""
     areas: Counts = field(default_factory=lambda: np.zeros(1, np.int64))

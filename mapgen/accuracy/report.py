@@ -54,7 +54,7 @@ class Report:
     boundary: Matches | None = None
     objects: Matches | None = None
     object_classes: tuple[int, ...] = ()
-    """Codebook of the classes whose objects were compared."""
+    """Codes of the classes whose objects were compared."""
     worst: tuple[Block, ...] = ()
 
     @property

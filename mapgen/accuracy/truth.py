@@ -23,7 +23,7 @@ from mapgen.raster.placement import Placement, Unplaced, laid_over
 
 
 class Truth(Protocol):
-    """Codebook of the truth on the map's grid; `names` is what a class without a name in the map's legend is called."""
+    """Codes of the truth on the map's grid; `names` is what a class without a name in the map's legend is called."""
 
     extent: Window
     """The part of the map's grid outside which the truth knows nothing."""
@@ -36,7 +36,7 @@ class Truth(Protocol):
         """What the file is called."""
 
     def read(self, window: Window) -> CodeArray:
-        """Codebook (H, W) of a window of the map's grid, NONE where nothing is known."""
+        """Codes (H, W) of a window of the map's grid, NONE where nothing is known."""
 
     def close(self) -> None:
         """Let go of the file."""
@@ -64,7 +64,7 @@ class VectorTruth:
         """Nothing is open."""
 
     def read(self, window: Window) -> CodeArray:
-        """Codebook (H, W) of a window of the map's grid, NONE where nothing is known."""
+        """Codes (H, W) of a window of the map's grid, NONE where nothing is known."""
         return self.labels.polygons.rasterized(window, self.burned, self.fill)
 
 

@@ -66,7 +66,7 @@ def _row(number: int, place: Place, palette: Bytes) -> Bytes:
 
 
 def _scaled(codes: NDArray[Any]) -> NDArray[np.int16]:
-    """Codebook on about SIDE pixels: whole multiples where they are fewer, every nth where they are more."""
+    """Codes on about SIDE pixels: whole multiples where they are fewer, every nth where they are more."""
     height, width = codes.shape
     longer = max(height, width)
     if longer <= SIDE:

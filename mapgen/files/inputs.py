@@ -62,6 +62,17 @@ def note_inputs(*names: object) -> None:
                 register.files |= {there} - register.made
 
 
+@contextmanager
+def looked_at() -> Iterator[None]:
+    """What is opened within the block becomes no input by that: an older output, to see whether it is still good."""
+    before = [(register, set(register.files), set(register.folders)) for register in _registers()]
+    try:
+        yield
+    finally:
+        for register, files, folders in before:
+            register.files, register.folders = files, folders
+
+
 def note_folder(path: Path) -> None:
     """All that lies in a folder, at any depth, is an input of the run."""
     there = identity(path)

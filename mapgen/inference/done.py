@@ -11,6 +11,7 @@ from typing import Any
 
 from mapgen.errors import InputError, OutputError, ResourceError, option
 from mapgen.files.commit import free_bytes
+from mapgen.files.inputs import looked_at
 from mapgen.inference.job import Job
 from mapgen.raster.open import opened_dataset
 
@@ -42,7 +43,7 @@ def difference(path: Path, mark: str) -> str:
     Every tile is unpacked: deflated ones carry a checksum, of which GDAL leaves out that of tiles it needs a part of.
     """
     try:
-        with opened_dataset(path) as (_, dataset):
+        with looked_at(), opened_dataset(path) as (_, dataset):
             found = dataset.tags().get(MARK)
             if not found or not mark:
                 return "exists and does not say what it was made from"

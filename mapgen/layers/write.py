@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from mapgen.errors import InputError, OutputError, UsageError, one_line, option
 from mapgen.files.commit import Output, staged, translated
+from mapgen.files.inputs import is_input
 from mapgen.files.vectors import SHAPEFILE_PARTS
 from mapgen.layers.formats import OURS, STYLED, add_styles, arrow_stream, layer_qml
 from mapgen.layers.geojson_wkb import geojson_features
@@ -72,11 +73,11 @@ def write_layer(
 
 
 def _write_style(temporary: Path, final: Path, layer: Layer, overwrite: bool) -> None:
-    """Write what QGIS draws the layer with, unless somebody has a style there, such as the class map of this name."""
+    """Write what QGIS draws the layer with, unless a style is there that is not ours or that the class map has."""
     if len(layer.classes) > STYLED:
         return
     try:
-        if final.exists() and not (overwrite and OURS in final.read_bytes()):
+        if final.exists() and (is_input(final) or not (overwrite and OURS in final.read_bytes())):
             return
         temporary.write_bytes(layer_qml(layer.classes, OURS))
     except OSError as exc:

@@ -150,8 +150,8 @@ def cuda_available() -> bool:
 
 
 def usual_precision(device: Device) -> Precision:
-    """What the engine computes in on `device` where nothing is said. Raises `UsageError` for one that is not there."""
-    return _precision("auto", _device(device))
+    """What the engine computes in on `device` where nothing is said. An estimate: the device may not be there."""
+    return _precision("auto", find_device(device) or "cpu")
 
 
 def _precision(wanted: Precision, device: str) -> Precision:

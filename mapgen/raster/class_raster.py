@@ -61,7 +61,7 @@ class RasterTruth:
         self.mask.dataset.close()
 
     def read(self, window: Window) -> CodeArray:
-        """Codebook (H, W) of a window of the map's grid, NONE where nothing is known."""
+        """Codes (H, W) of a window of the map's grid, NONE where nothing is known."""
         if self.placement is None:
             return self._encoded(*read_values(self.mask, window))
         return self._placed(self.placement, window)

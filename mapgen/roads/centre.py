@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mapgen.arrays import Bools, Floats, Ints
+from mapgen.arrays import Bools, Floats, Ints, Longs
 from mapgen.kernels import kernel
 from mapgen.polygons.arcs import Arcs
 from mapgen.polygons.lines import Lines
@@ -43,18 +43,26 @@ def centre_lines(graph: Graph, height: int, width: int, tolerance: float, aspect
     offsets = np.concatenate(([0], np.cumsum(keep)))[arcs.offsets]
     x, y = np.empty(len(graph.path)), np.empty(len(graph.path))
     _smooth(graph.offsets, graph.path, (graph.x, graph.y, graph.r, graph.bridge), x, y)
-    on_lattice = Lines(offsets, graph.x[graph.path[keep]] + 0.5, graph.y[graph.path[keep]] + 0.5)
+    on_lattice = _on_lattice(graph, keep, offsets)
     lines = Lines(offsets, x[keep] + 0.5, y[keep] + 0.5)
     for line in (on_lattice, lines):
         _to_frame(graph, line, height, width)
     return _uncrossed(graph, lines, on_lattice)
 
 
+def _on_lattice(graph: Graph, keep: Bools, offsets: Longs) -> Lines:
+    """The lines through the middles of the pixels that are kept."""
+    pixels = graph.path[keep]
+    x: Floats = graph.x[pixels].astype(np.float64) + 0.5
+    y: Floats = graph.y[pixels].astype(np.float64) + 0.5
+    return Lines(offsets, x, y)
+
+
 def _keep_crossing(graph: Graph, keep: Bools) -> None:
     """Keep all vertices of edges that would cross without: a straight edge to a junction's node has none to be seen."""
     while True:
         offsets = np.concatenate(([0], np.cumsum(keep)))[graph.offsets]
-        lines = Lines(offsets, graph.x[graph.path[keep]] + 0.5, graph.y[graph.path[keep]] + 0.5)
+        lines = _on_lattice(graph, keep, offsets)
         which = np.repeat(crossing(lines, graph.u, graph.v), np.diff(graph.offsets))
         if keep[which].all():
             return

@@ -104,7 +104,7 @@ def _gathered(results: Iterable[tuple[Array, ...]]) -> Candidates:
         return Candidates(none, none, longs, longs, longs, np.zeros(1, np.int64), ints, ints)
     cost, length, tips, edges, places, sizes, x, y = (np.concatenate(column) for column in zip(*parts, strict=True))
     offsets = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
-    return Candidates(cost, length, tips, edges, places, offsets, x, y)  # type: ignore[arg-type]
+    return Candidates(cost, length, tips, edges, places, offsets, x, y)
 
 
 def _sorted(found: Candidates, graph: Graph) -> Candidates:

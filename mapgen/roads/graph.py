@@ -59,10 +59,10 @@ class Graph:
         """These of the edges, in this order, and the nodes that they need."""
         offsets, places = gathered(self.offsets, edges)
         ends = np.concatenate((self.u[edges], self.v[edges]))
-        kept, ends = np.unique(ends, return_inverse=True)
-        ends = ends.astype(np.int32)
+        kept, which = np.unique(ends, return_inverse=True)
+        places_of: Ints = which.astype(np.int32)
         return replace(
-            self, nodes=self.nodes[kept], u=ends[: len(edges)], v=ends[len(edges) :], offsets=offsets,
+            self, nodes=self.nodes[kept], u=places_of[: len(edges)], v=places_of[len(edges) :], offsets=offsets,
             path=self.path[places],
         )  # fmt: skip
 

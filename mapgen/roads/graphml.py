@@ -32,8 +32,8 @@ def write_graphml(path: Path, network: Network) -> None:
         out.write(f'<graph id={quoteattr(network.name)} edgedefault="undirected">\n')
         out.write(f'<data key="crs">{escape(crs)}</data>\n')
         for i in range(len(network.x)):
-            values = (float(network.x[i]), float(network.y[i]), bool(network.frame[i]))
-            out.write(f'<node id="{i}">{_data("node", _NODE, values)}</node>\n')
+            place = (float(network.x[i]), float(network.y[i]), bool(network.frame[i]))
+            out.write(f'<node id="{i}">{_data("node", _NODE, place)}</node>\n')
         for i in range(len(network)):
             values = (
                 float(network.length[i]), float(network.width[i]), float(network.width_min[i]),

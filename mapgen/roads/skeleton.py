@@ -64,8 +64,8 @@ def trace(skeleton: Skeleton) -> Graph:
     offsets, path = np.zeros(count + 1, np.int64), np.empty(size, np.int32)
     count = _walk(links, degree, u, v, offsets, path)
     u, v, offsets = u[:count], v[:count], offsets[: count + 1]
-    nodes, ends = np.unique(np.concatenate((u, v)), return_inverse=True)
-    ends = ends.astype(np.int32)
+    nodes, which = np.unique(np.concatenate((u, v)), return_inverse=True)
+    ends: Ints = which.astype(np.int32)
     return Graph(
         skeleton.x, skeleton.y, skeleton.r, skeleton.frame, np.zeros(len(skeleton), np.bool_),
         nodes.astype(np.int32), ends[:count], ends[count:], offsets, path[: offsets[-1]],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from typing import Any
 
 import numpy as np
 
@@ -84,7 +85,7 @@ def _prune(pixels, table, first, darts, degrees, lengths, spur):  # type: ignore
     link, mate = np.full(2 * edges, -1, np.int64), np.arange(2 * edges) ^ 1
     length = np.repeat(lengths, 2)
     alive = np.ones(edges, np.bool_)
-    queue = [(0.0, 0, 0, 0) for _ in range(0)]
+    queue: list[Any] = [(0.0, 0, 0, 0) for _ in range(0)]
     for node in range(len(nodes)):
         if degrees[node] == 1:
             dart = np.int64(darts[first[node]])

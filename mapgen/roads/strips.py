@@ -79,7 +79,8 @@ def _beyond(regions: Regions, longest: int) -> Beyond:
     first, last = regions.offsets[:-1], regions.offsets[1:] - 1
     ends = np.append(regions.starts, width)[np.minimum(first + 1, len(regions.starts))]
     left = np.where(first == last, width, ends).astype(np.int64)
-    sides = [(road[regions.labels[first]], left), (road[regions.labels[last]], width - regions.starts[last])]
+    right: Longs = (width - regions.starts[last]).astype(np.int64)
+    sides: list[tuple[Bools, Longs]] = [(road[regions.labels[first]], left), (road[regions.labels[last]], right)]
     rows = min(longest, height)
     for block in (slice(0, rows), slice(height - rows, height)):
         roads = road[regions.raster(block)]
@@ -112,14 +113,16 @@ def _strip(
     top, bottom = max(first - halo, -margin), min(last + halo, regions.height + margin)
     road = _extended(regions, beyond, top, bottom, margin)
     lines = thinned(road, rounds)[first - top : last - top, margin:-margin]
-    y, x = np.nonzero(lines)
-    y, x = y.astype(np.int32), x.astype(np.int32)
+    places = np.nonzero(lines)
+    y: Ints = places[0].astype(np.int32)
+    x: Ints = places[1].astype(np.int32)
     rows = y.astype(np.int64) + (first - top)
     r = depths(road, rows, x + np.int32(margin), float(rounds), aspect)
-    y = y + np.int32(first)
+    y += np.int32(first)
     across = np.minimum(x, regions.width - 1 - x)
     down = np.minimum(y, regions.height - 1 - y) * aspect
-    return y, x, r, np.minimum(across, down) <= r + AT_FRAME
+    frame: Bools = np.minimum(across, down) <= r + AT_FRAME
+    return y, x, r, frame
 
 
 def near_unknown(regions: Regions, x: Ints, y: Ints, r: Reals) -> Bools:

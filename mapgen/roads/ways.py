@@ -54,9 +54,9 @@ def ways_of(geometries: list[Floats], length: Floats | None = None) -> Ways:
     lines = Lines(offsets, points[:, 0].copy(), points[:, 1].copy())
     ends = np.concatenate((points[offsets[:-1]], points[offsets[1:] - 1]))
     nodes, which = np.unique(ends, axis=0, return_inverse=True)
-    which = which.ravel().astype(np.int32)
+    places: Ints = which.ravel().astype(np.int32)
     size = line_lengths(lines) if length is None else length
-    return Ways(len(nodes), which[: len(geometries)], which[len(geometries) :], size, lines)
+    return Ways(len(nodes), places[: len(geometries)], places[len(geometries) :], size, lines)
 
 
 def line_lengths(lines: Lines) -> Floats:

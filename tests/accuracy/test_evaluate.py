@@ -13,6 +13,7 @@ from brute import counting, edge_pixels, near, regions
 from factory import CRS, LEGEND, ORIGIN, make_raster, north_up
 
 from mapgen.accuracy.evaluate import evaluate
+from mapgen.files.pictures import LINE
 
 X, Y = ORIGIN
 SIZE = (90, 110)
@@ -242,7 +243,7 @@ def test_classes_that_the_map_does_not_know_are_listed_and_count_as_errors(pair,
     found = report(pair[0], name)
     lost = int(((truth == 9) & (mapped != 255)).sum())
     assert found["warnings"] == [
-        f"classes that the map does not know, counted as errors: 9 ({lost} pixels); leave out by --ignore"
+        f"classes that the map does not know, counted as errors: 9 ({lost} pixels); leave them out by --ignore"
     ]
     nine = by_name(found)["9"]
     assert (nine["support"], nine["iou"], nine["recall"], nine["precision"]) == (lost, 0, 0, None)
@@ -385,7 +386,7 @@ def test_worst_is_a_picture_of_map_truth_and_what_is_wrong(pair, report, tmp_pat
     first = found["worst"][0]
     colors = np.array([*(c.rgb for c in LEGEND), *[(170, 170, 170)] * 253])
     side = 8 * 30  # blocks of 30 pixels are shown eight times as large
-    top, lefts = 8 + 10 + 4, (8, 8 + 256 + 8)
+    top, lefts = 8 + LINE + 4, (8, 8 + 256 + 8)
     for left, classes in zip(lefts, (mapped, truth), strict=True):
         shown = pixels[top + 4 : top + side : 8, left + 4 : left + side : 8]
         block = classes[first["row"] : first["row"] + 30, first["col"] : first["col"] + 30]

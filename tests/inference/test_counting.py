@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from factory import cells, coordinates, make_raster, read_map
 
+from mapgen.files.fingerprint import BLOCK, BLOCKS
 from mapgen.raster import cog
 
 TILES = {"tiled": True, "blockxsize": 256, "blockysize": 256, "interleave": "pixel"}
@@ -29,12 +30,12 @@ def scene(tmp_path, engines):
 @pytest.mark.parametrize("stitch", ["crop", "blend"])
 def test_each_block_of_the_scene_is_read_once(tmp_path, scene, segment, stitch):
     """Windows of 256 pixels that keep 128 read each pixel four times; the file is read once, and a little of it to look
-    at its values before."""
+    at its values before; 64 places of 64 KiB are hashed for the journal."""
     small = make_raster(tmp_path / "small.tif", coordinates(40, 40))
     assert segment(small).code == 0  # whatever is loaded with the first run is not counted
     before = bytes_read()
     assert segment(scene, *WINDOW, "--stitch", stitch).code == 0
-    assert bytes_read() - before < 1.4 * scene.stat().st_size
+    assert bytes_read() - before < 1.4 * scene.stat().st_size + BLOCKS * BLOCK
 
 
 def test_each_window_runs_once_and_each_tile_is_written_once(tmp_path, scene, segment, engines, monkeypatch):

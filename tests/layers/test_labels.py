@@ -149,7 +149,7 @@ def test_a_grid_without_a_crs_takes_coordinates_as_its_own(tmp_path):
     labels = read(write(tmp_path / "t.geojson", [(shapely.box(3, 4, 10, 8), {"kind": 1})], crs=None), bare)
     assert (burned(labels) == 1).sum() == 28
     assert burned(labels)[4, 3] == 1
-    assert "the map has no CRS" in labels.warnings[0]
+    assert "the raster has no CRS" in labels.warnings[0]
 
 
 @pytest.mark.parametrize("suffix", ["gpkg", "fgb", "shp"])
@@ -200,7 +200,7 @@ def test_faulty_labels_are_refused(tmp_path, fault):
 
 def test_the_attribute_must_be_named_unless_it_has_a_usual_name(tmp_path):
     path = write(tmp_path / "t.geojson", [(square(0, 0, 4, 4), {"kind": 1, "height": 3})])
-    with pytest.raises(UsageError, match=r"it has kind, height.*--attribute kind"):
+    with pytest.raises(UsageError, match=r"it has kind, height.*attribute='kind'"):
         read(path, attribute=None)
     usual = write(tmp_path / "u.geojson", [(square(0, 0, 4, 4), {"kind": 1, "class_id": 3})])
     assert read(usual, attribute=None).classes == [3]
