@@ -166,13 +166,20 @@ def _check_range(value: Any, facts: Mapping[str, Any], source: str, path: str) -
         raise UsageError(source, f"{path} is {_shown(value)}, expected {expected}", "correct it")
 
 
+def _written(value: float) -> str:
+    """A bound as a person would write it: whole numbers with all their digits."""
+    return str(int(value)) if float(value).is_integer() else f"{value:g}"
+
+
 def _range(low: float | None, high: float | None, above: float | None) -> str:
-    least = f"more than {above:g}" if above is not None else f"{low:g} or more" if low is not None else ""
+    least = f"more than {_written(above)}" if above is not None else ""
+    if above is None and low is not None:
+        least = f"{_written(low)} or more"
     if high is None:
         return least
     if above is None and low is not None:
-        return f"{low:g} to {high:g}"
-    return f"{least} and at most {high:g}" if least else f"at most {high:g}"
+        return f"{_written(low)} to {_written(high)}"
+    return f"{least} and at most {_written(high)}" if least else f"at most {_written(high)}"
 
 
 def _name(field: dataclasses.Field[Any]) -> str:

@@ -24,7 +24,7 @@ from mapgen.errors import InputError, UsageError, one_line, option, require
 from mapgen.files.cache import cache_folder
 from mapgen.files.commit import Output, check_output
 from mapgen.files.gdal import environment
-from mapgen.files.inputs import note_inputs, one_run
+from mapgen.files.inputs import note_inputs, note_output, one_run
 from mapgen.files.vet import is_url, public_name
 from mapgen.inference.job import plan_job
 from mapgen.inference.options import SegmentOptions
@@ -124,6 +124,8 @@ def run(
     output = default_output(model) if output is None else output
     output = output / int8_path(model.path).name if output.is_dir() else output
     note_inputs(*scenes, *(part for pair in options.evaluate for part in pair))
+    if output == int8_path(model.path):
+        note_output(output)  # the older graph is opened with its model, and is what this run is to replace
     check_output(Output(output, options.overwrite))
     require("compress", option("to"), "making int8 graphs")
     require("torch", option("to"), "making int8 graphs")

@@ -55,7 +55,7 @@ MOMENTS = [
     ("mapgen.raster.cog:CogWriter", "write", 2, True),
     ("mapgen.raster.cog:CogWriter", "close", 1, False),
     ("mapgen.raster.classmap", "verify_raster", 1, True),
-    ("os", "replace", 1, False),
+    ("os", "link", 1, False),
     ("os", "fsync", 2, True),
 ]
 """Where to kill: module and class, function, which call, and whether after it."""

@@ -20,6 +20,8 @@ from factory import (
 from shapely.geometry import Polygon, box
 
 from mapgen.errors import UsageError
+from mapgen.model.engine import Setup
+from mapgen.model.normalization import Normalization
 
 SIZE = (150, 130)
 
@@ -325,7 +327,7 @@ def test_device_is_the_one_that_was_asked_for(tmp_path, scene, segment):
 def test_a_device_that_the_engine_does_not_have_is_refused(device):
     from mapgen.model.select import open_engine
 
-    with pytest.raises(UsageError, match=f"OpenVINO runs on the CPU here, not on {device}; use --engine torch"):
+    with pytest.raises(UsageError, match=f"OpenVINO runs on the CPU here, not on {device}; use engine='torch'"):
         open_engine(None, None, "openvino", device)
 
 
@@ -333,8 +335,9 @@ def test_an_engine_that_is_not_installed_is_refused(monkeypatch):
     from mapgen.model import select
 
     monkeypatch.setattr(select, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match="OpenVINO is not installed; pip install openvino, or use --engine torch"):
-        select.open_engine(None, None, "openvino", "auto")
+    setup = Setup(Normalization((0,), (1,)), np.dtype(np.uint8))
+    with pytest.raises(UsageError, match="OpenVINO is not installed; pip install openvino, or use engine='torch'"):
+        select.open_engine(None, setup, "openvino", "auto")
 
 
 TRIANGLE = Polygon([(ORIGIN[0] + x, ORIGIN[1] - y) for x, y in ((20, 30), (100, 40), (60, 120))])
@@ -411,7 +414,7 @@ def test_an_area_beside_the_scene_is_refused(tmp_path, scene, refuses, option):
         ('{"type":"FeatureCollection","features":[]}', ("holds no polygons",)),
         ('{"type":"Point","coordinates":[57,24.4]}', ("holds no polygons",)),
         ('{"type":"Polygon","coordinates":[]}', ("holds no polygons",)),
-        ('{"type":"Polygon","coordinates":[[[57,24],[57.1,24]]]}', ("cannot be read",)),
+        ('{"type":"Polygon","coordinates":[[[57,24],[57.1,24]]]}', ("holds no polygons",)),
         ('{"type":"Feature","properties":{"a":1},"geometry":null}', ("holds no polygons",)),
         (
             '{"type":"Polygon","coordinates":[[[500000,2699950],[500050,2699950],[500050,2700000],[500000,2699950]]]}',

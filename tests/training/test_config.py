@@ -107,7 +107,7 @@ WRONG = [
     ("[[data.classes]]\nid = 255\nname = 'lake'", "data.classes[3].id is 255, expected 0 to 254"),
     ("[[data.classes]]\nid = 3\nname = 'lake'\ncolor = 'blue'", 'is "blue", expected a colour of the form #rrggbb'),
     ("[[data.sources]]\nimages = []\nlabels = 'x'", "data.sources[2].images is empty"),
-    ("[[data.sources]]\nimages = 'a'\nlabels = 'x'\noutside = 'sea'", "no class; use one of field, wood"),
+    ("[[data.sources]]\nimages = 'a'\nlabels = 'x'\noutside = 'sea'", "not a class; use one of field, wood"),
     ("[[data.sources]]\nimages = 'a'\nlabels = 'x'\nuse = 'valid'", 'did you mean "validation"?'),
     ("[[data.sources]]\nimages = 'a'\nlabels = 'x'\nattribute = 'c'\nclass = 'wood'", "has an attribute and a class"),
     ("[", "is not TOML"),
