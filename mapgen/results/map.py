@@ -109,7 +109,7 @@ def planned(options: MapOptions, name: str, folder: Path) -> dict[str, Path]:
         names |= {"raster_tiles": f"{name}.mask.pmtiles", "vector_tiles": f"{name}.pmtiles"}
     if options.preview:
         names["preview"] = f"{name}.preview.webp"
-    if options.layer and options.format == "gpkg":
+    if options.layer and options.format == "gpkg" and options.crs is None:  # GeoJSON is in WGS 84
         names["layer_geojson"] = f"{name}.geojson"
     if options.page:
         names["page"] = PAGE

@@ -424,7 +424,7 @@ def test_open_opens_the_page_in_a_browser_and_no_open_does_not(
         (4, ("bare.tif", "no georeferencing", "gdalwarp"), ("bare.tif",)),
         (4, ("v.pmtiles", "holds vector tiles", "name the layer"), ("v.pmtiles", "--png", "a.png")),
         (2, ("--compare", "one map"), ("map.mask.tif", "--compare", "map.mask.tif", "--png", "a.png")),
-        (2, ("--size", "5 pixels"), ("map.mask.tif", "--size", "5", "--png", "a.png")),
+        (2, ("--size", "5 is not between 16 and 8192"), ("map.mask.tif", "--size", "5", "--png", "a.png")),
         (2, ("--opacity", "101"), ("map.mask.tif", "--opacity", "101", "--png", "a.png")),
         (2, ("--port", "70000"), ("map.mask.tif", "--port", "70000")),
         (5, ("map.mask.tif", "also an input"), ("map.mask.tif", "--inline", "map.mask.tif", "--overwrite")),

@@ -347,7 +347,7 @@ def test_what_a_container_cannot_hold_is_refused(tmp_path: Path, name: str, opti
 def test_a_set_that_exists_is_replaced_only_when_asked(tmp_path: Path, name: str) -> None:
     write(tmp_path / name, some_tiles(50))
     before = contents(tmp_path)
-    with pytest.raises(OutputError, match="exists; use --overwrite"):
+    with pytest.raises(OutputError, match="exists; use overwrite=True"):
         write(tmp_path / name, {(2, 0, 0): b"new"})
     assert contents(tmp_path) == before
     write(tmp_path / name, {(2, 0, 0): b"new"}, overwrite=True)
