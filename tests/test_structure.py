@@ -153,6 +153,7 @@ def test_few_files_lie_loose_at_the_top() -> None:
 
 def arrows() -> set[tuple[str, str]]:
     """Who imports from whom, the loose files each for itself and every room as one."""
+
     def node(module: str) -> str:
         return module.split(".")[1] if module.count(".") else module
 

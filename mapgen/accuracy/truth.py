@@ -138,9 +138,7 @@ def _placement(mask: Mask, truth: Mask, assumed: str | None, warnings: list[str]
     try:
         placement = laid_over(grid, other)
     except Unplaced as exc:
-        bare, remedy = (
-            (truth, f"set {option('assume_crs')}") if other.crs is None else (mask, "georeference it first")
-        )
+        bare, remedy = (truth, f"set {option('assume_crs')}") if other.crs is None else (mask, "georeference it first")
         size = f"{other.width} × {other.height} pixels and the map {grid.width} × {grid.height}"
         raise InputError(bare.name, f"has no CRS, and the truth measures {size}", remedy) from exc
     if (grid.crs is None) != (other.crs is None):

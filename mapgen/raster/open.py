@@ -202,7 +202,7 @@ def _strange_degrees(bounds: tuple[float, float, float, float]) -> Iterator[str]
     west, south, east, north = bounds
     if max(-south, north) > 90.001:
         yield f"reaches latitude {max(-south, north):.6g}, beyond the pole: its transform or CRS is wrong"
-    elif west >= 179.999 or (west >= -0.001 and east > 270):  # what crosses the antimeridian ends a little behind it
+    elif west > 180 - 1e-9 or (west >= -0.001 and east > 270):  # what crosses the antimeridian ends a little behind it
         yield f"has longitudes of 0 … 360 (to {east:.6g}); other programs may place its map 360° away"
 
 

@@ -115,9 +115,7 @@ _MERCATOR = "EPSG:3857"
 _RADIUS = 6378137.0
 
 
-def write_preview(
-    output: Output, picture: Array, valid: Array, grid: Grid, factor: int
-) -> LonLat | None:
+def write_preview(output: Output, picture: Array, valid: Array, grid: Grid, factor: int) -> LonLat | None:
     """Write a picture uint8 (1 or 3, h, w) whose pixels are `factor`² of `grid`'s as a WebP.
 
     Returns the (west, south, east, north) of its edges in degrees: the picture is then in Web Mercator, as map pages

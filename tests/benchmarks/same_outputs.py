@@ -196,9 +196,12 @@ def _raster(path: Path) -> Iterator[tuple[str, bytes]]:
         yield " grid", repr([*facts, raster.overviews(1)]).encode()
         palette = raster.colorinterp[0].name == "palette"
         yield " palette", repr(raster.colormap(1) if palette else None).encode()
-        yield " overviews", b"".join(
-            raster.read(out_shape=(raster.count, raster.height // by, raster.width // by)).tobytes()
-            for by in raster.overviews(1)
+        yield (
+            " overviews",
+            b"".join(
+                raster.read(out_shape=(raster.count, raster.height // by, raster.width // by)).tobytes()
+                for by in raster.overviews(1)
+            ),
         )
 
 

@@ -109,4 +109,3 @@ def test_the_doctor_shows_no_secret():
     assert "hush" not in str(told)
     assert told["GDAL_DATA"] == "/x"
     assert "PATH" not in told
-

@@ -246,7 +246,7 @@ def test_bow_ties_are_repaired_and_nulls_left_out_and_both_counted(tmp_path):
 
 
 LABEL_FAULTS = [
-    ({"crs": None}, {}, ["coordinates up to 2699990 are not lon/lat", "with assume_crs, such as EPSG:32640"]),
+    ({"crs": None}, {}, ["coordinates up to 2699990 are not lon/lat", "sources[1].assume_crs, such as EPSG:32640"]),
     ({"features": []}, {}, ["holds no polygons"]),
     ({"line": True}, {}, ["mixes polygons with 1 of linestring"]),
     ({}, {"attribute": "kind"}, ["has no attribute 'kind'; it has c", "attribute"]),
@@ -404,7 +404,7 @@ def test_polygons_on_a_picture_without_a_crs_are_taken_in_its_pixels(tmp_path):
     assert len(found) == 400
     expect(found, truth)
     (said,) = [w for w in data.warnings if "l.geojson" in w]
-    assert "the image has no CRS; the coordinates of the labels are taken as the image's own" in said
+    assert "the raster has no CRS; the coordinates of the polygons are taken as its own" in said
 
 
 def test_one_picture_under_two_names_is_noticed(tmp_path):
@@ -429,7 +429,7 @@ def test_crss_that_cannot_be_brought_together_are_refused(tmp_path):
     refused(tmp_path, ["the CRSs of these 2 images cannot be brought together"], both)
     expect(drawn(read(tmp_path, both[1:], resolution_m=1.0).training), kinds(40, 40))
     source = [{"images": "a.tif", "labels": "m.tif", "assume_crs": "EPSG:0"}]
-    refused(tmp_path, ["data.sources[1].assume_crs", "'EPSG:0' is no CRS"], source, UsageError)
+    refused(tmp_path, ["data.sources[1].assume_crs", "'EPSG:0' is not a CRS"], source, UsageError)
 
 
 def test_polygons_that_lie_elsewhere_are_noticed(tmp_path):

@@ -107,11 +107,10 @@ STUCK = "import factory, hashlib; factory.brightness = lambda p: hashlib.pbkdf2_
 
 
 @pytest.mark.parametrize(
-    "numbers", [(signal.SIGINT,), (signal.SIGTERM,), (signal.SIGINT, signal.SIGTERM)]  # the system merges two of a kind
+    "numbers",
+    [(signal.SIGINT,), (signal.SIGTERM,), (signal.SIGINT, signal.SIGTERM)],  # the system merges two of a kind
 )
-def test_a_run_that_is_stuck_in_a_library_ends_within_two_seconds_and_at_once_when_told_twice(
-    tmp_path, model, numbers
-):
+def test_a_run_that_is_stuck_in_a_library_ends_within_two_seconds_and_at_once_when_told_twice(tmp_path, model, numbers):
     make_raster(tmp_path / "scene.tif", noise(100, 100))
     before = contents(tmp_path)
     prelude = f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n{STUCK}"

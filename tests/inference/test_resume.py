@@ -239,4 +239,3 @@ def test_a_failure_that_another_run_would_meet_again_leaves_nothing(tmp_path, mo
 def test_a_small_map_has_no_journal(tmp_path, segment, monkeypatch):
     monkeypatch.setattr(Journal, "append", lambda *arguments: 1 // 0)
     assert segment(make_raster(tmp_path / "scene.tif", noise(500, 90))).code == 0
-

@@ -149,13 +149,13 @@ def test_a_device_that_is_not_there_is_refused(network):
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
     norm = Normalization(network.card.mean, network.card.std)
-    with pytest.raises(UsageError, match="--device"):
+    with pytest.raises(UsageError, match="device"):
         open_engine(network, Setup(norm, np.dtype("uint8")), "torch", "cuda")
 
 
 def test_openvino_is_not_silently_replaced(network):
     norm = Normalization(network.card.mean, network.card.std)
-    with pytest.raises(UsageError, match="use --engine torch"):
+    with pytest.raises(UsageError, match="use engine='torch'"):
         open_engine(network, Setup(norm, np.dtype("uint8")), "openvino", "cuda")
 
 
@@ -178,7 +178,7 @@ def short_of_memory(engine, room):
 def test_memory_that_runs_out_is_no_bug_and_names_the_way_out(opened):
     engine = opened("torch")
     short_of_memory(engine, 0)
-    with pytest.raises(ResourceError, match="smaller --window"):
+    with pytest.raises(ResourceError, match="smaller window"):
         run(engine, pixels(1, count=2))
 
 
@@ -230,7 +230,7 @@ def test_half_precision_agrees_with_torch_or_is_refused(opened, precision):
     from mapgen.model.openvino import native_precisions
 
     if precision not in native_precisions():
-        with pytest.raises(UsageError, match=f"does not compute in {precision}; use --precision auto"):
+        with pytest.raises(UsageError, match=f"does not compute in {precision}; use precision='auto'"):
             opened("openvino", precision=precision)
         return
     batch = pixels(7, 96, 64)
@@ -252,7 +252,7 @@ def test_torch_computes_in_the_precision_that_was_asked_for(opened):
 @pytest.mark.parametrize("name", ENGINES)
 def test_auto_precision_is_said_and_an_impossible_one_refused(opened, name):
     assert opened(name, precision="auto").precision in ("fp32", "bf16")
-    words = "no int8 graph" if name == "openvino" else "use --engine openvino"
+    words = "no int8 graph" if name == "openvino" else "use engine='openvino'"
     with pytest.raises(UsageError, match=words):
         opened(name, precision="int8")
 

@@ -199,7 +199,7 @@ def test_an_empty_layer_is_an_empty_set_and_says_so(tmp_path):
     [
         ([shapely.Point(0, 0)], UTM, "holds point, vector tiles are made of polygons; buffer them first"),
         ([shapely.LineString([(0, 0), (1, 1)]), shapely.box(0, 0, 1, 1)], UTM, "holds linestring"),
-        ([shapely.box(0, 0, 1, 1)], None, "does not name its CRS; name it with --assume-crs"),
+        ([shapely.box(0, 0, 1, 1)], None, "does not name its CRS; name it with assume_crs"),
         ([shapely.box(400_000, 0, 400_010, 9)], "EPSG:4326", "coordinates up to 400010 are not lon/lat"),
     ],
 )
@@ -222,7 +222,7 @@ def test_of_several_layers_one_must_be_named(tmp_path):
 
 def test_a_layer_without_vector_is_refused(tmp_path):
     write(tmp_path / "a.gpkg", [shapely.box(400_000, 3_800_000, 400_100, 3_800_100)])
-    with pytest.raises(UsageError, match="add --vector"):
+    with pytest.raises(UsageError, match="add vector=True"):
         tiles(tmp_path / "a.gpkg", tmp_path / "a.pmtiles")
 
 

@@ -506,7 +506,7 @@ def test_resampling_nearest_takes_one_of_the_four(tmp_path: Path, mapgen: Mapgen
         (("--zoom", "9-5"), ("'9-5' is not MIN-MAX", "such as --zoom 10-16")),
         (("--zoom", "99"), ("'99' is not MIN-MAX",)),
         (("--tile-size", "300"), ("300 pixels", "use 256 or 512")),
-        (("--threads", "0"), ("0 threads", "use 1 or more")),
+        (("--threads", "0"), ("0 is not between 1 and 1024",)),
         (("--tile-format", "gif"), ("'gif' is not one of", "auto, png, webp, jpeg")),
         (("--tms", "WorldCRS84Quad"), ("holds tiles of WebMercatorQuad only", "write a folder")),
         (("--scheme", "tms"), ("counts rows as xyz", "write a folder")),
@@ -549,7 +549,7 @@ def test_scale_says_what_is_black_and_white(tmp_path: Path, mapgen: Mapgen) -> N
         options = ("--stretch", scale) if scale else ()
         run = mapgen("tiles", source, "--tile-format", "png", "--overwrite", *options)
         assert run.code == 0
-        assert ("is shown as black to white; --scale sets it" in run.err) == (scale is None)
+        assert ("is shown as black to white; --stretch sets it" in run.err) == (scale is None)
         image = mosaic(tile_images(tmp_path / "s.pmtiles"), 17)[2]
         means.append(image[image[..., 3] == 255][:, 0].mean())
     assert means[1] == pytest.approx(127.5, abs=3)

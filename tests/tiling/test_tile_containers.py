@@ -46,8 +46,14 @@ def some_tiles(count: int, seed: int = 3, low: int = 2, high: int = 9) -> Tiles:
     return found
 
 
-def write(path: Path, tiles: Tiles | Iterable[tuple[Any, bytes]], info: TileSetInfo = INFO, *,
-    overwrite: bool = False, **options: Any) -> Path:
+def write(
+    path: Path,
+    tiles: Tiles | Iterable[tuple[Any, bytes]],
+    info: TileSetInfo = INFO,
+    *,
+    overwrite: bool = False,
+    **options: Any,
+) -> Path:
     with writing_tiles(Output(path, overwrite), info, **options) as sink:
         for (z, x, y), data in tiles.items() if isinstance(tiles, dict) else tiles:
             sink.put(z, x, y, data)

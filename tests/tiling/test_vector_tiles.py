@@ -375,7 +375,7 @@ def test_options_that_make_no_sense_together_are_refused(tmp_path, mapgen, optio
 @pytest.mark.parametrize(
     ("profile", "words"),
     [
-        ({"crs": None}, "has no CRS, so its tiles have no place; name it with --assume-crs"),
+        ({"crs": None}, "has no CRS, so it has no place on the ground; name it with --assume-crs"),
         ({"crs": None, "transform": rasterio.Affine.identity()}, "has no georeferencing"),
     ],
 )

@@ -60,9 +60,7 @@ def container_of(path: Path) -> Container:
     return "folder"
 
 
-def check_tiles(
-    output: Output, *, scheme: Scheme | None = None, tiling: Tiling = WEB_MERCATOR
-) -> None:
+def check_tiles(output: Output, *, scheme: Scheme | None = None, tiling: Tiling = WEB_MERCATOR) -> None:
     """Raise `OutputError` or `UsageError` unless a tile set can be put there; nothing is created."""
     container = container_of(output.path)
     if container == "folder":
