@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ def layer_facts(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(one_line(path), "no such file", "check the path")
     note_layer(path)
+    vet_vectors(path, one_line(path))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -52,6 +54,38 @@ def note_layer(path: Path) -> None:
     note_inputs(path, *(path.with_suffix(suffix) for suffix in parts))
 
 
+def vet_vectors(path: Path, subject: str) -> None:
+    """Raise `InputError` unless the file begins as one of the formats that mapgen reads.
+
+    GDAL itself would try every driver it has, whatever the file is called, and some of them (a virtual layer, a list of
+    web services) read other files or the network.
+    """
+    import pyogrio
+
+    with open(path, "rb") as file:
+        head = file.read(_HEAD)
+    if not (head.startswith(_BINARY) or _is_text_of_ours(head.removeprefix(b"\xef\xbb\xbf").lstrip())):
+        raise InputError(subject, f"cannot be read (it begins as none of {_KNOWN})", _ANOTHER)
+    # Some features are larger than GDAL's limit of 200 MB for one, such as the dissolved classes of a large map; a GML
+    # may name a schema on the network.
+    pyogrio.set_gdal_config_options({"OGR_GEOJSON_MAX_OBJ_SIZE": "0", "GML_DOWNLOAD_SCHEMA": "NO"})
+
+
+def _is_text_of_ours(head: bytes) -> bool:
+    if head.startswith(b"<"):
+        root = _ROOT.search(head)
+        return root is not None and (root[1] == b"kml" or b"opengis.net/gml" in head)
+    # JSON, also with record separators; MapInfo; DXF, whose pairs begin with a section or a comment
+    return head.startswith((b"{", b"[", b"\x1e", b"!table")) or _DXF.match(head) is not None
+
+
+_HEAD = 16_384
+_BINARY = (b"SQLite format 3\0", b"fgb", b"\0\0\x27\x0a", b"PAR1")
+_ROOT = re.compile(rb"<(?![?!])(?:\w+:)?(\w+)")
+_DXF = re.compile(rb"(0\s+SECTION|999\s)")
+_KNOWN = "GeoJSON, GeoPackage, FlatGeobuf, Shapefile, GeoParquet, KML, GML, MapInfo, DXF"
+_ANOTHER = "is it a class raster, GeoJSON, GPKG or another vector file? get it again"
+
 SHAPEFILE_PARTS = (".dbf", ".shx", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".qpj")
 """What may lie beside a shapefile and is part of it."""
 
@@ -73,10 +107,9 @@ def facts_of(path: Path, subject: str, layer: str | None) -> dict[str, Any]:
     if path.stat().st_size == 0:
         raise InputError(subject, "is empty", "get the file again")
     note_layer(path)
+    vet_vectors(path, subject)
     if is_parquet(path):
         return parquet_facts(path, subject) | {"layer": None}
-    # Some features are larger than GDAL's limit of 200 MB for one, such as the dissolved classes of a large map.
-    pyogrio.set_gdal_config_options({"OGR_GEOJSON_MAX_OBJ_SIZE": "0"})
     with reading(subject):
         # Tables without geometry, such as the styles that QGIS keeps in a GeoPackage, are no layers of polygons.
         layers = pyogrio.list_layers(path) if path.suffix.lower() in _LAYERED or layer is not None else [("", "")]
@@ -153,5 +186,5 @@ class reading:
             raise InputError(
                 self.subject,
                 f"cannot be read ({one_line(exc)[:120]})",
-                "is it a class raster, GeoJSON, GPKG or another vector file? get it again",
+                _ANOTHER,
             ) from exc
