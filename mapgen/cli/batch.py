@@ -13,7 +13,7 @@ from mapgen.cli.console import console
 from mapgen.cli.course import Report
 from mapgen.errors import MapgenError, OutputError, PartialError, UsageError
 from mapgen.files.inputs import note_inputs
-from mapgen.files.vet import public_name
+from mapgen.files.vet import check_scheme, public_name
 
 
 def expand(names: Sequence[str]) -> list[str]:
@@ -31,6 +31,8 @@ def expand(names: Sequence[str]) -> list[str]:
             result.append(name)
     if not result:
         raise UsageError("-", "no names came on stdin", "pipe in the paths of the inputs, one a line")
+    for name in result:
+        check_scheme(name)
     note_inputs(*result)  # before the first is worked on: its output must not replace one that waits its turn
     return result
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import struct
 from pathlib import Path
@@ -21,6 +22,7 @@ SIGNATURES: tuple[tuple[bytes, str], ...] = (
 )  # fmt: skip
 """First bytes and the GDAL driver that reads what begins so."""
 
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # of one letter it is a drive of Windows
 _SUBFILE_TYPE = 254
 _PART_OF_ANOTHER = 1 | 4  # an overview, or a mask
 _DIRECTORIES, _FIELDS = 10_000, 4096  # more are not looked at
@@ -31,6 +33,15 @@ _KNOWN = "GeoTIFF, JPEG 2000, Erdas Imagine, PNG or JPEG"
 def is_url(name: str) -> bool:
     """Whether a name is fetched over the network."""
     return name.lower().startswith(("http://", "https://"))
+
+
+def check_scheme(name: object) -> None:
+    """Raise `InputError` for an address of another kind than http(s), such as that of an object store."""
+    found = _SCHEME.match(str(name))
+    if found and not is_url(str(name)) and not os.path.lexists(str(name)):
+        address = f"{found[1]}://{str(name)[found.end() :].lstrip('/')}"
+        problem = f"is an address of the kind {found[1]}://, which mapgen does not read"
+        raise InputError(one_line(address), problem, "copy it to a file, or name it by http(s)")
 
 
 def beside(source: str, suffix: str, folder: Path | None = None) -> Path:
@@ -72,6 +83,7 @@ def driver_of(path: Path) -> str:
     Raises `InputError` at once for what is no regular file (reading a pipe would hang), is empty, or is no raster.
     GDAL itself would try every driver it has, and some of them read other files or the network.
     """
+    check_scheme(path)
     subject = one_line(path)
     try:
         os.path.abspath(path).encode()
