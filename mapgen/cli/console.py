@@ -82,8 +82,9 @@ class Console:
         if self.progressing and sys.stderr is not None:
             self.progressing = False
             with suppress(OSError):
-                sys.stderr.write("\r\x1b[K")
-                sys.stderr.flush()
+                if sys.stderr.isatty():
+                    sys.stderr.write("\r\x1b[K")
+                    sys.stderr.flush()
 
     def _out(self, text: str) -> None:
         self.clear_line()

@@ -17,6 +17,12 @@ PATIENCE = 1.5
 """Seconds that a run has to unwind: a read that hangs or a long call into a library must not outlast two."""
 
 _said = threading.Lock()
+_settled = threading.Event()
+
+
+def settle() -> None:
+    """The signal was the way to end the command, which it does well: the watcher leaves it the time that it takes."""
+    _settled.set()
 
 
 def listen() -> None:
@@ -62,10 +68,14 @@ def _watch(heard: int) -> None:
     number = 0
     while number not in (signal.SIGINT, signal.SIGTERM):
         number = os.read(heard, 1)[0]
+    forced = True
     try:
         text = interruption(number)
-        select.select([heard], [], [], PATIENCE)
-        say(text)
-        remove_unfinished()
+        again, _, _ = select.select([heard], [], [], PATIENCE)
+        forced = bool(again) or not _settled.is_set()
+        if forced:
+            say(text)
+            remove_unfinished()
     finally:
-        os._exit(128 + number)
+        if forced:
+            os._exit(128 + number)

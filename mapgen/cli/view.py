@@ -10,6 +10,7 @@ import typer
 from mapgen.cli import bundles as given_by
 from mapgen.cli.console import console
 from mapgen.cli.options import chosen, takes
+from mapgen.cli.signals import settle
 from mapgen.errors import Interrupted, UsageError, option
 from mapgen.results.options import ViewOptions
 
@@ -79,4 +80,5 @@ def view(
                 except Interrupted as exc:
                     if exc.exit_code != 130:
                         raise
+                    settle()
                     console.note("the page is no longer served")
