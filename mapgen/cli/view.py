@@ -57,7 +57,7 @@ def view(
     )  # fmt: skip
     from mapgen.results.view import View
 
-    with View(path, options) as shown:
+    with View(path, options, handed_on=png is not None or inline is not None) as shown:
         for text in shown.warnings:
             console.warning(path, text)
         if png is not None:

@@ -51,6 +51,11 @@ def beside(source: str, suffix: str, folder: Path | None = None) -> Path:
     return place / f"{name.stem}{suffix}"
 
 
+def lies_in(path: Path, folder: Path) -> bool:
+    """Whether a file or folder, all links followed, lies in a folder."""
+    return path.resolve().is_relative_to(folder.resolve())
+
+
 def public_name(name: object) -> str:
     """A name fit to be printed: on one line, without the password or the query (signatures, tokens) of a URL."""
     text = str(name)

@@ -9,7 +9,8 @@ from typing import Any
 from mapgen.legend import LayerClass
 from mapgen.results.options import ViewOptions
 from mapgen.results.render import PictureDrawing, RasterDrawing, TilesDrawing
-from mapgen.results.view import Side, View
+from mapgen.results.side import Side
+from mapgen.results.view import View
 
 PAGE = "index.html"
 

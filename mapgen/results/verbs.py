@@ -40,7 +40,7 @@ def view(path: PathLike, output: PathLike | None = None, **options: Unpack[ViewK
     target = None if output is None else Path(output)
     if target is not None and target.suffix.lower() not in (".png", ".html", ".htm"):
         raise UsageError(option("output"), f"{target.name} is neither a picture nor a page", "name a .png or .html")
-    with View(os.fspath(path), ViewOptions(**options)) as shown:
+    with View(os.fspath(path), ViewOptions(**options), handed_on=target is not None) as shown:
         if target is None:
             _served(shown)
         elif target.suffix.lower() == ".png":

@@ -25,9 +25,9 @@ from mapgen.files.encoders import encoded
 from mapgen.files.page import script_json
 from mapgen.files.pictures import write_picture
 from mapgen.layers.vectorize import vectorize
-from mapgen.results import view as view_tool
+from mapgen.results import parts
 from mapgen.results.options import ViewOptions
-from mapgen.results.render import TilesDrawing
+from mapgen.results.render import PictureDrawing, RasterDrawing, TilesDrawing
 from mapgen.results.still import Frame, area_text, frame_of, laid_over, round_length
 from mapgen.results.view import View
 from mapgen.tiling.containers.container import open_tiles, writing_tiles
@@ -208,27 +208,87 @@ def test_a_folder_says_what_is_missing_of_a_whole_result(mapgen: Mapgen, tmp_pat
     assert "out has no class map (*.mask.tif)" in run.err
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_folder_shows_the_scene_of_its_report_else_its_preview(
-    mapgen: Mapgen, scene: Path, tmp_path: Path, there: bool
-) -> None:
-    folder = result(tmp_path / "out")
+def reported(folder: Path, scene: str) -> None:
+    """A report in a folder that says that the map was made of a scene, and a green preview."""
     with View(str(folder), ViewOptions()) as shown:
         bounds = shown.sides[0].bounds
-    report = {"scenes": [{"name": "scene.tif", "path": "../scene.tif"}], "preview": {"bounds": list(bounds)}}
+    report = {"scenes": [{"name": "scene.tif", "path": scene}], "preview": {"bounds": list(bounds)}}
     (folder / "report.json").write_text(json.dumps(report))
     write_picture(Output(folder / "map.preview.png"), np.full((30, 30, 3), (10, 200, 30), np.uint8))
-    if not there:
-        scene.unlink()
+
+
+@pytest.mark.parametrize(
+    ("place", "served", "handed_on"), [("out/s.tif", True, True), ("s.tif", True, False), ("other/s.tif", False, False)]
+)
+def test_a_folder_shows_the_scene_of_its_report_where_it_lies_near(
+    mapgen: Mapgen, tmp_path: Path, place: str, served: bool, handed_on: bool
+) -> None:
+    folder = result(tmp_path / "out")
+    (tmp_path / "other").mkdir()
+    imagery(tmp_path / place)
+    reported(folder, f"../{place}")
+    with View(str(folder), ViewOptions()) as shown:
+        assert isinstance(shown.sides[0].imagery, RasterDrawing) is served
     page, data = inlined(mapgen, folder, out=tmp_path / "map.html")
     side = data["sides"][0]
-    assert (side["missing"], "image" in side["imagery"]) == ([], not there)
-    if not there:
+    assert (side["missing"], "image" in side["imagery"]) == ([], not handed_on)
+    if not handed_on:
         picture = re.findall(rf'id="{side["imagery"]["image"]}">([^<]*)</script>', page)[0]
         assert base64.b64decode(picture) == (folder / "map.preview.png").read_bytes()
-    assert mapgen("view", folder, "--png", tmp_path / "a.png", "--opacity", "0").code == 0
+    run = mapgen("view", folder, "--png", tmp_path / "a.png", "--opacity", "0")
+    said = f"lies elsewhere (../{place}) and is not read: --imagery shows it" in run.err
+    assert (run.code, said) == (0, not handed_on)
     color = read(tmp_path / "a.png")[60, 60].astype(int)
-    assert abs(color - ((120, 120, 90) if there else (10, 200, 30))).max() <= 4
+    assert abs(color - ((120, 120, 90) if handed_on else (10, 200, 30))).max() <= 4
+    run = mapgen("view", folder, "--imagery", tmp_path / place, "--png", tmp_path / "b.png", "--opacity", "0")
+    assert "not read" not in run.err
+    assert abs(read(tmp_path / "b.png")[60, 60].astype(int) - (120, 120, 90)).max() <= 4
+
+
+def test_a_scene_that_is_not_there_is_not_spoken_of(mapgen: Mapgen, tmp_path: Path) -> None:
+    folder = result(tmp_path / "out")
+    reported(folder, "../gone.tif")
+    run = mapgen("view", folder, "--png", tmp_path / "a.png")
+    assert (run.code, "gone.tif" in run.err, "no imagery" in run.err) == (0, False, False)
+
+
+@pytest.mark.parametrize("kind", ["link", "vrt"])
+def test_nothing_in_a_folder_leads_to_a_scene_elsewhere(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "private").mkdir()
+    secret = imagery(tmp_path / "private" / "secret.tif")
+    folder = result(tmp_path / "out")
+    reported(folder, f"../scene.{kind}")
+    if kind == "link":
+        (tmp_path / "scene.link").symlink_to(secret)
+    else:
+        from rasterio.shutil import copy
+
+        copy(secret, tmp_path / "scene.vrt", driver="VRT")
+    with View(str(folder), ViewOptions()) as shown:
+        assert isinstance(shown.sides[0].imagery, PictureDrawing)
+        assert any("lies elsewhere" in text for text in shown.warnings)
+
+
+@pytest.mark.parametrize("name", ["map.mask.tif", "map.mask.tif.ovr", "map.preview.png", "report.json"])
+def test_a_link_that_leads_out_of_a_folder_is_refused(mapgen: Mapgen, tmp_path: Path, name: str) -> None:
+    secret = class_map(tmp_path / "secret.tif")
+    folder = result(tmp_path / "out")
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(secret)
+    run = mapgen("view", folder, "--inline", tmp_path / "a.html")
+    assert (run.code, f"holds {name}, a link that leads out of the folder" in run.errors[0]) == (4, True), run
+    assert not (tmp_path / "a.html").exists()
+
+
+def test_a_link_in_a_folder_of_tiles_puts_no_file_into_a_page(mapgen: Mapgen, mask: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "key"
+    secret.write_text("PRIVATE")
+    folder = tiles(mask, tmp_path / "map").output
+    tile = next(folder.rglob("*.png"))
+    tile.unlink()
+    tile.symlink_to(secret)
+    run = mapgen("view", folder, "--inline", tmp_path / "a.html")
+    assert (run.code, "a link that leads out of the folder" in run.errors[0]) == (4, True), run
 
 
 def test_the_preview_of_the_report_is_shown_before_one_of_an_older_run(mapgen: Mapgen, tmp_path: Path) -> None:
@@ -260,7 +320,7 @@ def test_a_damaged_report_is_no_report(mapgen: Mapgen, tmp_path: Path, report: s
 def test_a_page_that_would_be_too_large_is_refused(
     mapgen: Mapgen, mask: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(view_tool, "INLINE_LIMIT", 100)
+    monkeypatch.setattr(parts, "INLINE_LIMIT", 100)
     run = mapgen("view", mask, "--inline", tmp_path / "map.html")
     assert run.code == 4
     assert "the limit is 0 MB; leave out --inline" in run.errors[0]

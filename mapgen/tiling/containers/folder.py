@@ -17,6 +17,7 @@ from typing import Any, Literal
 from mapgen.errors import InputError, OutputError, option
 from mapgen.files.commit import Output, check_output, translated
 from mapgen.files.inputs import is_input, note_folder, note_output
+from mapgen.files.vet import lies_in
 from mapgen.tiling.containers.pmtiles import with_metadata
 from mapgen.tiling.quadtree import flipped
 from mapgen.tiling.tilejson import SUFFIX, TileFormat, TileSetInfo, packed
@@ -85,17 +86,22 @@ class FolderReader:
     def get(self, z: int, x: int, y: int) -> bytes | None:
         """One tile; vector tiles compressed, as they were put."""
         path = self.path / str(z) / str(x) / f"{self._row(z, y)}.{SUFFIX[self.info.format]}"
-        return self._packed(path.read_bytes()) if path.is_file() else None
+        return self._content(path) if path.is_file() else None
 
     def tiles(self) -> Iterator[tuple[int, int, int, bytes]]:
         """All tiles by zoom, column, row."""
         for z, x, name, path in _tile_files(self.path):
-            yield z, x, self._row(z, name), self._packed(path.read_bytes())
+            yield z, x, self._row(z, name), self._content(path)
 
     def _row(self, z: int, row: int) -> int:
         return flipped(z, row, self.rows) if self.scheme == "tms" else row
 
-    def _packed(self, data: bytes) -> bytes:
+    def _content(self, path: Path) -> bytes:
+        """What is in a file; one that a link puts into somebody's folder of tiles is none of them."""
+        if not lies_in(path, self.path):
+            problem = f"holds {path.relative_to(self.path)}, a link that leads out of the folder"
+            raise InputError(self.path, problem, "put a copy in the place of the link")
+        data = path.read_bytes()
         return packed(data) if self.info.format == "mvt" else data
 
 
