@@ -18,10 +18,10 @@ from mapgen.results.options import MapOptions
 
 @takes(
     given_by.Model, given_by.Bands, given_by.Ground, given_by.Windows, given_by.Engine, given_by.Threads,
-    given_by.Memory, given_by.Scores, given_by.Area, given_by.Creation, given_by.MapForm, given_by.Regions,
-    given_by.Coordinates, given_by.Zoom, given_by.AssumeCrs, given_by.Parts, given_by.DryRun, given_by.Network,
-    given_by.Resuming, given_by.Limits, given_by.Log,
-    given_by.Overwriting, given_by.Json,
+    given_by.Memory, given_by.Scores, given_by.Area, given_by.Creation, given_by.MapForm, given_by.Sieve,
+    given_by.Holes, given_by.Simplify, given_by.Regions, given_by.Crs, given_by.Decimals, given_by.Zoom,
+    given_by.AssumeCrs, given_by.Parts, given_by.DryRun, given_by.Network, given_by.Resuming, given_by.Limits,
+    given_by.Log, given_by.Overwriting, given_by.Json,
     sieve="8px", simplify="1.5px",
 )  # fmt: skip
 def map_(

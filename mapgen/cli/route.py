@@ -14,7 +14,7 @@ from mapgen.errors import UsageError
 from mapgen.files.commit import Output
 
 
-@takes(given_by.LayerRead, given_by.AssumeCrs, given_by.Overwriting, given_by.Json)
+@takes(given_by.Passable, given_by.LayerRead, given_by.AssumeCrs, given_by.Overwriting, given_by.Json)
 def route(
     network: Annotated[
         Path, typer.Argument(metavar="NET", help="A network of mapgen roads, or any file of lines that meet at ends.")
@@ -27,10 +27,6 @@ def route(
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="Write the way as GeoJSON.  [default: to stdout]"),
     ] = None,
-    min_width: Annotated[
-        float | None, typer.Option("--min-width", min=0, metavar="METRES", help="Only roads that are as wide as this.")
-    ] = None,
-    no_bridges: Annotated[bool, typer.Option("--no-bridges", help="Only roads without bridged gaps.")] = False,
     **given: Any,
 ) -> None:
     """Find the shortest way over a network, as GeoJSON.
@@ -38,14 +34,14 @@ def route(
     Points are taken to the nearest edge, up to 100 m away. Where there is no way the exit code is 10, and the message
     says how far the two parts are from each other. Directions, turn rules and levels are not known.
     """
-    layer, assume_crs, overwrite = given["layer"], given["assume_crs"], given["overwrite"]
     from mapgen.roads.route import find_way, parse_point, write_way
 
     if len(points) < 2:
         raise UsageError("LON,LAT", "one point is not a way", "give two or more")
     places = [parse_point(text) for text in points]
     way = find_way(
-        network, places, min_width=min_width, no_bridges=no_bridges, layer=layer, assume_crs=assume_crs
+        network, places, min_width=given["min_width"], no_bridges=given["no_bridges"], layer=given["layer"],
+        assume_crs=given["assume_crs"],
     )  # fmt: skip
     found = way.to_json()
     about = found["properties"]
@@ -54,7 +50,7 @@ def route(
     away = " and ".join(f"{d:.0f}" for d in about["snapped_m"])
     console.note(f"{about['length_m']:.0f} m{narrowest}{bridged}; points {away} m off the network")
     if output is not None:
-        write_way(Output(output, overwrite), way)
+        write_way(Output(output, given["overwrite"]), way)
         console.result(output, about | {"output": str(output), "exit_code": 0})
         return
     from json import dumps

@@ -1,0 +1,102 @@
+"""Options of a run, whatever it makes: where it goes, how much it says, what it may take."""
+
+from pathlib import Path
+from typing import Annotated
+
+from mapgen.cli.bundles.say import Text, say
+
+
+class Output:
+    output: Annotated[Text, say("-o", "--output", metavar="PATH", help="The output, or a folder for several.")] = None
+
+
+class Overwriting:
+    overwrite: Annotated[bool, say("--overwrite", help="Replace outputs that exist.")] = False
+
+
+class Json:
+    json: Annotated[bool, say("--json", help="Print one JSON object per input, then a summary.")] = False
+
+
+class Voice:
+    quiet: Annotated[bool, say("-q", "--quiet", help="No progress and no notes.")] = False
+    verbose: Annotated[int, say("-v", "--verbose", count=True, help="Say more; -vv shows tracebacks.")] = 0
+
+
+class Threads:
+    threads: Annotated[int | None, say("--threads", metavar="N", help="Threads on a CPU.  [default: all cores]")] = None
+
+
+def _set_net_timeout(value: float | None) -> float | None:
+    from mapgen.files.remote import set_net_timeout
+
+    set_net_timeout(value)
+    return value
+
+
+class Network:
+    net_timeout: Annotated[
+        float | None,
+        say(
+            "--net-timeout", min=1, max=86400, metavar="SECONDS", callback=_set_net_timeout,
+            help="How long one question to a server may take, all that is tried again included.  [default: 60]",
+        ),
+    ] = None  # fmt: skip
+
+
+def _set_max_pixels(value: float | None) -> float | None:
+    from mapgen.files.limits import MOST_PIXELS, PIXELS
+
+    PIXELS.set(MOST_PIXELS if value is None else int(value))
+    return value
+
+
+def _set_max_block(value: str | None) -> str | None:
+    from mapgen.files.limits import BLOCK_BYTES, MOST_BLOCK_BYTES
+    from mapgen.settings import parse_bytes
+
+    BLOCK_BYTES.set(MOST_BLOCK_BYTES if value is None else parse_bytes("max_block_memory", value))
+    return value
+
+
+class Limits:
+    max_pixels: Annotated[
+        float | None,
+        say(
+            "--max-pixels", min=1, metavar="N", callback=_set_max_pixels,
+            help="Refuse scenes that claim more pixels, before anything is allocated.  [default: 1e12]",
+        ),
+    ] = None  # fmt: skip
+    max_block_memory: Annotated[
+        Text,
+        say(
+            "--max-block-memory", metavar="SIZE", callback=_set_max_block,
+            help="Refuse scenes one block of which takes more memory.  [default: 512MiB]",
+        ),
+    ] = None  # fmt: skip
+
+
+def _set_log(value: Path | None) -> Path | None:
+    from mapgen.cli.console import console
+
+    console.log_to(value)
+    return value
+
+
+class Log:
+    log_file: Annotated[
+        Path | None,
+        say("--log-file", metavar="FILE", callback=_set_log, help="Append all that is said, as lines of JSON."),
+    ] = None
+
+
+class Resuming:
+    no_resume: Annotated[
+        bool, say("--no-resume", help="Begin anew, whatever an interrupted run of the same command has left.")
+    ] = False
+
+
+class DryRun:
+    dry_run: Annotated[
+        bool, say("--dry-run", help="Say what it would take (windows, time, memory, disk) and write nothing.")
+    ] = False
