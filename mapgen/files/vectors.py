@@ -64,7 +64,8 @@ def vet_vectors(path: Path, subject: str) -> None:
 
     with open(path, "rb") as file:
         head = file.read(_HEAD)
-    if not (head.startswith(_BINARY) or _is_text_of_ours(head.removeprefix(b"\xef\xbb\xbf").lstrip())):
+    binary = head.startswith(_BINARY) or head[4:].startswith(_OSM_PBF)
+    if not (binary or _is_text_of_ours(head.removeprefix(b"\xef\xbb\xbf").lstrip())):
         raise InputError(subject, f"cannot be read (it begins as none of {_KNOWN})", _ANOTHER)
     # Some features are larger than GDAL's limit of 200 MB for one, such as the dissolved classes of a large map; a GML
     # may name a schema on the network.
@@ -74,16 +75,17 @@ def vet_vectors(path: Path, subject: str) -> None:
 def _is_text_of_ours(head: bytes) -> bool:
     if head.startswith(b"<"):
         root = _ROOT.search(head)
-        return root is not None and (root[1] == b"kml" or b"opengis.net/gml" in head)
+        return root is not None and (root[1] in (b"kml", b"osm") or b"opengis.net/gml" in head)
     # JSON, also with record separators; MapInfo; DXF, whose pairs begin with a section or a comment
     return head.startswith((b"{", b"[", b"\x1e", b"!table")) or _DXF.match(head) is not None
 
 
 _HEAD = 16_384
 _BINARY = (b"SQLite format 3\0", b"fgb", b"\0\0\x27\x0a", b"PAR1")
+_OSM_PBF = b"\n\tOSMHeader"  # behind the length of the header; https://wiki.openstreetmap.org/wiki/PBF_Format
 _ROOT = re.compile(rb"<(?![?!])(?:\w+:)?(\w+)")
 _DXF = re.compile(rb"(0\s+SECTION|999\s)")
-_KNOWN = "GeoJSON, GeoPackage, FlatGeobuf, Shapefile, GeoParquet, KML, GML, MapInfo, DXF"
+_KNOWN = "GeoJSON, GeoPackage, FlatGeobuf, Shapefile, GeoParquet, KML, GML, OSM, MapInfo, DXF"
 _ANOTHER = "is it a class raster, GeoJSON, GPKG or another vector file? get it again"
 
 SHAPEFILE_PARTS = (".dbf", ".shx", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".qpj")
