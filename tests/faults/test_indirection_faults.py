@@ -157,9 +157,14 @@ def test_chains_of_virtual_files_are_refused_with_a_hint(tmp_path, refuses, name
     refuses(4, ("/vsi", "virtual file systems", "name a local file"), name.format(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["GTIFF_DIR:1:{}", "GTIFF_RAW:{}", "s3://bucket/x.tif", "ftp://host/x.tif"])
+@pytest.mark.parametrize("name", ["GTIFF_DIR:1:{}", "GTIFF_RAW:{}"])
 def test_names_that_only_gdal_understands_are_refused(tmp_path, refuses, source, name):
     refuses(4, ("no such file", "check the path"), name.format(source))
+
+
+@pytest.mark.parametrize("name", ["s3://bucket/x.tif", "ftp://host/x.tif"])
+def test_addresses_that_only_gdal_understands_are_refused(tmp_path, refuses, name):
+    refuses(4, (name, "which mapgen does not read", "copy it to a file"), name)
 
 
 def test_a_file_whose_name_looks_like_a_command_to_gdal_is_just_a_file(tmp_path, segment, monkeypatch):
