@@ -63,16 +63,33 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlPoints:
+    """Places (row, column, x, y, z) of a raster whose ground is known, in `crs` (WKT or None), in place of a transform.
+
+    They say where a raster lies only once somebody has chosen a surface through them, as `gdalwarp` does.
+    """
+
+    crs: str | None
+    points: tuple[tuple[float, float, float, float, float], ...]
+
+    def shifted(self, rows: int, cols: int) -> ControlPoints:
+        """The points of a raster that begins `rows` higher and `cols` further left."""
+        return ControlPoints(self.crs, tuple((row + rows, col + cols, x, y, z) for row, col, x, y, z in self.points))
+
+
+@dataclass(frozen=True, slots=True)
 class Grid:
     """Where the pixels of a raster lie: `transform` maps (column, row) corners to (x, y) of `crs`.
 
-    `crs` is WKT (any version that PROJ reads), or None where the raster has none.
+    `crs` is WKT (any version that PROJ reads), or None where the raster has none. Where there are `control` points
+    only, there is no CRS, and the transform is the identity, of every part of the raster.
     """
 
     crs: str | None
     transform: Affine
     height: int
     width: int
+    control: ControlPoints | None = None
 
     @property
     def window(self) -> Window:
@@ -96,6 +113,9 @@ class Grid:
 
     def crop(self, window: Window) -> Grid:
         """The grid of `window` alone; its pixels lie exactly on this grid's."""
+        if self.control is not None:
+            moved = self.control.shifted(-window.row, -window.col)
+            return Grid(self.crs, self.transform, window.height, window.width, moved)
         return Grid(self.crs, self.transform @ Affine.translation(window.col, window.row), window.height, window.width)
 
     def at(self, resolution_m: float) -> Grid:

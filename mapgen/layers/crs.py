@@ -13,8 +13,10 @@ DEGREE_M = 111_320
 """Metres of a degree of latitude, about; a degree of longitude is shorter, so what resolves latitude resolves both."""
 
 
-def placed(grid: Grid, name: str, assumed: str | None) -> Grid:
+def placed(grid: Grid, name: str, assumed: str | None, remedy: str = "") -> Grid:
     """The grid of the class map `name` with a CRS: its own, else the assumed one (any text that PROJ reads).
+
+    `remedy` says how to name a CRS where no option does.
 
     Raises `InputError` where it has no place on the ground, or has a CRS of its own besides the assumed one.
     """
@@ -22,12 +24,13 @@ def placed(grid: Grid, name: str, assumed: str | None) -> Grid:
         if assumed is not None:
             raise InputError(name, "has a CRS of its own", f"leave out {option('assume_crs')}")
         return grid
+    if grid.control is not None:
+        raise InputError(name, "has ground control points only, no transform", "warp it first with gdalwarp")
     if grid.transform.is_identity:
         raise InputError(name, "has no georeferencing, so it has no place on the ground", "warp it first with gdalwarp")
     if assumed is None:
-        raise InputError(
-            name, "has no CRS, so it has no place on the ground", f"name it with {option('assume_crs', 'EPSG:n')}"
-        )
+        remedy = remedy or f"name it with {option('assume_crs', 'EPSG:n')}"
+        raise InputError(name, "has no CRS, so it has no place on the ground", remedy)
     return replace(grid, crs=wkt_of(assumed, "assume_crs"))
 
 

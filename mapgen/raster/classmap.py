@@ -23,6 +23,7 @@ from mapgen.legend import NODATA, Legend
 from mapgen.raster.cog import TILE as BLOCK
 from mapgen.raster.cog import CogWriter
 from mapgen.raster.downsample import mean_of_four, mode_of_four
+from mapgen.raster.open import control_of
 from mapgen.raster.style import color_table, pam_xml, qml
 
 SCORE_SCALE = 0.004
@@ -180,8 +181,7 @@ class _Raster:
     @property
     def _profile(self) -> dict[str, Any]:
         return {
-            "driver": "GTiff", "dtype": "uint8", "count": self.count, "nodata": NODATA,
-            "crs": self._grid.crs, "transform": self._grid.transform,
+            "driver": "GTiff", "dtype": "uint8", "count": self.count, "nodata": NODATA, **_place(self._grid),
         }  # fmt: skip
 
     def _describe(self, dataset: Any) -> None:
@@ -202,6 +202,16 @@ class _Raster:
                 with memory.open(height=1, width=1, INTERLEAVE="PIXEL", **self._profile) as dataset:
                     self._describe(dataset)
             return bytes(memory.read())
+
+
+def _place(grid: Grid) -> dict[str, Any]:
+    """Where a raster lies, in rasterio's words."""
+    if grid.control is None:
+        return {"crs": grid.crs, "transform": grid.transform}
+    from rasterio.control import GroundControlPoint
+
+    points = [GroundControlPoint(*point) for point in grid.control.points]  # row, column, x, y, z there too
+    return {"crs": grid.control.crs, "gcps": points}
 
 
 def _cog_options(creation_options: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -267,6 +277,8 @@ def verify_raster(path: Path, grid: Grid, sums: Sequence[tuple[int, int, int]], 
     try:
         with rasterio.open(path, driver="GTiff") as dataset:
             if (dataset.height, dataset.width) != (grid.height, grid.width) or dataset.transform != grid.transform:
+                raise damaged
+            if grid.control is not None and control_of(dataset) != grid.control:
                 raise damaged
             for row, height, checksum in sums:
                 if checksum == NOTHING and absent(dataset, Window(row, 0, height, grid.width), dataset.indexes):

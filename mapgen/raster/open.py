@@ -19,7 +19,7 @@ from mapgen.files.limits import BLOCK_BYTES, PIXELS
 from mapgen.files.remote import Remote, ask
 from mapgen.files.vet import check_url, driver_of, is_url, public_name, tiff_pages
 from mapgen.files.vrt import places_a_file, vrt_sources
-from mapgen.grid import Grid, is_singular
+from mapgen.grid import ControlPoints, Grid, is_singular
 from mapgen.raster.scene import RasterScene
 
 SIDE_LIMIT = 10_000_000
@@ -112,7 +112,16 @@ def grid_of(dataset: Any, subject: str) -> Grid:
     if is_singular(transform):
         raise InputError(subject, f"its transform {tuple(transform)[:6]} gives pixels no area", "georeference it again")
     crs = dataset.crs.to_wkt() if dataset.crs else None
-    return Grid(crs or None, transform, dataset.height, dataset.width)
+    control = control_of(dataset) if transform.is_identity and not crs else None
+    return Grid(crs or None, transform, dataset.height, dataset.width, control)
+
+
+def control_of(dataset: Any) -> ControlPoints | None:
+    """The ground control points of an open dataset, if it has any."""
+    points, crs = dataset.gcps
+    if not points:
+        return None
+    return ControlPoints(crs.to_wkt() if crs else None, tuple((p.row, p.col, p.x, p.y, p.z or 0.0) for p in points))
 
 
 def check_size(subject: str, dataset: Any) -> None:
@@ -180,8 +189,11 @@ def _settle_alpha(scene: RasterScene, band: int) -> None:
 
 def _place_warnings(scene: RasterScene) -> None:
     bare, crs = scene.dataset.transform.is_identity, scene.dataset.crs
-    if bare and (scene.dataset.gcps[0] or scene.dataset.rpcs):
-        what = "ground control points" if scene.dataset.gcps[0] else "rational polynomials (RPC)"
+    if bare and scene.grid.control is not None:
+        said = "has ground control points only; the map stays in pixel space and has them too"
+        scene.warnings.append(f"{said}: warp it with gdalwarp, before or afterwards")
+    elif bare and scene.dataset.rpcs:
+        what = "rational polynomials (RPC)"
         scene.warnings.append(f"has {what} only; the map stays in pixel space: warp it first with gdalwarp")
     elif bare and scene.grid.crs is None:
         scene.warnings.append("has no georeferencing; the map stays in pixel space")

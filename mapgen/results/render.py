@@ -20,7 +20,7 @@ from mapgen.errors import InputError, one_line
 from mapgen.files.encoders import encoded
 from mapgen.files.gdal import environment, gdal_errors
 from mapgen.files.inputs import note_inputs
-from mapgen.grid import Grid, Window
+from mapgen.grid import Window
 from mapgen.layers.crs import placed
 from mapgen.layers.read import PolygonLayer, read_polygons
 from mapgen.legend import BUILTIN, PALETTE, LayerClass
@@ -61,9 +61,8 @@ class RasterDrawing:
         with environment():
             self.source: ClassSource | ColorSource = open_source(name, kind="imagery" if imagery else "auto")
             try:
-                dataset = self._dataset()
                 self.name = self.source.mask.name if isinstance(self.source, ClassSource) else self.source.scene.name
-                self.grid = self._placed(dataset)
+                self.grid = placed(self.source.grid, self.name, None, "add one with gdal_translate -a_srs EPSG:n")
                 ground = footprint(self.grid, WEB_MERCATOR)
                 if ground is None:
                     raise InputError(self.name, "lies beyond ±85.05°, where web maps end", "check its CRS")
@@ -77,15 +76,6 @@ class RasterDrawing:
 
     def _dataset(self) -> Any:
         return self.source.mask.dataset if isinstance(self.source, ClassSource) else self.source.scene.dataset
-
-    def _placed(self, dataset: Any) -> Grid:
-        if self.source.grid.transform.is_identity and (dataset.gcps[0] or dataset.rpcs):
-            raise InputError(self.name, "has ground control points only, no transform", "warp it first with gdalwarp")
-        if self.source.grid.crs is None and not self.source.grid.transform.is_identity:
-            raise InputError(
-                self.name, "has no CRS, so it has no place on the ground", "add one with gdal_translate -a_srs EPSG:n"
-            )
-        return placed(self.source.grid, self.name, None)
 
     @property
     def is_classes(self) -> bool:

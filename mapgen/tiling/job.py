@@ -66,7 +66,7 @@ class Job:
     def __init__(self, raster: ClassSource | ColorSource, name: str, options: TilesOptions, tiling: Tiling) -> None:
         self.raster, self.name, self.options, self.tiling = raster, name, options, tiling
         self.warnings, self.notes = list(raster.warnings), list(raster.notes)
-        self.grid = _placed(raster, name, options.assume_crs)
+        self.grid = placed(raster.grid, name, options.assume_crs)
         self.size = options.tile_size or (512 if options.vector else 256)
         self.ground = self._ground()
         self.zooms = choose_zooms(tiling, self.ground.parts, self.ground.resolution, self.size, options.zoom)
@@ -158,15 +158,6 @@ class Job:
             (self.zooms.low, self.zooms.high), sink.count, sink.bytes,
             classes={c.id: c.name for c in sink.info.classes}, warnings=tuple(self.warnings), notes=tuple(self.notes),
         )  # fmt: skip
-
-
-def _placed(raster: ClassSource | ColorSource, name: str, assumed: str | None) -> Grid:
-    """The grid of a raster with a CRS. Raises `InputError` where it has no place on the ground."""
-    dataset = raster.mask.dataset if isinstance(raster, ClassSource) else raster.scene.dataset
-    if raster.grid.transform.is_identity and (dataset.gcps[0] or dataset.rpcs):
-        what = "ground control points" if dataset.gcps[0] else "rational polynomials (RPC)"
-        raise InputError(name, f"has {what} only, no transform", "warp it first with gdalwarp")
-    return placed(raster.grid, name, assumed)
 
 
 def _below(tile: Tile, levels: int) -> list[Tile]:

@@ -11,6 +11,9 @@ from affine import Affine
 from factory import CRS, cells, coordinate_classes, coordinates, make_raster, noise, north_up, read_map
 from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
+from rasterio.vrt import WarpedVRT
+
+from mapgen.grid import ControlPoints, Grid, Window
 
 SIZE = (97, 101)
 
@@ -173,17 +176,40 @@ def corner_points() -> list[GroundControlPoint]:
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-def test_control_points_alone_give_a_map_in_pixel_space_and_that_is_said(tmp_path, segment, engines):
+@pytest.mark.parametrize("options", [(), ("--co", "LEVEL=9")])
+def test_control_points_alone_give_a_map_in_pixel_space_that_has_them_too(tmp_path, segment, engines, options):
     engines.rule = cells
     make_raster(tmp_path / "scene.tif", coordinates(*SIZE), transform=None, gcps=corner_points())
-    run = segment(tmp_path / "scene.tif")
+    run = segment(tmp_path / "scene.tif", "--confidence", *options)
     assert run.code == 0
     assert "ground control points only" in run.warnings[0]
     assert "gdalwarp" in run.warnings[0]
-    with rasterio.open(tmp_path / "scene.mask.tif") as dataset:
-        assert dataset.transform.is_identity
-        assert dataset.crs is None
+    for name in ("scene.mask.tif", "scene.confidence.tif"):
+        with rasterio.open(tmp_path / name) as dataset:
+            assert dataset.transform.is_identity
+            assert dataset.crs is None
+            points, crs = dataset.gcps
+            assert crs == rasterio.CRS.from_string(CRS)
+            assert [(p.row, p.col, p.x, p.y) for p in points] == [(p.row, p.col, p.x, p.y) for p in corner_points()]
     np.testing.assert_array_equal(read_map(tmp_path / "scene.mask.tif"), coordinate_classes(*SIZE))
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_map_with_control_points_is_warped_as_its_scene_is(tmp_path, segment, engines):
+    engines.rule = cells
+    make_raster(tmp_path / "scene.tif", coordinates(*SIZE), transform=None, gcps=corner_points())
+    assert segment(tmp_path / "scene.tif").code == 0
+    with rasterio.open(tmp_path / "scene.mask.tif") as dataset, WarpedVRT(dataset) as warped:
+        assert warped.transform.almost_equals(north_up(1.0), 1e-3)
+        np.testing.assert_array_equal(warped.read(1), coordinate_classes(*SIZE))
+
+
+def test_a_part_of_a_grid_with_control_points_has_them_where_they_were():
+    grid = Grid(None, Affine.identity(), 50, 60, ControlPoints(None, ((0, 0, 7, 8, 0), (40, 30, 9, 9, 0))))
+    part = grid.crop(Window(10, 20, 5, 6))
+    assert (part.transform, part.height, part.width) == (Affine.identity(), 5, 6)
+    assert part.control.points == ((-10, -20, 7, 8, 0), (30, 10, 9, 9, 0))
+    assert part.crop(Window(-10, -20, 50, 60)) == grid
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from factory import Run, contents
+from factory import Run, contents, make_raster
 from scenes import HOSTILE, LEGEND, SIDE, class_map, classes, imagery, result
 
 from mapgen.files.commit import Output
@@ -355,6 +355,23 @@ def test_opacity_lets_the_imagery_through(mapgen: Mapgen, mask: Path, scene: Pat
     assert abs(between - (below + above) / 2).max() <= 1
 
 
+@pytest.mark.parametrize("missing", [None, -9999.0, float("nan")])
+def test_floats_have_the_same_tones_in_a_picture_and_in_tiles(
+    mapgen: Mapgen, tmp_path: Path, missing: float | None
+) -> None:
+    pixels = np.broadcast_to(np.linspace(1, 4, SIDE, dtype=np.float32), (SIDE, SIDE)).copy()
+    if missing is not None:
+        pixels[:20] = missing
+    make_raster(tmp_path / "float.tif", pixels, nodata=missing)
+    tiles(tmp_path / "float.tif", tmp_path / "float.pmtiles")
+    tones = []
+    for name in ("float.tif", "float.pmtiles"):
+        assert mapgen("view", tmp_path / name, "--png", tmp_path / "a.png", "--size", SIDE, "--overwrite").code == 0
+        row = read(tmp_path / "a.png")[60, : SIDE * 3 // 4, 0].astype(float)
+        tones.append(row.reshape(3, -1).mean(axis=1))
+    np.testing.assert_allclose(tones, [[18, 95, 177]] * 2, atol=15)  # the two have grids of their own
+
+
 def test_size_is_that_of_the_longer_side(mapgen: Mapgen, mask: Path, tmp_path: Path) -> None:
     small, large = tmp_path / "s.png", tmp_path / "l.png"
     assert mapgen("view", mask, "--png", small, "--size", 40).code == 0
@@ -495,7 +512,6 @@ def test_odd_inputs_end_with_cause_and_remedy(
     mapgen: Mapgen, mask: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     code: int, words: tuple[str, ...], arguments: tuple[str, ...],
 ) -> None:  # fmt: skip
-    from factory import make_raster
     from rasterio import Affine
 
     monkeypatch.chdir(tmp_path)
