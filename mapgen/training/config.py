@@ -19,6 +19,9 @@ from mapgen.schema import key, read_table, table_of, to_toml
 LOSSES = ("cross_entropy", "dice")
 """The losses that `loss.shares` may name."""
 
+NO_MODELS = ("scratch", "imagenet", "average")
+"""What stands for no model file where a configuration names one."""
+
 STEPS = 2000
 """Steps of a run that says neither `steps` nor `epochs`."""
 
@@ -124,6 +127,22 @@ class LossConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TeacherConfig:
+    """Models whose answers are learned beside the labels, also where there are none."""
+
+    models: tuple[str, ...] = key(
+        "Mapgen models by name or file, several by their mean; `average` is the run's own average.", (), name="from"
+    )
+    share: float = key("What their part of the loss is multiplied by; 0 leaves it out.", 1.0, low=0)
+    temperature: float = key(
+        "Answers are softened by it: above 1 the less likely classes are learned too.", 1.0, low=0.1, high=20
+    )
+    trust: float = key(
+        "Pixels whose most likely class they give less than this probability teach nothing.", 0.0, low=0, high=1
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class SamplingConfig:
     """Where crops are taken."""
 
@@ -166,6 +185,7 @@ class TrainConfig:
     model: ModelConfig = key("The network.", ModelConfig())
     run: RunConfig = key("The run.", RunConfig())
     loss: LossConfig = key("The loss.", LossConfig())
+    teacher: TeacherConfig = key("The teacher.", TeacherConfig())
     sampling: SamplingConfig = key("The sampling.", SamplingConfig())
     augment: AugmentConfig = key("The augmentation.", AugmentConfig())
     card: CardConfig = key("The card.", CardConfig())
@@ -215,6 +235,8 @@ def content_key(config: TrainConfig) -> str:
     for part, name, default in _LATER:
         if table[part][name] == default:
             del table[part][name]
+    if not (config.teacher.models and config.teacher.share):  # a table that is younger than the key, as above
+        del table["teacher"]
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
 
@@ -237,7 +259,7 @@ def _check_run(config: TrainConfig, source: str) -> None:
 def read_config(path: Path) -> TrainConfig:
     """The configuration in the TOML file at `path`, its data folder made absolute.
 
-    A model to start from is looked for beside the file too. Raises `InputError` where the file cannot be read,
+    Models to start or learn from are looked for beside the file too. Raises `InputError` where the file cannot be read,
     `UsageError` for what it says.
     """
     subject = one_line(path)
@@ -253,8 +275,16 @@ def read_config(path: Path) -> TrainConfig:
         raise UsageError(subject, f"is not UTF-8 text ({exc.reason})", "name the TOML file of a training run") from exc
     config = parse_config(text, subject)
     here = path.absolute().parent
-    start = config.model.start
-    beside = here / start
-    if start not in ("scratch", "imagenet") and not Path(start).is_file() and beside.is_file():
-        config = replace(config, model=replace(config.model, start=str(beside)))
-    return replace(config, data=replace(config.data, folder=str(here / config.data.folder)))
+    return replace(
+        config,
+        data=replace(config.data, folder=str(here / config.data.folder)),
+        model=replace(config.model, start=_beside(here, config.model.start)),
+        teacher=replace(config.teacher, models=tuple(_beside(here, name) for name in config.teacher.models)),
+    )
+
+
+def _beside(here: Path, model: str) -> str:
+    """A model's name or file; that in the folder of the configuration, if it is there and not in the current one."""
+    if model in NO_MODELS or Path(model).is_file() or not (here / model).is_file():
+        return model
+    return str(here / model)

@@ -42,6 +42,14 @@ class Batches(Protocol):
         ...
 
 
+class Term(Protocol):
+    """A further part of the loss, one that does more than compare scores with labels."""
+
+    def __call__(self, images: Tensor, scores: Tensor, state: State) -> Tensor:
+        """The part for `images` (N, C, H, W), pixel values, and the network's float32 `scores` (N, K, H, W) of them."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """From `start`, a fraction 0…1 of the run, batches have `count` crops of `size`×`size` pixels."""
@@ -193,6 +201,7 @@ def fit(
     loss_of: Loss,
     *,
     scale: tuple[Sequence[float] | Tensor, Sequence[float] | Tensor],
+    terms: Sequence[Term] = (),
     checkpoint: Path | None = None,
     check: Check = lambda average: {},
     keep: Keep = lambda average, found: None,
@@ -200,10 +209,10 @@ def fit(
 ) -> Generator[Progress]:
     """Run the state to its end, one `Progress` a step.
 
-    `scale` is (mean, std), each (C,), of the pixel values. Every `check_every` steps and at the end `check` looks at
-    the average; where its `miou` is the best so far, or it has none, `keep` gets the average: what it kept last is the
-    result. A checkpoint is written every `save_every` steps, every minute and at the end. Raises `ModelError` at the
-    first loss or gradient that is not finite, so that the last good checkpoint stays.
+    `scale` is (mean, std), each (C,), of the pixel values; `terms` are added to the loss. Every `check_every` steps and
+    at the end `check` looks at the average; where its `miou` is the best so far, or it has none, `keep` gets the
+    average: what it kept last is the result. A checkpoint is written every `save_every` steps, every minute and at the
+    end. Raises `ModelError` at the first loss or gradient that is not finite, so that the last good checkpoint stays.
     """
     device = _device(state.network)
     mean, std = (torch.as_tensor(s, dtype=torch.float32, device=device).view(1, -1, 1, 1) for s in scale)
@@ -214,11 +223,13 @@ def fit(
         began, step = time.perf_counter(), state.step
         torch.manual_seed(recipe.seed << 32 | step)  # for dropout, which a resumed run is to repeat
         hold(state.network, state.pace.at(step) < recipe.frozen)
-        x = ((images.to(device) - mean) / std).contiguous(memory_format=torch.channels_last)
+        images = images.to(device)
+        x = ((images - mean) / std).contiguous(memory_format=torch.channels_last)
         with _undone(state.network):
             with torch.autocast(device.type, HALF.get(recipe.precision), enabled=recipe.precision in HALF):
-                scores = state.network(x)
-            loss = loss_of(scores.float(), target.to(device))
+                scores = state.network(x).float()
+                parts = [term(images, scores, state) for term in terms]
+            loss = sum(parts, start=loss_of(scores, target.to(device)))
             climb(state, loss, recipe)
         rate = rate_at(state.pace.at(step), recipe.rate, recipe.warmup)
         state.whole = False

@@ -20,7 +20,7 @@ from mapgen.files.commit import Output
 from mapgen.files.inputs import one_run
 from mapgen.files.pictures import write_picture
 from mapgen.model.card import ModelCard
-from mapgen.model.file import find_model, open_model, read_tensors, save_model
+from mapgen.model.file import Model, find_model, open_model, read_tensors, save_model
 from mapgen.parallel import ahead
 from mapgen.plan import check_window
 from mapgen.schema import in_toml
@@ -29,7 +29,7 @@ from mapgen.training.curves import Curves, draw_curves
 from mapgen.training.runs import Log, Run, begin, open_run
 
 if TYPE_CHECKING:
-    from mapgen.training.fit import Progress, Recipe, State
+    from mapgen.training.fit import Progress, Recipe, State, Term
 
 BLOCK = 256
 """Side of the bootstrap's blocks in pixels: several houses and streets."""
@@ -161,8 +161,8 @@ def check_network(config: TrainConfig) -> None:
         raise UsageError(f"model: {exc.subject}", exc.problem, exc.remedy) from exc
     _window(config, stride)
     check_crops(network, bands, stride, [(s.count, s.size) for s in _stages(config)])
-    if model.start not in ("scratch", "imagenet"):
-        find_model(model.start)
+    for name in {model.start} - {"scratch", "imagenet"} | set(config.teacher.models) - {"average"}:
+        find_model(name)
 
 
 class _Training:
@@ -186,6 +186,7 @@ class _Training:
         seeded(config.seed)
         self.network, self.card = self._network()
         self.state: State = start(self.network.to(device), self.recipe)
+        self.terms = self._terms(device)
         names = [f"iou {c.name}" for c in dataset.legend]
         self.log = Log(place.log, ("step", "loss", "rate", "seconds", "miou", "accuracy", *names))
         say(f"{config.model.architecture} {config.model.encoder} on {device}, {self.recipe.precision}")
@@ -211,6 +212,24 @@ class _Training:
         for note in notes:
             self.say(note)
         return channels_last(network), card
+
+    def _terms(self, device: Any) -> list[Term]:
+        """What the loss has beside the labels."""
+        from mapgen.training.teacher import Teacher, on_device, own_average, taught_classes, tutor
+
+        wanted = self.config.teacher
+        if not (wanted.models and wanted.share):
+            return []
+        others = {name: find_model(name) for name in wanted.models if name != "average"}
+        classes = taught_classes({name: found.card for name, found in others.items()}, self.card)
+        tutors = [
+            tutor(name, others[name].card, _loaded(others[name]), self.card)
+            if name in others else own_average(self.card, classes) for name in wanted.models
+        ]  # fmt: skip
+        self.say(f"taught by {', '.join(Path(name).name for name in wanted.models)}")
+        return [
+            Teacher([on_device(t, device) for t in tutors], classes, wanted.share, wanted.temperature, wanted.trust)
+        ]
 
     def trained(self, steps: int | None) -> Trained:
         """Run the loop to its end, from the checkpoint if there is one."""
@@ -263,7 +282,8 @@ class _Training:
         sampler = Sampler(data.training, len(data.legend), _sampling(config, data), config.seed)
         steps = fit(
             self.state, self.recipe, sampler, _loss(config, data), scale=(data.mean, data.std),
-            checkpoint=self.place.checkpoint, check=self._check, keep=self._keep, ahead=partial(ahead, depth=2),
+            terms=self.terms, checkpoint=self.place.checkpoint, check=self._check, keep=self._keep,
+            ahead=partial(ahead, depth=2),
         )  # fmt: skip
         with memory_errors("run.batch", "use a smaller run.batch or run.crop"), closing(steps):
             miou, first = math.nan, self.state.step
@@ -320,6 +340,14 @@ def _stored(average: Any) -> tuple[Any, bool]:
     from mapgen.model.network import rounded
 
     return rounded(average)
+
+
+def _loaded(model: Model) -> Any:
+    """A model's network with its weights."""
+    from mapgen.model.engine import Network
+    from mapgen.model.torch import load_network
+
+    return load_network(Network(model.card, model.sha256, lambda: read_tensors(model), model.card.name))
 
 
 def _digits(value: float) -> str:
@@ -406,9 +434,11 @@ def _trained_how(config: TrainConfig, recipe: Recipe, step: int, end: int) -> st
     shares = " + ".join(f"{share:g} {name}" for name, share in config.loss.shares.items() if share)
     crops = ", ".join(f"{s.count} crops of {s.size} px" for s in recipe.stages)
     start = "random weights" if config.model.start == "scratch" else Path(config.model.start).name
+    teachers = ", ".join(Path(name).name for name in config.teacher.models) if config.teacher.share else ""
+    taught = f" + {config.teacher.share:g} teacher ({teachers})" if teachers else ""
     return (
         f"Trained by mapgen {__version__}: the average after step {step} of {end}, AdamW at {recipe.rate:g}, {crops} a "
-        f"step, loss {shares}, from {start}, seed {config.seed}."
+        f"step, loss {shares}{taught}, from {start}, seed {config.seed}."
     )
 
 
