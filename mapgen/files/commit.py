@@ -8,13 +8,14 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mapgen.errors import OutputError, option
 from mapgen.files.inputs import is_input, note_output
-from mapgen.files.unfinished import unfinished
+from mapgen.files.lock import lock
+from mapgen.files.unfinished import PREFIX, unfinished
 
 SIDECARS = (".aux.xml", ".msk", ".ovr", ".ovr.msk", "-journal", "-wal", "-shm")
 """What GDAL and SQLite read beside a file: left over from an older one of the same name, they would describe the new
@@ -106,20 +107,37 @@ def _check_no_input(path: Path) -> None:
 
 
 @contextmanager
+def locked(*paths: Path, inside: bool = False) -> Iterator[None]:
+    """No other run may write these outputs while the block runs. Raises `OutputError` where one does, and says which.
+
+    Whoever works long before it writes takes the lock before it begins; `staged` takes it in any case. `inside`: the
+    outputs are folders that files are put into, one by one.
+    """
+    with ExitStack() as stack:
+        for path in paths:
+            with translated(path):
+                stack.enter_context(lock(path, inside=inside))
+        yield
+
+
+@contextmanager
 def staged(output: Output) -> Iterator[Path]:
     """A path to write to, in a hidden folder beside the output; when the block ends well, all in it moves into place.
 
     The files are flushed to disk, the one called `path.name` is moved first, then the others (side-cars, parts of a
     shapefile) under their own names. When the block raises, or the process is interrupted, everything is removed and
     the output is as it was. Without `overwrite` nothing is replaced, also not what another run has made meanwhile.
-    The caller verifies the file before it leaves the block. A disk that is full becomes an `OutputError`. The hidden
-    folder is in the same directory because a move is atomic only within a file system.
+    Meanwhile no other run can begin to write it. The caller verifies the file before it leaves the block. A disk that
+    is full becomes an `OutputError`. The hidden folder is in the same directory because a move is atomic only within a
+    file system.
     """
     check_output(output)
     path = output.path
-    with translated(path), unfinished(Path(tempfile.mkdtemp(prefix=".mapgen-", dir=path.parent))) as folder:
-        yield folder / path.name
-        _move(folder, output)
+    with locked(path), translated(path):
+        check_output(output)  # another run may have made it between the look and the lock
+        with unfinished(Path(tempfile.mkdtemp(prefix=PREFIX, dir=path.parent))) as folder:
+            yield folder / path.name
+            _move(folder, output)
 
 
 def _move(folder: Path, output: Output) -> None:

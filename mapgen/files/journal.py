@@ -7,7 +7,6 @@ all behind it count for nothing. A journal made from anything else is never used
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import struct
@@ -19,9 +18,9 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from mapgen.errors import Interrupted, NetworkError, OutputError, ResourceError
-from mapgen.files.unfinished import held, resumable
+from mapgen.files.unfinished import Held, hidden_beside, resumable, take
 
-PREFIX, SUFFIX = ".mapgen-", ".journal"
+SUFFIX = ".journal"
 
 FORMAT = 1
 
@@ -39,8 +38,7 @@ _WORTH_KEEPING = (Interrupted, NetworkError, OutputError, ResourceError, Keyboar
 
 def journal_path(output: Path) -> Path:
     """Where the journal of an output lies: beside it, under a name that is never too long."""
-    mark = hashlib.sha256(os.fsencode(output.name)).hexdigest()[:16]
-    return output.with_name(f"{PREFIX}{mark}{SUFFIX}")
+    return hidden_beside(output, SUFFIX)
 
 
 def described(path: Path) -> dict[str, Any] | None:
@@ -114,9 +112,9 @@ class Journal:
         self._file.truncate()
 
     def _mine(self) -> bool:
-        """Hold the open journal; where another run is at work on it, leave it and keep nothing."""
+        """Hold the open journal, so that it is not cleaned away; where another does, leave it and keep nothing."""
         assert self._file is not None
-        if not held(self._file.fileno()):
+        if take(self._file.fileno()) is Held.OTHERS:
             self._file.close()
             self._file, self.keeps = None, False
         return self.keeps

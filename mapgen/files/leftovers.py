@@ -1,4 +1,4 @@
-"""What runs that were killed have left in a folder: hidden folders of unfinished outputs, and journals."""
+"""What runs that were killed have left in a folder: hidden folders of unfinished outputs, journals, and locks."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mapgen.files.journal import PREFIX, SUFFIX, described
-from mapgen.files.unfinished import hold
+from mapgen.files import lock
+from mapgen.files.journal import SUFFIX, described
+from mapgen.files.unfinished import PREFIX, hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ def _leftover(path: Path) -> Leftover | None:
     """What one entry is; None for what mapgen has not made."""
     if path.is_symlink():
         return None
+    if path.name.endswith(lock.SUFFIX) and path.is_file():
+        return _lock(path)
     if path.is_dir():
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file() and not file.is_symlink())
         names = sorted(one.name for one in path.iterdir())
@@ -54,10 +57,20 @@ def _leftover(path: Path) -> Leftover | None:
         return Leftover(path, what, size, reason or ("" if free else "a run is at work on it"))
 
 
+def _lock(path: Path) -> Leftover | None:
+    """A lock; None for a file that only bears such a name."""
+    owner, size = lock.described(path), path.stat().st_size
+    if owner is None and size:
+        return None
+    at_work = lock.held_by(path)
+    reason = "" if at_work is None else f"held by {at_work}"
+    return Leftover(path, f"lock of {owner.output}" if owner else "empty lock", size, reason)
+
+
 def remove(one: Leftover) -> None:
     """Remove a leftover that may go."""
     assert not one.reason
     if one.path.is_dir():
         shutil.rmtree(one.path)
     else:
-        one.path.unlink()
+        one.path.unlink(missing_ok=True)

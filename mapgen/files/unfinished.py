@@ -5,14 +5,31 @@ A process that must end now has no time to unwind its stack: whatever ends it as
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from enum import Enum, auto
 from pathlib import Path
+
+PREFIX = ".mapgen-"
+"""How the names of all begin that lies beside an output for a while."""
+
+begun_locks: set[Path] = set()
+"""The locks of this process."""
 
 _folders: set[Path] = set()
 _journals: dict[int, Callable[[], str]] = {}
+
+
+def hidden_beside(output: Path, suffix: str) -> Path:
+    """The hidden name of what goes with an output, in the same folder, by whatever links it is reached; never too long.
+
+    Law: the same for one output always, and another for every other.
+    """
+    mark = hashlib.sha256(os.fsencode(output.name)).hexdigest()[:16]
+    return Path(os.path.realpath(output.parent), f"{PREFIX}{mark}{suffix}")
 
 
 @contextmanager
@@ -39,22 +56,31 @@ def hold(path: Path) -> Iterator[bool]:
         yield True
         return
     try:
-        yield held(handle)
+        yield take(handle) is not Held.OTHERS
     finally:
         os.close(handle)
 
 
-def held(handle: int) -> bool:
-    """Whether the file or folder behind an open handle is held by it from now on, until it is closed."""
+class Held(Enum):
+    """Who holds an open file."""
+
+    OURS = auto()
+    OTHERS = auto()
+    UNKNOWN = auto()
+    """The system knows no such holds, or not there: some network folders."""
+
+
+def take(handle: int) -> Held:
+    """Hold the file or folder behind an open handle until that is closed, if nobody else does."""
     try:
         import fcntl
 
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
+        return Held.OTHERS
     except (ImportError, OSError):
-        return True
-    return True
+        return Held.UNKNOWN
+    return Held.OURS
 
 
 @contextmanager
@@ -79,6 +105,9 @@ def remedy() -> str:
 
 
 def remove_unfinished() -> None:
-    """Remove all folders that are under way, from any thread; nothing else is touched."""
+    """Remove all folders that are under way, and the locks, from any thread; nothing else is touched."""
     for folder in list(_folders):
         shutil.rmtree(folder, ignore_errors=True)
+    for path in list(begun_locks):
+        with suppress(OSError):
+            path.unlink()

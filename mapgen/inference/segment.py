@@ -15,7 +15,7 @@ import numpy as np
 from mapgen import __version__
 from mapgen.arrays import Array, is_uniform
 from mapgen.files.cache import cache_folder
-from mapgen.files.commit import Output, check_output
+from mapgen.files.commit import Output, check_output, locked
 from mapgen.files.gdal import environment
 from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.journal import Journal
@@ -133,7 +133,8 @@ class Segmenter:
         place = class_map_output(Output(output, self.options.overwrite), self.model.card.legend)
         check_output(place)
         scores = self._scores(output)
-        with environment(remote=is_url(source)), self.opener(source) as scene:
+        paths = tuple(one.path for one in scores)
+        with locked(output, *paths), environment(remote=is_url(source)), self.opener(source) as scene:
             job = plan_job(scene, self.model, self.options)
             engine = self.engine(job)
             count = PixelCount(job.model.card)
@@ -150,7 +151,6 @@ class Segmenter:
                     scores=scores,
                     threads=min(_PACKERS, threads(self.options.threads)),
                 )
-            paths = tuple(one.path for one in scores)
             return count.result(job, engine, output, paths, time.perf_counter() - start, notes)
 
     def _strips(self, job: Job, engine: Engine, count: PixelCount, journal: Journal) -> Iterator[tuple[int, Array]]:

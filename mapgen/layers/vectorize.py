@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapgen.errors import UsageError, option
-from mapgen.files.commit import Output, check_output
+from mapgen.files.commit import Output, check_output, locked
 from mapgen.files.gdal import cache_bytes, environment
 from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.parquet import check_pyarrow
@@ -117,11 +117,13 @@ class Vectorizer:
         start = time.perf_counter()
         form = settled_format(output, self.options)
         note_inputs(source, self.options.clip, self.options.confidence_raster)
+        holding: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
         if output != STDOUT:
+            holding = locked(output, *([] if copy is None else [copy]))
             replaced = self.options.overwrite or self.options.append
             check_output(Output(output, replaced, sidecars(output, form)))
         listening = announced(self.announce) if self.announce else contextlib.nullcontext()
-        with listening, environment(), open_mask(source, self.threads) as mask:
+        with holding, listening, environment(), open_mask(source, self.threads) as mask:
             job = _Job(mask, self.options, form, self.threads)
             with environment(cache_bytes(mask.grid.width, mask.strip_rows, mask.itemsize)):
                 if regions is None:

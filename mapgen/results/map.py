@@ -14,7 +14,7 @@ from affine import Affine
 
 from mapgen import __version__
 from mapgen.errors import MapgenError, option
-from mapgen.files.commit import Output, check_output
+from mapgen.files.commit import Output, check_output, locked
 from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.pictures import shown_bands
 from mapgen.files.vet import beside, is_url, public_name
@@ -157,16 +157,16 @@ class Mapper:
         """
         options = dataclasses.replace(self.options, name=self.options.name or default_name(scenes, folder))
         made = make_folder(folder)
-        with announced(self.listener.note):
-            try:
+        try:
+            with announced(self.listener.note), locked(folder, inside=True):
                 run = _Run(self, options, scenes, folder)
                 run.check()
                 run.class_map()
-            except BaseException:
-                if made:
-                    leave_folder(folder)
-                raise
-            return run.finish()
+                return run.finish()
+        except BaseException:
+            if made:
+                leave_folder(folder)
+            raise
 
 
 class _Run:

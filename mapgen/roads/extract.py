@@ -15,7 +15,7 @@ import numpy as np
 
 from mapgen.arrays import Bytes, Floats
 from mapgen.errors import UsageError
-from mapgen.files.commit import Output, check_output
+from mapgen.files.commit import Output, check_output, locked
 from mapgen.files.gdal import cache_bytes, environment
 from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.vet import beside
@@ -121,12 +121,13 @@ class Extractor:
         place = Output(output, options.overwrite)
         check_output(place)
         listening = announced(self.announce) if self.announce else contextlib.nullcontext()
-        with listening, environment(), open_mask(source, self.threads) as mask, contextlib.ExitStack() as stack:
-            job = Job(mask, options, form, self.threads, stack)
-            with environment(cache_bytes(mask.grid.width, mask.strip_rows, mask.itemsize)):
-                network = job.network(output, progress)
-        result = job.result(source, output, network)
-        result.bytes = write_network(place, network, form)
+        with locked(output):
+            with listening, environment(), open_mask(source, self.threads) as mask, contextlib.ExitStack() as stack:
+                job = Job(mask, options, form, self.threads, stack)
+                with environment(cache_bytes(mask.grid.width, mask.strip_rows, mask.itemsize)):
+                    network = job.network(output, progress)
+            result = job.result(source, output, network)
+            result.bytes = write_network(place, network, form)
         result.seconds = round(time.perf_counter() - start, 3)
         return result
 

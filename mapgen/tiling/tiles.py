@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from mapgen.errors import UsageError, option
-from mapgen.files.commit import Output
+from mapgen.files.commit import Output, locked
 from mapgen.files.gdal import cache_bytes, environment
 from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.vectors import VECTOR_SUFFIXES
@@ -71,7 +71,7 @@ class Tiler:
         place = Output(output, options.overwrite)
         check_tiles(place, scheme=options.scheme, tiling=self.tiling)
         listening = announced(self.announce) if self.announce else contextlib.nullcontext()
-        with listening, environment(), contextlib.ExitStack() as stack:
+        with locked(output), listening, environment(), contextlib.ExitStack() as stack:
             job = self._job(source, stack)
             info = job.info(output.stem)
             with writing_tiles(

@@ -22,7 +22,7 @@ from mapgen.accuracy.options import EvaluateOptions
 from mapgen.arrays import Array
 from mapgen.errors import InputError, UsageError, one_line, option, require
 from mapgen.files.cache import cache_folder
-from mapgen.files.commit import Output, check_output
+from mapgen.files.commit import Output, check_output, locked
 from mapgen.files.gdal import environment
 from mapgen.files.inputs import note_inputs, note_output, one_run
 from mapgen.files.vet import is_url, public_name
@@ -129,7 +129,7 @@ def run(
     check_output(Output(output, options.overwrite))
     require("compress", option("to"), "making int8 graphs")
     require("torch", option("to"), "making int8 graphs")
-    with tempfile.TemporaryDirectory(prefix="mapgen-") as scratch:
+    with locked(output), tempfile.TemporaryDirectory(prefix="mapgen-") as scratch:
         made = _Compressor(model, options, Path(scratch), say)
         card = made.card(scenes)
         save_graph(*made.graph, card, Output(output, options.overwrite))

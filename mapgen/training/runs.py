@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from mapgen.errors import OutputError, UsageError, option
-from mapgen.files.commit import translated
+from mapgen.files.commit import locked, translated
 from mapgen.files.inputs import is_input
+from mapgen.files.unfinished import PREFIX
 from mapgen.schema import table_of
 from mapgen.training.config import TrainConfig, content_key, parse_config, resolved
 
@@ -25,9 +26,12 @@ FOLDER = "runs"
 OLD_CHECKPOINT = "checkpoint.pt"
 """What an earlier mapgen wrote, by torch's own serialisation, which is no longer read."""
 
+OLD_LOCK = "lock"
+"""What an earlier mapgen left in the folder of every run."""
+
 _KEPT = (
     "config.toml", "log.csv", "curves.png", "contact.png", "checkpoint.safetensors", "checkpoint.safetensors.part",
-    OLD_CHECKPOINT,
+    OLD_CHECKPOINT, OLD_LOCK,
 )  # fmt: skip
 
 
@@ -86,16 +90,16 @@ def open_run(folder: Path | None, config: TrainConfig, *, overwrite: bool = Fals
     path = folder if folder is not None else Path(FOLDER) / config.name
     run = Run(path, config.name)
     made = _made(path, default=folder is None)
-    strange = sorted(p.name for p in path.iterdir() if p.name != "lock")
+    strange = sorted(p.name for p in path.iterdir() if p.name != OLD_LOCK and not p.name.startswith(PREFIX))
     if strange and not run.config.is_file():
         raise OutputError(
             path, f"is a folder with other files ({strange[0]})", f"choose another with {option('output')}"
         )
     finished = False
     try:
-        with translated(path), _locked(path):
+        with locked(path, inside=True), translated(path):
             _check_config(run, config, overwrite)
-            for left in path.glob(".mapgen-*"):  # by a run that was killed while it wrote a file
+            for left in path.glob(f"{PREFIX}*/"):  # by a run that was killed while it wrote a file
                 shutil.rmtree(left, ignore_errors=True)
             if not run.config.is_file():
                 _write_config(run, config)
@@ -142,29 +146,6 @@ def _removed(folder: Path, run: Run) -> None:
             shutil.rmtree(folder)
         else:
             folder.rmdir()
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Nobody else may run in the folder meanwhile; the system lets go of the lock however the process ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    with open(path / "lock", "a+", encoding="utf-8") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.seek(0)
-            who = stream.read(40).strip() or "another process"
-            raise OutputError(
-                path, f"process {who} is training in it", f"wait for it, or choose another {option('output')}"
-            ) from None
-        stream.truncate(0)
-        stream.write(str(os.getpid()))
-        stream.flush()
-        yield
 
 
 def _check_config(run: Run, config: TrainConfig, overwrite: bool) -> None:

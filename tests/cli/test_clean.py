@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from factory import contents, make_raster, noise
 
-from mapgen.files.journal import PREFIX
+from mapgen.files.unfinished import PREFIX
 from mapgen.inference.health import told_environment
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +48,7 @@ def test_what_a_killed_run_has_left_is_removed_and_said(tmp_path, scene, model, 
     process = start("os.kill(os.getpid(), signal.SIGKILL)", model, scene)
     process.communicate(timeout=60)
     left = sorted(str(p) for p in tmp_path.iterdir() if p.name.startswith(PREFIX))
-    assert len(left) == 2
+    assert len(left) == 3
     run = mapgen("clean", tmp_path, "--dry-run")
     assert (run.code, sorted(run.out.splitlines())) == (0, left)
     assert contents(tmp_path) != before
@@ -56,6 +56,7 @@ def test_what_a_killed_run_has_left_is_removed_and_said(tmp_path, scene, model, 
     assert sorted(run.out.splitlines()) == left
     assert "journal of scene.mask.tif" in run.err
     assert "unfinished output" in run.err
+    assert "lock of scene.mask.tif" in run.err
     assert contents(tmp_path) == before
 
 
@@ -64,9 +65,11 @@ def test_what_a_run_is_at_work_on_stays(tmp_path, scene, model, mapgen):
     assert process.stdout.read(7) == b"working"
     run = mapgen("clean", tmp_path)
     assert (run.code, run.out, run.err.count("a run is at work on it")) == (0, "", 2)
+    assert "lock of scene.mask.tif" in run.err
+    assert f"held by process {process.pid} on this machine" in run.err
     process.kill()
     process.communicate(timeout=60)
-    assert len(mapgen("clean", tmp_path).out.splitlines()) == 2
+    assert len(mapgen("clean", tmp_path).out.splitlines()) == 3
 
 
 def test_what_is_not_of_mapgen_or_may_be_precious_stays(tmp_path, mapgen):

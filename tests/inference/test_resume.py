@@ -15,7 +15,8 @@ from factory import cells, contents, coordinates, make_model, make_raster, noise
 from shapely.geometry import Polygon, mapping
 
 from mapgen.errors import Interrupted
-from mapgen.files.journal import PREFIX, SUFFIX, Journal, described
+from mapgen.files.journal import SUFFIX, Journal, described
+from mapgen.files.unfinished import PREFIX
 
 ROOT = Path(__file__).parents[2]
 

@@ -100,7 +100,7 @@ def test_the_run_folder_holds_log_curves_and_the_configuration_that_was_run(lear
     with rasterio.open(run / "curves.png") as picture:
         assert (picture.count, picture.width) == (3, 960)
     assert sorted(p.name for p in run.iterdir()) == [
-        "checkpoint.safetensors", "config.toml", "curves.png", "ground", "lock", "log.csv", "tiny.safetensors",
+        "checkpoint.safetensors", "config.toml", "curves.png", "ground", "log.csv", "tiny.safetensors",
     ]  # fmt: skip
 
 
@@ -236,7 +236,7 @@ def test_check_surveys_the_ground_and_trains_nothing(tmp_path, mapgen):
     seen = mapgen("train", config, "--check", "-o", tmp_path / "run")
     assert seen.code == 0, seen
     assert "roof" in seen.out
-    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["config.toml", "contact.png", "ground", "lock"]
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["config.toml", "contact.png", "ground"]
     record = json.loads(mapgen("train", config, "--check", "-o", tmp_path / "run", "--json").out)
     assert record["exit_code"] == 0
     assert record["picture"] == str(tmp_path / "run" / "contact.png")

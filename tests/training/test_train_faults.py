@@ -1,6 +1,6 @@
 """Training that cannot go on or never begins: the cause, the remedy, the exit code, and what is left on the disk."""
 
-import fcntl
+import contextvars
 import math
 import os
 
@@ -10,6 +10,8 @@ import torch
 from factory import contents, make_raster
 from runs import CLASSES, make_run, make_scene
 
+from mapgen.files.commit import locked
+from mapgen.files.unfinished import PREFIX
 from mapgen.model.file import open_model
 from mapgen.training import losses
 from mapgen.training.train import train
@@ -187,10 +189,12 @@ def test_a_file_or_a_missing_parent_is_exit_5(tmp_path, fails):
 def test_two_runs_at_once_in_one_folder_are_exit_5_and_it_says_who(tmp_path, fails):
     config = make_run(tmp_path, run={"steps": 4})
     train(config, tmp_path / "run")
-    with open(tmp_path / "run" / "lock", "r+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        words = (f"run: process {os.getpid()} is training in it", "wait for it")
-        fails(5, words, config, "-o", tmp_path / "run")
+    holding = contextvars.Context()  # as another run does
+    holding.run((lock := locked(tmp_path / "run", inside=True)).__enter__)
+    words = (f"run: is being written by process {os.getpid()} on this machine", "wait until it is done")
+    fails(5, words, config, "-o", tmp_path / "run")
+    holding.run(lock.__exit__, None, None, None)
+    assert not [p for p in (tmp_path / "run").iterdir() if p.name.startswith(PREFIX)]
 
 
 def test_a_full_disk_is_exit_5(tmp_path, fails):
@@ -220,7 +224,7 @@ def test_a_bug_is_exit_1(tmp_path, fails, monkeypatch):
 
 def kept(folder):
     """All of a run but the ground, which may be laid down again at any time."""
-    return {name: value for name, value in contents(folder).items() if "ground" not in name and name != "lock"}
+    return {name: value for name, value in contents(folder).items() if "ground" not in name }
 
 
 def test_overwrite_of_a_run_that_cannot_begin_loses_nothing(tmp_path, fails, mapgen):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mapgen.errors import InputError, OutputError, option
-from mapgen.files.commit import Output, check_output, translated
+from mapgen.files.commit import Output, check_output, locked, translated
 from mapgen.files.inputs import is_input, note_folder, note_output
 from mapgen.files.vet import lies_in
 from mapgen.tiling.containers.pmtiles import with_metadata
@@ -185,7 +185,8 @@ def staged_folder(output: Output) -> Iterator[Path]:
     """
     check_folder(output)
     path = output.path
-    with translated(path):
+    with locked(path), translated(path):
+        check_folder(output)
         hidden = Path(tempfile.mkdtemp(prefix=".mapgen-", dir=path.parent))
         try:
             new = hidden / "new"
