@@ -13,7 +13,7 @@ T = TypeVar("T")
 Made = TypeVar("Made")
 
 Progress = Callable[[int, int], None]
-"""Told how much is done, of how much."""
+"""Told how much is done, of how much; first of all what was done before."""
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _MOST = 8

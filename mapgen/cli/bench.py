@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from mapgen.cli import bundles as given_by
-from mapgen.cli.console import ProgressBar, console
+from mapgen.cli.console import console
 from mapgen.cli.options import chosen, takes
+from mapgen.cli.progress import ProgressBar
 from mapgen.inference.options import SegmentOptions
 
 
@@ -29,7 +30,9 @@ def bench(
     from mapgen.inference.bench import bench as measured
     from mapgen.inference.bench import lines
 
-    figures = measured(scene, options, size, ProgressBar(scene or "noise", shown=console.verbosity >= 0))
+    bar = ProgressBar(scene or "noise", "px")
+    figures = measured(scene, options, size, bar)
+    bar.close()
     if console.as_json:
         console.result(scene or "", figures.to_json())
     else:

@@ -5,14 +5,27 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from mapgen.errors import MapgenError, OutputError, one_line, option
 from mapgen.files.vet import public_name
+
+
+class Screen(Protocol):
+    """Bars at the foot of a terminal."""
+
+    def pause(self) -> None:
+        """Leave the terminal as if there were no bars."""
+
+    def resume(self) -> None:
+        """Show the bars again, if there are any."""
+
+    def clear(self) -> None:
+        """Take all bars away."""
 
 
 class Console:
@@ -20,8 +33,8 @@ class Console:
 
     verbosity = 0
     as_json = False
-    progressing = False
-    """Whether a line of progress stands on the terminal."""
+    screen: Screen | None = None
+    """The bars that stand on the terminal."""
     _log: TextIO | None = None
 
     def log_to(self, path: Path | None) -> None:
@@ -70,28 +83,39 @@ class Console:
     def error(self, error: MapgenError) -> None:
         """The one line of an error."""
         self._logged("error", one_line(error))
+        self.clear_screen()
         self._err(f"mapgen: error: {one_line(error)}")
 
     def failure(self, text: str) -> None:
         """The one line of an error that is not about an input."""
         self._logged("error", one_line(text))
+        self.clear_screen()
         self._err(f"mapgen: error: {one_line(text)}")
 
-    def clear_line(self) -> None:
-        """Take back the line of progress that stands on the terminal, so that nothing is glued to it."""
-        if self.progressing and sys.stderr is not None:
-            self.progressing = False
+    def clear_screen(self) -> None:
+        """Take the bars off the terminal, so that nothing is glued to them."""
+        if self.screen is not None:
             with suppress(OSError):
-                if sys.stderr.isatty():
-                    sys.stderr.write("\r\x1b[K")
-                    sys.stderr.flush()
+                self.screen.clear()
+
+    @contextmanager
+    def _above(self) -> Iterator[None]:
+        """While the block writes, the bars are gone; after it they stand below what it wrote."""
+        if self.screen is None:
+            yield
+            return
+        with suppress(OSError):
+            self.screen.pause()
+        yield
+        with suppress(OSError):
+            self.screen.resume()
 
     def _out(self, text: str) -> None:
-        self.clear_line()
         if sys.stdout is None:  # the caller closed it
             return
         try:
-            print(text, flush=True)
+            with self._above():
+                print(text, flush=True)
         except BrokenPipeError:
             # Nobody listens any more (| head): the work goes on, and Python must not complain again at exit.
             silence_stdout()
@@ -100,9 +124,8 @@ class Console:
             sys.stdout.flush()
 
     def _err(self, text: str) -> None:
-        self.clear_line()
         if sys.stderr is not None:
-            with suppress(BrokenPipeError, UnicodeEncodeError):
+            with suppress(BrokenPipeError, UnicodeEncodeError), self._above():
                 print(text, file=sys.stderr, flush=True)
 
 
@@ -113,43 +136,3 @@ def silence_stdout() -> None:
     """Send what is still to be written to stdout nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
-
-class ProgressBar:
-    """Progress of one input: a line that moves on a terminal, else a line every tenth (no two in a second) or 30 s."""
-
-    def __init__(self, name: str, *, shown: bool, stream: TextIO | None = None) -> None:
-        self.stream = stream if stream is not None else sys.stderr
-        self.name = public_name(name)
-        self.shown = shown and self.stream is not None
-        self.moving = self.shown and self.stream.isatty()
-        self.start = self.last = time.monotonic()
-        self.tenth = 0
-
-    def __call__(self, done: int, total: int, text: str = "", begun: int = 0) -> None:
-        """Say that `done` of `total` rows are written, where it is time to; `text` goes between share and time.
-
-        `begun` rows had been done before the bar was made, and say nothing about the time that is left.
-        """
-        if not self.shown or not total:
-            return
-        now = time.monotonic()
-        share = done / total
-        left = (now - self.start) * (total - done) / max(done - begun, 1e-9)
-        text = f"{self.name}: {share:4.0%}, {text}{duration(left)} left"
-        if self.moving:
-            if now - self.last > 0.1 or done == total:
-                self.stream.write(f"\r\x1b[K{text if done < total else ''}")
-                self.stream.flush()
-                self.last = now
-                console.progressing = done < total
-        elif done < total and (now - self.last > 30 or (int(share * 10) > self.tenth and now - self.last > 1)):
-            self.tenth, self.last = int(share * 10), now
-            console.note(text)
-
-
-def duration(seconds: float) -> str:
-    """A time in the unit that suits it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

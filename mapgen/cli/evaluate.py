@@ -9,8 +9,9 @@ import typer
 
 from mapgen.accuracy.options import LINE_FIGURES, EvaluateOptions
 from mapgen.cli import bundles as given_by
-from mapgen.cli.console import ProgressBar, console
+from mapgen.cli.console import console
 from mapgen.cli.options import chosen, takes
+from mapgen.cli.progress import ProgressBar
 from mapgen.errors import CheckError, UsageError, option
 
 LINE_SUFFIXES = (
@@ -80,7 +81,9 @@ def evaluate(
         raise UsageError(option("fail_under"), problem, "drop it")
     from mapgen.accuracy.evaluate import lines, run
 
-    found = run(source, truth, options, ProgressBar(source, shown=console.verbosity >= 0))
+    bar = ProgressBar(source)
+    found = run(source, truth, options, bar)
+    bar.close()
     for warning in found.warnings:
         console.warning(truth, warning)
     for note in found.notes:

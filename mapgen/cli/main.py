@@ -34,7 +34,9 @@ def run(arguments: list[str]) -> int:
 def _answered(arguments: list[str]) -> int:
     try:
         with one_run():
-            return _run(arguments)
+            code = _run(arguments)
+        console.clear_screen()
+        return code
     except Interrupted as exc:
         say(exc)
         return _failed(exc, exc.exit_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,8 +10,9 @@ import typer
 
 from mapgen.cli import bundles as given_by
 from mapgen.cli.batch import expand
-from mapgen.cli.console import ProgressBar, console
+from mapgen.cli.console import console
 from mapgen.cli.options import chosen, takes
+from mapgen.cli.progress import ProgressBar
 from mapgen.cli.segment import foretold
 from mapgen.errors import MapgenError
 from mapgen.results.options import MapOptions
@@ -62,10 +64,19 @@ def map_(
     class Voice(Listener):
         """Says on the console what happens."""
 
-        def progress(self, part: str) -> ProgressBar:
-            return ProgressBar(part, shown=console.verbosity >= 0)
+        bar: ProgressBar | None = None
+
+        def progress(self, part: str, unit: str = "") -> ProgressBar:
+            self._close()
+            self.bar = ProgressBar(part, unit)
+            return self.bar
+
+        def _close(self) -> None:
+            if self.bar is not None:
+                self.bar.close()
 
         def done(self, path: Path) -> None:
+            self._close()
             if not console.as_json:
                 console.result(path)
 
@@ -84,6 +95,7 @@ def map_(
     if "layer" in report["files"]:
         console.note(f"the layer is sieved by {options.sieve} and simplified by {options.simplify}")
     console.note(_summary(report))
+    console.note(f"next: mapgen view {shlex.quote(str(output))}")
     if console.as_json:
         console.result("", report | {"output": str(output), "exit_code": result.exit_code})
         failed = len(report["errors"])

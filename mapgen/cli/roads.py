@@ -9,8 +9,9 @@ import typer
 
 from mapgen.cli import bundles as given_by
 from mapgen.cli.batch import expand, place, run_batch
-from mapgen.cli.console import ProgressBar, console
+from mapgen.cli.console import console
 from mapgen.cli.options import chosen, takes
+from mapgen.cli.progress import ProgressBar
 from mapgen.files.vet import public_name
 from mapgen.roads.options import RoadsOptions
 
@@ -43,7 +44,7 @@ def roads(
     suffix = options.format or "gpkg"
 
     def work(source: str, target: Path) -> dict[str, Any]:
-        result = run(source, target, ProgressBar(source, shown=console.verbosity >= 0))
+        result = run(source, target, ProgressBar(source))
         for warning in result.warnings:
             console.warning(source, warning)
         console.note(f"{public_name(source)}: {summary(result.to_json())}")

@@ -10,9 +10,10 @@ import typer
 
 from mapgen.cli import bundles as given_by
 from mapgen.cli.batch import expand, place, run_batch
-from mapgen.cli.console import ProgressBar, console, duration
+from mapgen.cli.console import console
 from mapgen.cli.course import From, OnError, Only, Report, ReportTo, SkipDone, inputs_of
 from mapgen.cli.options import chosen, takes
+from mapgen.cli.progress import ProgressBar, duration
 from mapgen.errors import OutputError, UsageError, option
 from mapgen.files.vet import public_name
 from mapgen.inference.options import SegmentOptions
@@ -76,7 +77,7 @@ def segment(
                     why,
                     f"use {option('overwrite', True)} to make it again, or choose another name with {option('output')}",
                 )
-        bar = ProgressBar(source, shown=console.verbosity >= 0)
+        bar = ProgressBar(source, "px")
         result = run(source, target, bar)
         for warning in result.warnings:
             console.warning(source, warning)

@@ -9,8 +9,9 @@ import typer
 
 from mapgen.cli import bundles as given_by
 from mapgen.cli.batch import expand, place, run_batch
-from mapgen.cli.console import ProgressBar, console
+from mapgen.cli.console import console
 from mapgen.cli.options import chosen, takes
+from mapgen.cli.progress import ProgressBar
 from mapgen.files.vet import public_name
 from mapgen.tiling.options import TilesOptions
 
@@ -48,7 +49,7 @@ def tiles(
     )  # fmt: skip
 
     def work(source: str, target: Path) -> dict[str, Any]:
-        bar = ProgressBar(source, shown=console.verbosity >= 0)
+        bar = ProgressBar(source)
         result = run(source, target, bar)
         for warning in result.warnings:
             console.warning(source, warning)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mapgen.cli import bundles as given_by
-from mapgen.cli.console import ProgressBar, console
+from mapgen.cli.console import console
 from mapgen.cli.options import takes
+from mapgen.cli.progress import ProgressBar
 from mapgen.errors import CheckError, UsageError, option
 
 if TYPE_CHECKING:
@@ -52,11 +53,12 @@ def train(
         return
     from mapgen.training.train import run
 
-    bar = ProgressBar(found.name, shown=console.verbosity >= 0)
+    bar = ProgressBar(found.name, "steps")
     done = run(
         found, folder, steps=steps, overwrite=overwrite, progress=lambda report: _show(bar, report), say=console.note,
         warn=lambda text: console.warning(config, text),
     )  # fmt: skip
+    bar.close()
     if done.begun == done.steps:
         console.note(f"the run was done before, after {done.steps} steps; --overwrite begins it anew")
     else:
@@ -79,8 +81,8 @@ def _check(name: str, config: TrainConfig, folder: Path | None, overwrite: bool)
 
 def _show(bar: ProgressBar, report: Report) -> None:
     miou = "" if math.isnan(report.miou) else f"mIoU {report.miou:.3f}, "
-    text = f"loss {report.loss:.3f}, {miou}rate {report.rate:.1e}, "
-    bar(report.step, report.end, text, report.begun)
+    text = f"loss {report.loss:.3f}, {miou}rate {report.rate:.1e}"
+    bar(report.step, report.end, text)
 
 
 def _ending(steps: int, end: int, miou: object, seconds: float) -> str:

@@ -9,8 +9,9 @@ import typer
 
 from mapgen.cli import bundles as given_by
 from mapgen.cli.batch import expand, place, run_batch
-from mapgen.cli.console import ProgressBar, console
+from mapgen.cli.console import console
 from mapgen.cli.options import chosen, takes
+from mapgen.cli.progress import ProgressBar
 from mapgen.errors import UsageError
 from mapgen.files.vet import public_name
 from mapgen.layers.options import VectorizeOptions
@@ -53,7 +54,7 @@ def vectorize(
     )  # fmt: skip
 
     def work(source: str, target: Path) -> dict[str, Any]:
-        bar = ProgressBar(source, shown=console.verbosity >= 0)
+        bar = ProgressBar(source, "px")
         result = run(source, target, bar, sys.stdout.buffer if streaming else None)
         for warning in result.warnings:
             console.warning(source, warning)

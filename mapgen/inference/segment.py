@@ -143,7 +143,7 @@ class Segmenter:
             with environment(job_cache(job)), Journal(output, key, resume=self.options.resume) as journal:
                 notes = write_class_map(
                     place,
-                    count.watched(self._strips(job, engine, count, journal), progress, job.within.height),
+                    count.watched(self._strips(job, engine, count, journal, progress), progress, job.within),
                     job.scene.grid.crop(job.within),
                     job.model.card.legend,
                     _tags(job, engine, mark_of(key)),
@@ -153,11 +153,15 @@ class Segmenter:
                 )
             return count.result(job, engine, output, paths, time.perf_counter() - start, notes)
 
-    def _strips(self, job: Job, engine: Engine, count: PixelCount, journal: Journal) -> Iterator[tuple[int, Array]]:
+    def _strips(
+        self, job: Job, engine: Engine, count: PixelCount, journal: Journal, progress: Progress | None
+    ) -> Iterator[tuple[int, Array]]:
         """The strips of the map, those that an earlier run has finished from its journal."""
 
         def make(row: int) -> Iterator[tuple[int, Array]]:
             count.resumed = row
+            if progress:
+                progress(row * job.within.width, job.within.area)
             if row:
                 rest = set(below(job, row).steps)
                 job.scene.show((step for step in job.steps if step not in rest), job.grid)
@@ -334,7 +338,7 @@ class PixelCount:
             yield patch
 
     def watched(
-        self, parts: Iterable[tuple[int, Array]], progress: Progress | None, height: int
+        self, parts: Iterable[tuple[int, Array]], progress: Progress | None, within: Window
     ) -> Iterator[tuple[int, Array]]:
         for row, strip in parts:
             classes = strip if strip.ndim == 2 else strip[0]
@@ -344,8 +348,8 @@ class PixelCount:
                 for value in (*self.card.legend.ids, NODATA):  # several times as fast as counting all 256 values
                     self.pixels[value] += np.count_nonzero(classes == value)
             yield row, strip
-            if progress:
-                progress(row + len(classes), height)
+            if progress and self.windows:  # not while the strips of an earlier run pass
+                progress((row + len(classes)) * within.width, within.area)
 
     def result(
         self, job: Job, engine: Engine, output: Path, scores: tuple[Path, ...], seconds: float, more: Sequence[str]

@@ -240,12 +240,13 @@ class _Job:
 
     def strips(self, progress: Progress | None) -> Iterator[NDArray[Any]]:
         """The map from the top."""
-        row = 0
+        told = progress or (lambda done, total: None)
+        row, (height, width) = 0, (self.grid.height, self.grid.width)
+        told(0, height * width)
         for strip in self.mask.strips():
             yield strip
             row += len(strip)
-            if progress:
-                progress(row, self.grid.height)
+            told(row * width, height * width)
 
     def _wonder(self, regions: Regions) -> None:
         """Say what looks like a mistake."""

@@ -65,9 +65,9 @@ _HARMLESS = (1, 130, 143)
 class Listener:
     """Told what happens. This one does not care."""
 
-    def progress(self, part: str) -> Progress | None:
-        """How far a part is; `part` is its name for people."""
-        del part
+    def progress(self, part: str, unit: str = "") -> Progress | None:
+        """How far a part is; `part` is its name for people, `unit` what is counted (`px`)."""
+        del part, unit
         return None
 
     def done(self, path: Path) -> None:
@@ -225,7 +225,7 @@ class _Run:
         path = self.paths["class_map"]
         self.warming = warming(layer=self.options.layer, tiles=self.options.tiles)
         with self.timed("class_map"):
-            self.made: ClassMap = self.segmenter(self.scenes[0], path, self.listener.progress(self.name))
+            self.made: ClassMap = self.segmenter(self.scenes[0], path, self.listener.progress(self.name, "px"))
         self.segmenter.release()  # its memory is that of what follows
         drop_report(self.folder)  # of an older run: from now on it is wrong
         with opened_dataset(path) as (subject, dataset):
@@ -240,6 +240,8 @@ class _Run:
     def finish(self) -> Result:
         """All that comes from the class map, then the report."""
         with self.timed("kernels"):  # nothing, unless the network was faster
+            if self.warming.is_alive():
+                self.listener.progress(f"{self.name}: kernels")
             self.warming.join()
         parts: dict[str, Callable[[], None]] = {
             "layer": self.layer, "raster_tiles": self.raster_tiles, "vector_tiles": self.vector_tiles,
@@ -285,6 +287,7 @@ class _Run:
         """The polygons of the class map."""
         options = dataclasses.replace(self.mapper.listed, confidence_raster=self.confidence())
         run = Vectorizer(options)
+        self.listener.progress(f"{self.name}: layer")
         assert self.finder is not None
         made = run(
             str(self.paths["class_map"]), self.paths["layer"], regions=self.finder.finish(),

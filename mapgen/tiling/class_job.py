@@ -273,7 +273,8 @@ class _Steps:
     """Rows that are done, told to whoever wants to know."""
 
     def __init__(self, progress: Progress | None, total: int) -> None:
-        self.progress, self.total, self.done = progress, total, 0
+        self.progress, self.total, self.done = progress, total, -1
+        self.one()
 
     def one(self) -> None:
         self.done += 1

@@ -102,6 +102,8 @@ class Job:
     def write(self, sink: TileSet, threads: int, progress: Progress | None) -> None:
         """Make all tiles, parts in threads, and put them in an order that does not depend on how many there are."""
         upper, jobs, row = Upper(self.plan, self.painter.assemble), self.plan.jobs, None
+        if progress:
+            progress(0, len(jobs))
         for done, (tile, (pieces, root)) in enumerate(in_order(self._part, jobs, threads)):
             if row is not None and tile.y != row:
                 self._put_made(sink, upper.done(tile.y))

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,8 @@ import rasterio
 from runs import BY_HEART, CLASSES, UNLABELLED, config_text, make_run
 
 from mapgen.accuracy.confusion import Tally, confusion
-from mapgen.cli.console import ProgressBar
+from mapgen.cli.console import console
+from mapgen.cli.progress import ProgressBar
 from mapgen.cli.train import _show
 from mapgen.model.file import open_model, read_tensors
 from mapgen.training.config import content_key, parse_config, read_config
@@ -302,11 +304,14 @@ def test_progress_says_loss_miou_rate_and_the_time_that_is_left():
         def isatty(self):
             return True
 
-    bar = ProgressBar("tiny", shown=True, stream=Terminal())
-    bar.start -= 20
-    bar.last -= 20
+    bar = ProgressBar("tiny", "steps", shown=True, stream=Terminal())
+    _show(bar, Report(50, 100, 50, 0.5123, 1.23e-3, 0.4321))
+    bar.past[0] = (bar.past[0][0] - 20, 50)
     _show(bar, Report(60, 100, 50, 0.5123, 1.23e-3, 0.4321))
-    assert bar.stream.getvalue() == "\r\x1b[Ktiny:  60%, loss 0.512, mIoU 0.432, rate 1.2e-03, 80 s left"
+    console.screen.pause()
+    console.clear_screen()
+    shown = " ".join(re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", bar.stream.getvalue()).split())
+    assert "60 of 100 loss 0.512, mIoU 0.432, rate 1.2e-03, 80 s left" in shown
 
 
 def test_epochs_are_passes_over_the_labelled_ground(learnt):
