@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mapgen.layers.vectorize import vectorize
     from mapgen.legend import Class, Legend
     from mapgen.model.card import ModelCard
-    from mapgen.model.file import save_model
+    from mapgen.model.write import save_model
     from mapgen.results.options import MapOptions, ViewOptions
     from mapgen.results.verbs import info, view
     from mapgen.results.verbs import map_ as map
@@ -76,7 +76,7 @@ _HOMES = {
     "Scale": "settings", "SegmentOptions": "inference.options", "Size": "settings", "TilesOptions": "tiling.options",
     "VectorizeOptions": "layers.options", "ViewOptions": "results.options", "compress": "training.compress",
     "evaluate": "accuracy.evaluate", "info": "results.verbs", "map": "results.verbs", "polygonize": "layers.polygonize",
-    "save_model": "model.file", "segment": "inference.segment", "segment_array": "inference.array",
+    "save_model": "model.write", "segment": "inference.segment", "segment_array": "inference.array",
     "tiles": "tiling.tiles", "train": "training.train",
     "vectorize": "layers.vectorize", "view": "results.verbs",
 }  # fmt: skip

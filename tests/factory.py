@@ -13,11 +13,12 @@ import numpy as np
 import rasterio
 from affine import Affine
 
+from mapgen.files.commit import Output
 from mapgen.legend import NODATA, Class, Legend
 from mapgen.model.card import ModelCard
 from mapgen.model.engine import Network, Setup
 from mapgen.model.fake import FakeEngine, Rule
-from mapgen.model.file import save_model
+from mapgen.model.write import write_tensors
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -44,7 +45,7 @@ def card(**changes: Any) -> ModelCard:
 
 def make_model(path: Path, **changes: Any) -> Path:
     """A model file with this card (`changes` to `card()`) and one small tensor; enough for a `FakeEngine`."""
-    return save_model({"weight": np.zeros((2, 2), np.float32)}, card(**changes), path)
+    return write_tensors({"weight": np.zeros((2, 2), np.float32)}, card(**changes), Output(path))
 
 
 def make_raster(path: Path, array: Array, **profile: Any) -> Path:

@@ -28,7 +28,7 @@ RIM = {
     "cli.console", "kernels", "parallel",
     "files.commit", "files.parquet", "files.pictures", "files.vectors", "files.vet", "files.vrt", "files.webfiles",
     "raster.classmap", "raster.cog", "raster.legends", "raster.masks", "raster.open",
-    "model.file", "model.openvino", "model.select",
+    "model.convert", "model.file", "model.select", "model.write",
     "layers.formats", "layers.write",
     "inference.bench",
     "tiling.containers.container", "tiling.containers.folder", "tiling.containers.mbtiles",
@@ -52,9 +52,9 @@ CALLS = {
 """Calls that open, read or write files, by their whole name or the name of a method."""
 
 LATE = {
-    "torch": {"model.torch", "model.network", "training"},
+    "torch": {"model.torch", "model.network", "model.convert", "training"},
     "segmentation_models_pytorch": {"model.network", "training"},
-    "openvino": {"model.openvino", "training"},
+    "openvino": {"model.openvino", "model.convert", "training"},
     "nncf": {"training"},
     "rasterio": set(),
     "geopandas": set(),

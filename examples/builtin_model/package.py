@@ -21,8 +21,8 @@ from safetensors.torch import load_file
 
 from mapgen.legend import BUILTIN
 from mapgen.model.card import ModelCard
-from mapgen.model.file import save_model
 from mapgen.model.network import build
+from mapgen.model.write import save_model
 from mapgen.training.measure import block_counts, intervals, predict, scores
 from mapgen.training.samples import Piece, statistics
 

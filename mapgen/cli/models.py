@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from mapgen.cli import bundles as given_by
 from mapgen.cli.console import console
 from mapgen.cli.options import takes
+from mapgen.errors import UsageError, option
 
 models = typer.Typer(help="Built-in and local models.", no_args_is_help=False, invoke_without_command=True)
 
@@ -32,6 +34,31 @@ def list_models(**given: Any) -> None:
         else:
             bands, classes = ",".join(entry["bands"]), ",".join(entry["classes"])
             console.text(f"{entry['name']}  {entry['resolution_m']:g} m  {bands}  {classes}  {entry['domain']}")
+
+
+@models.command("upgrade")
+@takes(given_by.Json)
+def upgrade_models(
+    names: Annotated[list[str], typer.Argument(metavar="FILE", help="Model files of an earlier mapgen.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="PATH", help="Write here instead of in the file's own place."),
+    ] = None,
+    **given: Any,
+) -> None:
+    """Store the graph of its network in a model file, so that mapping needs no torch from then on.
+
+    Needs torch once: pip install 'mapgen[torch]'. Weights stay as they are; an int8 file beside it goes along.
+    """
+    from mapgen.model.upgrade import upgrade
+
+    if output is not None and len(names) > 1:
+        raise UsageError(option("output"), f"is one name for {len(names)} files", "upgrade them one by one")
+    for name in names:
+        done = upgrade(name, output)
+        size = f"{done.bytes_before / 1e6:.2f} MB, now {done.bytes / 1e6:.2f} MB"
+        console.note(f"{done.output}: {size}" if done.changed else f"{done.output}: holds its graph already")
+        console.result(done.output, done.to_json())
 
 
 @models.command("show")

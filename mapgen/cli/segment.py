@@ -98,7 +98,9 @@ def _introduce(run: Segmenter) -> None:
     """Say once which model it is and what imagery it knows."""
     card = run.model.card
     kind = "built-in: " if run.options.model == card.name else ""
-    console.note(f"model {card.name} ({kind}{card.domain or f'{card.architecture} {card.encoder}'})")
+    console.note(f"model {card.name} ({kind}{card.domain or f'{card.architecture} {card.encoder}'.strip()})")
+    for advice in run.advice():
+        console.note(advice)
 
 
 def _foretell(run: Segmenter, names: list[str]) -> int:

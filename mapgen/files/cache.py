@@ -1,4 +1,4 @@
-"""The user's cache folder: converted graphs and compiled kernels, safe to delete at any time."""
+"""The user's cache folder: compiled kernels, safe to delete at any time."""
 
 from __future__ import annotations
 

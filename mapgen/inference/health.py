@@ -7,7 +7,6 @@ import platform
 import shutil
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,8 @@ import numpy as np
 from mapgen.errors import MapgenError, one_line
 from mapgen.files.cache import cache_folder
 from mapgen.files.machine import EXTRAS, PACKAGES, cpu_features, memory_bytes, versions
-from mapgen.model.engine import Network, Setup
-from mapgen.model.file import find_model, read_graph, read_tensors
+from mapgen.model.engine import Setup
+from mapgen.model.file import find_model, network_of
 from mapgen.model.normalization import Normalization
 from mapgen.model.select import open_engine
 from mapgen.settings import DEFAULT_MODEL
@@ -59,7 +58,7 @@ def _machine() -> dict[str, Any]:
 
 def _caches(problems: dict[str, Any]) -> dict[str, Any]:
     found = {}
-    for name in ("graphs", "kernels"):
+    for name in ("kernels",):
         folder = cache_folder(name)
         if folder is None:
             problems[name] = "no folder to keep them in; set MAPGEN_CACHE to one that can be written"
@@ -73,11 +72,9 @@ def _inference(problems: dict[str, Any]) -> dict[str, Any]:
     """A window of the built-in model by the engine that would be chosen, and the seconds that it took."""
     try:
         model = find_model(DEFAULT_MODEL)
-        card, graph = model.card, model.int8
-        int8 = None if graph is None else lambda: read_graph(Path(graph))
-        network = Network(card, model.sha256, lambda: read_tensors(model), str(model.path), int8)
-        setup = Setup(Normalization(card.mean, card.std), np.dtype(np.uint8), cache_folder("graphs"), precision="auto")
-        engine = open_engine(network, setup, "auto", "auto")
+        card = model.card
+        setup = Setup(Normalization(card.mean, card.std), np.dtype(np.uint8), precision="auto")
+        engine = open_engine(network_of(model), setup, "auto", "auto")
         side = -(-128 // card.stride) * card.stride
         pixels = np.random.default_rng(0).integers(0, 256, (1, len(card.bands), side, side), np.uint8)
         start = time.perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,6 @@ import numpy as np
 
 from mapgen import __version__
 from mapgen.arrays import Array, is_uniform
-from mapgen.files.cache import cache_folder
 from mapgen.files.commit import Output, check_output, locked
 from mapgen.files.gdal import environment
 from mapgen.files.inputs import note_inputs, one_run
@@ -32,9 +32,9 @@ from mapgen.inference.resume import below, key_of, strips_with_journal
 from mapgen.inference.stitch import STITCH, strips
 from mapgen.legend import NODATA
 from mapgen.model.card import ModelCard
-from mapgen.model.engine import Engine, Network, Setup
-from mapgen.model.file import find_model, read_graph, read_tensors, require_int8
-from mapgen.model.select import open_engine
+from mapgen.model.engine import Engine, Setup
+from mapgen.model.file import find_model, network_of
+from mapgen.model.select import idle_gpu, open_engine
 from mapgen.parallel import Progress, ahead, threads
 from mapgen.patch import Patch
 from mapgen.plan import Step
@@ -211,26 +211,24 @@ class Segmenter:
         dtype = np.dtype(np.float32) if job.resampled else job.scene.patch_dtype
         options = self.options
         setup = Setup(
-            job.normalization, dtype, cache_folder("graphs"), job.output, options.precision, options.threads,
-            job.budget.requests,
+            job.normalization, dtype, job.output, options.precision, options.threads, job.budget.requests
         )  # fmt: skip
         if setup not in self._engines:
-            self._engines = {setup: open_engine(self._network(), setup, options.engine, options.device)}
+            network = network_of(self.model, options.precision)
+            self._engines = {setup: open_engine(network, setup, options.engine, options.device)}
         return self._engines[setup]
+
+    def advice(self) -> Iterator[str]:
+        """What would make runs faster here, said once for all scenes."""
+        options, path = self.options, self.model.path
+        if told := idle_gpu(options.engine, options.device, options.precision):
+            yield told
+        if not self.model.has_graph and self.model.card.compression is None:
+            yield f"its graph is made anew in each run; mapgen models upgrade {shlex.quote(str(path))} keeps it"
 
     def release(self) -> None:
         """Let go of the engine and its memory; the next scene opens one again."""
         self._engines = {}
-
-    def _network(self) -> Network:
-        model = self.model
-        graph = None
-        if self.options.precision == "int8":
-            graph = require_int8(model)  # says why there is none
-        elif self.options.precision == "auto":
-            graph = model.int8
-        int8 = None if graph is None else lambda: read_graph(graph)
-        return Network(model.card, model.sha256, lambda: read_tensors(model), str(model.path), int8)
 
 
 @taking(SegmentOptions, SegmentKeys)

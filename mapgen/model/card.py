@@ -15,7 +15,10 @@ from mapgen.errors import MapgenError, ModelError, one_line
 from mapgen.legend import Legend
 from mapgen.plan import check_window
 
-VERSION = 1
+VERSION = 2
+"""Of the cards that are written: since 2 a file may hold the graph of its network beside its tensors."""
+
+READ = (1, 2)
 DATA_TYPES = ("uint8", "uint16", "float32")
 
 
@@ -122,8 +125,9 @@ class ModelCard:
         except (ValueError, RecursionError) as exc:
             raise ModelError(source, f"its card is not JSON ({exc})", "save the model again") from exc
         version = entries.pop("mapgen_card", None) if isinstance(entries, dict) else None
-        if version != VERSION:
-            raise ModelError(source, f"its card has version {version}, this mapgen reads {VERSION}", "update mapgen")
+        if version not in READ:
+            known = f"this mapgen reads {' and '.join(map(str, READ))}"
+            raise ModelError(source, f"its card has version {version}, {known}", "update mapgen")
         values = _fields(cls, entries, source)
         try:
             return cls(**values)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
@@ -32,6 +31,8 @@ class Network:
     """What errors call it."""
     int8: Callable[[], tuple[bytes, bytes]] | None = None
     """Reads the quantised graph, (XML, weights) for OpenVINO: normalised float32 pixels to scores. None without one."""
+    graph: Callable[[], tuple[bytes, bytes]] | None = None
+    """The same for the graph in floating point. None where the file holds none: then it is made by torch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,6 @@ class Setup:
 
     normalization: Normalization
     dtype: np.dtype[Any]
-    cache: Path | None = None
-    """Where graphs may be kept."""
     output: Output = "probabilities"
     precision: Precision = "fp32"
     threads: int | None = None

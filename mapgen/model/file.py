@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from mapgen.errors import ModelError, one_line, option
-from mapgen.files.commit import Output, staged
 from mapgen.files.inputs import note_inputs
 from mapgen.model.card import ModelCard
+from mapgen.model.engine import Network
 from mapgen.model.graph import NotAGraph, canonical, constants
+from mapgen.model.stored import REST, TEXT, block, unpacked
+from mapgen.settings import Precision
 
 CARD_KEY = "mapgen_card"
 """The key of the card in the safetensors header's `__metadata__`."""
@@ -57,7 +59,12 @@ class Model:
     @property
     def parameters(self) -> int:
         """How many numbers the tensors hold."""
-        return sum(int(np.prod(shape)) for shape in self.tensors.values())
+        return sum(int(np.prod(shape)) for name, shape in self.tensors.items() if name not in (TEXT, REST))
+
+    @property
+    def has_graph(self) -> bool:
+        """Whether the file holds the graph of its network, so that no torch is needed to run it in floating point."""
+        return {TEXT, REST} <= self.tensors.keys()
 
     @property
     def int8(self) -> Path | None:
@@ -179,6 +186,19 @@ def _refuse_foreign(start: bytes, subject: str) -> None:
     raise ModelError(subject, "is not a safetensors file", _WAY_IN)
 
 
+def network_of(model: Model, precision: Precision = "auto") -> Network:
+    """The model as engines take it, for this precision: with its int8 graph unless another one is named.
+
+    Raises `ModelError` where int8 is asked for and there is no graph that goes with the model.
+    """
+    int8 = require_int8(model) if precision == "int8" else model.int8 if precision == "auto" else None
+    return Network(
+        model.card, model.sha256, lambda: read_tensors(model), str(model.path),
+        None if int8 is None else lambda: read_graph(open_model(int8)),
+        (lambda: read_graph(model)) if model.has_graph else None,
+    )  # fmt: skip
+
+
 def read_tensors(model: Model) -> dict[str, np.ndarray[Any, Any]]:
     """All tensors by name, as stored.
 
@@ -192,11 +212,15 @@ def read_tensors(model: Model) -> dict[str, np.ndarray[Any, Any]]:
         raise ModelError(
             one_line(model.path), problem, f"use {option('precision', 'int8')}, or the model it was made from"
         )
-    tensors = _load(model.path)
+    tensors = {name: value for name, value in _load(model.path).items() if name not in (TEXT, REST)}
+    _check_finite(tensors, model.path)
+    return tensors
+
+
+def _check_finite(tensors: Mapping[str, np.ndarray[Any, Any]], path: Path) -> None:
     for name, tensor in tensors.items():
         if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
-            raise ModelError(one_line(model.path), f"the weights {one_line(name)} are not finite", "train it again")
-    return tensors
+            raise ModelError(one_line(path), f"the weights {one_line(name)} are not finite", "train it again")
 
 
 def read_encoder(encoder: str) -> dict[str, np.ndarray[Any, Any]] | None:
@@ -218,80 +242,62 @@ def _load(path: Path) -> dict[str, np.ndarray[Any, Any]]:
         raise ModelError(one_line(path), f"its tensors cannot be read ({exc})", "get the file again") from exc
 
 
-def read_graph(path: Path) -> tuple[bytes, bytes]:
-    """The graph in the file at `path`, as OpenVINO's `Core.read_model` takes it: XML, and the numbers it refers to.
+def read_graph(model: Model) -> tuple[bytes, bytes]:
+    """The graph in a model file, as OpenVINO's `Core.read_model` takes it: XML, and the numbers it refers to.
 
     The graph is the bare network: one input, float32 (N, C, H, W) of normalised pixels, bands in the card's order,
     every side but C free; one output, float32 (N, K, H, W) of scores (not probabilities) of the legend's classes. H
     and W are multiples of the card's stride. The XML is checked and written anew (`mapgen.model.graph.canonical`);
     what the graph computes is not. Raises `ModelError`.
     """
-    subject = one_line(path)
-    if open_model(path).card.compression is None:
-        raise ModelError(subject, "holds the tensors of a model, not a graph", "name its int8 file")
-    tensors = _load(path)
-    if set(tensors) != {GRAPH_TEXT, GRAPH_NUMBERS} or any(t.dtype != np.uint8 or t.ndim != 1 for t in tensors.values()):
-        raise ModelError(subject, f"its tensors are not {GRAPH_TEXT} and {GRAPH_NUMBERS} in bytes", "get it again")
-    numbers = tensors[GRAPH_NUMBERS].tobytes()
+    subject = one_line(model.path)
     try:
-        text = canonical(tensors[GRAPH_TEXT].tobytes(), len(numbers))
+        if model.card.compression is None:
+            text, numbers, known = _stored_graph(model)
+        else:
+            (text, numbers), known = _own_graph(model), 0
+        text = canonical(text, len(numbers))
     except NotAGraph as exc:
         raise ModelError(subject, f"its graph has {one_line(exc)}", "do not use this file; recreate it") from exc
     for kind, start, size in constants(text):
-        if kind in _FLOATS and not np.isfinite(np.frombuffer(numbers[start : start + size], _FLOATS[kind])).all():
+        if start < known or kind not in _FLOATS:
+            continue
+        if not np.isfinite(np.frombuffer(numbers[start : start + size], _FLOATS[kind])).all():
             raise ModelError(subject, "constants of its graph are not finite", "recreate it")
     return text, numbers
 
 
-def save_graph(text: bytes, numbers: bytes, card: ModelCard, output: Output) -> Path:
-    """Write a graph (XML and numbers of OpenVINO's representation) with its card as a model file; return its path.
-
-    Raises `ModelError` for a graph that `read_graph` would refuse, `OutputError` where the file cannot be written.
-    """
-    from safetensors.numpy import save_file
-
-    try:
-        text = canonical(text, len(numbers))
-    except NotAGraph as exc:
-        raise ModelError(one_line(card.name), f"its graph has {exc}", "mapgen cannot store it") from exc
-    tensors = {GRAPH_TEXT: np.frombuffer(text, np.uint8), GRAPH_NUMBERS: np.frombuffer(numbers, np.uint8)}
-    with staged(output) as temporary:
-        save_file(tensors, temporary, metadata={CARD_KEY: card.to_json()})
-        if open_model(temporary).card != card or read_graph(temporary) != (text, numbers):
-            raise ModelError(output.path, "did not read back as written", "check the disk and try again")
-    return output.path
+def _stored_graph(model: Model) -> tuple[bytes, bytes, int]:
+    """Text and numbers of the graph that lies beside a network's tensors; how many of the numbers are looked at."""
+    if not model.has_graph:
+        raise ModelError(one_line(model.path), *no_graph(model.path))
+    parts = _load(model.path)
+    text, rest = (_raw(parts.pop(name), name, model.path) for name in (TEXT, REST))
+    _check_finite(parts, model.path)
+    numbers = block(parts, rest)
+    return unpacked(text), numbers, len(numbers) - len(rest)
 
 
-def save_model(net: Any, card: ModelCard, path: str | Path, *, half: bool = False, overwrite: bool = False) -> Path:
-    """Write `net` (a torch module, or a mapping of names to arrays) with its card as a model file; return its path.
-
-    `half` stores floating weights as float16, which halves the file. The network is what
-    `segmentation_models_pytorch.create_model(card.architecture, card.encoder, in_channels, classes,
-    **card.parameters)` builds; that it fits is checked when the file is opened by an engine. Raises `ModelError` for
-    weights that are not finite, `OutputError` where the file cannot be written.
-    """
-    from safetensors.numpy import save_file
-
-    path = Path(path)
-    state = net.state_dict() if hasattr(net, "state_dict") else net
-    tensors = {name: _as_array(value, half) for name, value in state.items()}
-    for name, tensor in tensors.items():
-        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
-            raise ModelError(one_line(card.name), f"the weights {name} are not finite", "train it again")
-    with staged(Output(path, overwrite)) as temporary:
-        save_file(tensors, temporary, metadata={CARD_KEY: card.to_json()})
-        written = open_model(temporary)
-        if written.card != card or set(written.tensors) != set(tensors):
-            raise ModelError(path, "did not read back as written", "check the disk and try again")
-    return path
+def _own_graph(model: Model) -> tuple[bytes, bytes]:
+    """Text and numbers of a graph that is all that its file holds."""
+    parts = _load(model.path)
+    if set(parts) != {GRAPH_TEXT, GRAPH_NUMBERS}:
+        problem = f"its tensors are not {GRAPH_TEXT} and {GRAPH_NUMBERS} in bytes"
+        raise ModelError(one_line(model.path), problem, "get it again")
+    text, numbers = (_raw(parts[name], name, model.path) for name in (GRAPH_TEXT, GRAPH_NUMBERS))
+    return text, numbers
 
 
-def _as_array(value: Any, half: bool) -> np.ndarray[Any, Any]:
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = (value.float() if value.is_floating_point() else value).numpy()
-    value = np.array(value, order="C")  # not ascontiguousarray, which makes scalars one-dimensional
-    return value.astype(np.float16) if half and value.dtype.kind == "f" else value
+def _raw(tensor: np.ndarray[Any, Any], name: str, path: Path) -> bytes:
+    if tensor.dtype != np.uint8 or tensor.ndim != 1:
+        raise ModelError(one_line(path), f"its tensor {name} is not a row of bytes", "get it again")
+    return tensor.tobytes()
+
+
+def no_graph(path: Path | str) -> tuple[str, str]:
+    """What is wrong with the file of an earlier mapgen that holds no graph, and what to do about it."""
+    upgrade = f"pip install 'mapgen[torch]', then mapgen models upgrade {shlex.quote(str(path))}"
+    return "is of an earlier mapgen and needs torch once, to make its graph", upgrade
 
 
 @lru_cache(maxsize=32)

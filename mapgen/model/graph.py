@@ -123,7 +123,7 @@ def _layer(layer: Any) -> tuple[Any, set[str], set[str]]:
     data = layer.find("data")
     if data is not None:
         for name, value in data.attrib.items():
-            if not (re.fullmatch(r"\w{1,40}", name, re.ASCII) and _PLAIN.fullmatch(value) and len(value) <= _LONG):
+            if not (re.fullmatch(r"[\w-]{1,40}", name, re.ASCII) and _PLAIN.fullmatch(value) and len(value) <= _LONG):
                 raise NotAGraph(f"a {kind} with {name[:40]} = {value[:40]!r}")
         if len(data):
             raise NotAGraph(f"a {kind} with parts in its data")
@@ -221,7 +221,7 @@ FIXED_BYTES = 64_000_000
 """Bytes that layers may make of constants alone, beyond four times the block of numbers, and that a row of numbers such
 as a `Range` may take: neither grows with the window, so the limit of a pixel would let gigabytes through."""
 
-_REMEDY = "do not use this file; make the graph anew with mapgen compress"
+_REMEDY = "do not use this file; make its graph anew"
 
 
 def load_graph(core: Any, text: bytes, numbers: bytes, card: ModelCard, subject: str) -> Any:

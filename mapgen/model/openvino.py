@@ -1,18 +1,12 @@
 # ruff: noqa: E402
-"""The engine for CPUs: OpenVINO, from a graph converted once and cached, or from the model's own int8 graph."""
+"""The engine for CPUs: OpenVINO, from the graph in the model file."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
 import sys
-import tempfile
-import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -24,13 +18,11 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from mapgen.arrays import Array
-from mapgen.errors import require
+from mapgen.errors import ModelError
 from mapgen.model.engine import UNDECIDED, Network, Setup, Tag
+from mapgen.model.file import no_graph
 from mapgen.model.graph import load_graph
 from mapgen.settings import Precision
-
-_CACHE_FORMAT = "2"
-"""Raised when the conversion below changes, so that graphs of an older mapgen are not used."""
 
 _TYPES = {"uint8": ov.Type.u8, "float32": ov.Type.f32}
 """Of pixels that a graph takes. All but bytes go in as float32: the CPU plugin passes 16-bit integers on to kernels
@@ -70,18 +62,10 @@ class OpenVINOEngine:
         self.precision = setup.precision
         self._core = ov.Core()
         self._setup = setup
-        self._read = self._reader(network, setup)
+        quantized = network.int8 if setup.precision == "int8" else None
+        text, numbers = quantized() if quantized is not None else bare_graph(network)
+        self._graph = load_graph(self._core, text, numbers, network.card, network.subject)
         self._compiled: dict[tuple[int, ...], _Compiled] = {}
-
-    def _reader(self, network: Network, setup: Setup) -> Callable[[], Any]:
-        """What reads the bare graph anew: each compilation changes its copy."""
-        if setup.precision == "int8":
-            assert network.int8 is not None
-            graph = load_graph(self._core, *network.int8(), network.card, network.subject)
-            return lambda: graph.clone()
-        self._scratch = None if setup.cache else tempfile.TemporaryDirectory(prefix="mapgen-")
-        source = graph_file(network, setup.cache or Path(self._scratch.name))  # type: ignore[union-attr]
-        return lambda: self._core.read_model(source)
 
     def stream(self, batches: Iterable[tuple[Tag, Array | None]]) -> Iterator[tuple[Tag, Array | None]]:
         """Probabilities or classes of each batch, in order; as many run at once as OpenVINO finds best."""
@@ -103,7 +87,7 @@ class OpenVINOEngine:
         return _Flight(tag, compiled, request, pixels)
 
     def _compile(self, shape: tuple[int, ...]) -> _Compiled:
-        model = self._read()
+        model = self._graph.clone()
         model.reshape(list(shape))
         count, _, height, width = shape
         model = _with_output(_with_normalization(model, self._setup), self._setup, (count, height, width))
@@ -118,6 +102,21 @@ class OpenVINOEngine:
         while len(self._compiled) >= (_SHAPES if shape[0] == 1 else 2 * _SHAPES):
             del self._compiled[next(iter(self._compiled))]
         return _Compiled(self._core.compile_model(model, "CPU", config))
+
+
+def bare_graph(network: Network) -> tuple[bytes, bytes]:
+    """The graph of a network in floating point, its XML and numbers: the one in its file, else made by torch.
+
+    Raises `ModelError` where it is neither there nor can be made.
+    """
+    if network.graph is not None:
+        return network.graph()
+    if find_spec("torch") is None or find_spec("segmentation_models_pytorch") is None:
+        raise ModelError(network.subject, *no_graph(network.subject))
+    from mapgen.model.convert import converted
+    from mapgen.model.torch import load_network
+
+    return converted(load_network(network), network.card)
 
 
 class _Compiled:
@@ -193,42 +192,3 @@ def _with_output(model: Any, setup: Setup, shape: tuple[int, int, int]) -> Any:
 
 def _ints(*values: int) -> Any:
     return ops.constant(np.array(values, np.int64))
-
-
-def graph_file(network: Network, root: Path) -> Path:
-    """The converted graph of a network in the cache folder `root`, made now if need be: pixels to scores.
-
-    Making it imports torch and takes seconds; finding it does neither.
-    """
-    require("torch", network.subject, "making its graph in floating point")
-    parts = (network.key, _CACHE_FORMAT, version("openvino"), version("torch"))
-    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
-    graph = root / key / "graph.xml"
-    if graph.is_file():
-        return graph
-    folder = Path(tempfile.mkdtemp(prefix=".making-", dir=root))
-    try:
-        ov.save_model(_convert(network), folder / graph.name, compress_to_fp16=False)
-        try:
-            os.replace(folder, graph.parent)  # a folder appears whole, so another process never sees half a graph
-        except OSError:
-            if not graph.is_file():  # else another process was faster, with the same graph
-                raise
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return graph
-
-
-def _convert(network: Network) -> Any:
-    import torch
-
-    from mapgen.model.torch import load_network
-
-    card = network.card
-    example = torch.zeros(1, len(card.bands), 8 * card.stride, 8 * card.stride)
-    with warnings.catch_warnings(), torch.inference_mode():
-        # OpenVINO still traces with torch.jit, which torch calls deprecated.
-        warnings.simplefilter("ignore")
-        model = ov.convert_model(load_network(network), example_input=example)
-    model.reshape([-1, len(card.bands), -1, -1])
-    return model

@@ -70,11 +70,8 @@ def _suitable(name: EngineName, device: Device, precision: Precision) -> EngineN
 
 
 def _fastest(*, int8: bool) -> Precision:
-    """int8 where there is a graph for it and the CPU multiplies bytes fast, else bf16 where it is native, else fp32.
-
-    Without torch int8 wherever there is a graph for it, since no other graph can be made.
-    """
-    if int8 and (multiplies_bytes() or find_spec("torch") is None):
+    """int8 where there is a graph for it and the CPU multiplies bytes fast, else bf16 where it is native, else fp32."""
+    if int8 and multiplies_bytes():
         return "int8"
     from mapgen.model.openvino import native_precisions
 
@@ -103,6 +100,14 @@ def _openvino_precision(network: Network, wanted: Precision) -> Precision:
             f"use {option('precision', 'auto')} or {' or '.join(native)}",
         )
     return wanted
+
+
+def idle_gpu(name: EngineName, device: Device, precision: Precision) -> str:
+    """What to say where an NVIDIA driver is there and torch, which would use its GPU, is not; else nothing."""
+    chosen = name == "auto" and device == "auto" and precision != "int8"
+    if not chosen or find_spec("torch") is not None or not _nvidia_driver():
+        return ""
+    return "runs on the CPU; there is an NVIDIA driver: pip install 'mapgen[torch]' to run on its GPU"
 
 
 def _nvidia_driver() -> bool:

@@ -11,6 +11,7 @@ import torch
 
 from mapgen.arrays import Array
 from mapgen.errors import ModelError, ResourceError, UsageError, one_line, option
+from mapgen.model.card import ModelCard
 from mapgen.model.engine import UNDECIDED, Network, Setup, Tag
 from mapgen.model.network import build
 from mapgen.settings import Device, Precision
@@ -116,19 +117,21 @@ def load_network(network: Network) -> torch.nn.Module:
     except ModelError as exc:
         asked = f"its card asks for {one_line(exc.subject)}: {one_line(exc.problem)}"
         raise ModelError(network.subject, asked, exc.remedy) from exc
-    tensors = network.load()
-    problem = misfit(
-        {k: tuple(v.shape) for k, v in net.state_dict().items()}, {k: tuple(v.shape) for k, v in tensors.items()}
-    )
+    return with_weights(net, network.load(), card, network.subject)
+
+
+def with_weights(
+    net: torch.nn.Module, tensors: Mapping[str, Array], card: ModelCard, subject: str
+) -> torch.nn.Module:
+    """The network itself, in evaluation mode, with these tensors, which are to be all of its own."""
+    state = net.state_dict()
+    problem = misfit({k: tuple(v.shape) for k, v in state.items()}, {k: tuple(v.shape) for k, v in tensors.items()})
     if problem:
+        named = f"{card.architecture} {card.encoder}".strip() or "the network"
         raise ModelError(
-            network.subject,
-            f"its tensors do not fit {card.architecture} {card.encoder}: {problem}",
-            "correct the card and save the model again",
+            subject, f"its tensors do not fit {named}: {problem}", "correct the card and save the model again"
         )
-    net.load_state_dict(
-        {name: torch.from_numpy(value).to(net.state_dict()[name].dtype) for name, value in tensors.items()}
-    )
+    net.load_state_dict({name: torch.from_numpy(value).to(state[name].dtype) for name, value in tensors.items()})
     return net.eval()
 
 

@@ -21,7 +21,6 @@ from mapgen.accuracy.evaluate import run as evaluate_map
 from mapgen.accuracy.options import EvaluateOptions
 from mapgen.arrays import Array
 from mapgen.errors import InputError, UsageError, one_line, option, require
-from mapgen.files.cache import cache_folder
 from mapgen.files.commit import Output, check_output, locked
 from mapgen.files.gdal import environment
 from mapgen.files.inputs import note_inputs, note_output, one_run
@@ -30,10 +29,11 @@ from mapgen.inference.job import plan_job
 from mapgen.inference.options import SegmentOptions
 from mapgen.inference.segment import Segmenter
 from mapgen.model.card import Compression, ModelCard
-from mapgen.model.engine import Engine, Network, Setup
-from mapgen.model.file import Model, builtin_models, find_model, int8_path, read_tensors, save_graph
+from mapgen.model.engine import Engine, Setup
+from mapgen.model.file import Model, builtin_models, find_model, int8_path, network_of
 from mapgen.model.graph import canonical
 from mapgen.model.normalization import Normalization
+from mapgen.model.write import save_graph
 from mapgen.parallel import processors
 from mapgen.patch import padded
 from mapgen.plan import Step
@@ -169,13 +169,11 @@ class _Compressor:
     def __init__(self, model: Model, options: CompressOptions, scratch: Path, say: Say) -> None:
         self.model, self.options, self.scratch, self.say = model, options, scratch, say
         self.graph: tuple[bytes, bytes] = b"", b""
-        self.network = Network(
-            model.card, model.sha256, lambda: read_tensors(model), str(model.path), int8=lambda: self.graph
-        )
+        self.network = replace(network_of(model, "fp32"), int8=lambda: self.graph)
 
     def card(self, scenes: Sequence[str]) -> ModelCard:
         """The card of the quantised graph: its parent's, and what was measured."""
-        from mapgen.model.openvino import graph_file, native_precisions
+        from mapgen.model.openvino import bare_graph, native_precisions
         from mapgen.training.quantize import quantized
 
         self.say(f"reading {self.options.windows} windows")
@@ -184,8 +182,7 @@ class _Compressor:
             raise InputError(public_name(scenes[0]), "no scene has a window with data", "calibrate on other imagery")
         samples = windows[: self.options.windows]
         self.say(f"calibrating on {len(samples)} windows")
-        graph = graph_file(self.network, cache_folder("graphs") or self.scratch)
-        text, numbers, method = quantized(graph, samples)
+        text, numbers, method = quantized(bare_graph(self.network), samples)
         text = canonical(text, len(numbers))
         self.graph = text, numbers
         compared: list[Precision] = ["fp32", *(p for p in native_precisions() if p == "bf16"), "int8"]
@@ -270,7 +267,7 @@ class _Compressor:
 
         bands = len(self.model.card.bands)
         plain = Normalization((0.0,) * bands, (1.0,) * bands)
-        setup = Setup(plain, np.dtype(np.float32), cache_folder("graphs"), output="classes", precision=precision)
+        setup = Setup(plain, np.dtype(np.float32), output="classes", precision=precision)
         return OpenVINOEngine(self.network, setup)
 
     def _evaluated(self, precisions: Sequence[Precision], method: str) -> dict[str, Any]:

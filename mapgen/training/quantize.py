@@ -17,8 +17,8 @@ from mapgen.arrays import Array
 METHOD = "NNCF {version} post-training quantisation, mixed preset, fast bias correction, {count} windows of {side} px"
 
 
-def quantized(graph: Path, samples: Sequence[Array]) -> tuple[bytes, bytes, str]:
-    """The int8 form of the graph in a file of OpenVINO's: its XML, its numbers, and one line on how it was made.
+def quantized(graph: tuple[bytes, bytes], samples: Sequence[Array]) -> tuple[bytes, bytes, str]:
+    """The int8 form of a graph (OpenVINO's XML and numbers): its XML, its numbers, and one line on how it was made.
 
     `samples` are normalised pixels, float32 (1, C, H, W); each layer's range is taken from what they make of it.
     Weights are symmetric with a scale for each output channel; activations behind a ReLU are unsigned, others
@@ -26,10 +26,13 @@ def quantized(graph: Path, samples: Sequence[Array]) -> tuple[bytes, bytes, str]
     """
     nncf = _nncf()
     import openvino as ov
+    from openvino._offline_transformations import apply_moc_transformations
 
+    model = ov.Core().read_model(*graph)
+    apply_moc_transformations(model, cf=True)  # norms become part of the convolutions, as in what is quantised
     with _silence():
         model = nncf.quantize(
-            ov.Core().read_model(graph),
+            model,
             nncf.Dataset(samples),
             subset_size=len(samples),
             preset=nncf.QuantizationPreset.MIXED,

@@ -20,7 +20,8 @@ from mapgen.files.commit import Output
 from mapgen.files.inputs import one_run
 from mapgen.files.pictures import write_picture
 from mapgen.model.card import ModelCard
-from mapgen.model.file import Model, find_model, open_model, read_tensors, save_model
+from mapgen.model.file import Model, find_model, open_model, read_tensors
+from mapgen.model.write import save_model
 from mapgen.parallel import ahead
 from mapgen.plan import check_window
 from mapgen.schema import in_toml
@@ -333,7 +334,11 @@ class _Training:
             self.card, description=" ".join(filter(None, (self.card.description, text))),
             scores=_scores(found, self.dataset) if found else {},
         )  # fmt: skip
-        save_model(network, card, self.place.model, half=half, overwrite=True)
+        try:
+            save_model(network, card, self.place.model, half=half, overwrite=True)
+        except ModelError as exc:  # of a network that OpenVINO does not take: torch still runs it
+            self.say(f"{exc.problem}; the model is written without its graph")
+            save_model(network, card, self.place.model, half=half, overwrite=True, graph=False)
 
 
 def _stored(average: Any) -> tuple[Any, bool]:

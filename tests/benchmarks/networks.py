@@ -28,16 +28,16 @@ sys.path.insert(0, str(EXAMPLE))
 from ground import read_ground  # noqa: E402
 from read import read_piece, read_recipe, total  # noqa: E402
 
-from mapgen.files.cache import cache_folder  # noqa: E402
 from mapgen.inference.bench import engine_rate  # noqa: E402
 from mapgen.legend import BUILTIN  # noqa: E402
 from mapgen.model.card import ModelCard  # noqa: E402
-from mapgen.model.engine import Engine, Network, Setup  # noqa: E402
-from mapgen.model.file import Model, int8_path, open_model, read_graph, read_tensors, save_model  # noqa: E402
+from mapgen.model.engine import Engine, Setup  # noqa: E402
+from mapgen.model.file import Model, int8_path, network_of, open_model  # noqa: E402
 from mapgen.model.network import build  # noqa: E402
 from mapgen.model.normalization import Normalization  # noqa: E402
 from mapgen.model.openvino import native_precisions  # noqa: E402
 from mapgen.model.select import open_engine  # noqa: E402
+from mapgen.model.write import save_model  # noqa: E402
 from mapgen.patch import padded  # noqa: E402
 from mapgen.settings import Precision  # noqa: E402
 from mapgen.training.compress import compress  # noqa: E402
@@ -58,7 +58,7 @@ WINDOW = 512
 ROUNDS, WINDOWS = 4, 8
 
 
-def network_of(name: str) -> torch.nn.Module:
+def fresh_network(name: str) -> torch.nn.Module:
     """The network, freshly initialised from the recipe's seed."""
     architecture, parameters = NETWORKS[name]
     return build(architecture, ENCODER, 3, CLASSES, **parameters)
@@ -94,7 +94,7 @@ def train(name: str, folder: Path, training: list[Piece], scale: tuple[torch.Ten
     document, recipe, sampling = read_recipe(EXAMPLE / "recipe.toml")
     recipe = replace(recipe, steps=STEPS, stages=(Stage(0.0, COUNT, SIZE),), save_every=25, check_every=STEPS + 1)
     torch.manual_seed(recipe.seed)
-    state = start(network_of(name).to(memory_format=torch.channels_last), recipe)
+    state = start(fresh_network(name).to(memory_format=torch.channels_last), recipe)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
@@ -149,12 +149,9 @@ def packed(name: str, data: Path, run: Path) -> Model:
 
 def opened(model: Model, precision: Precision, threads: int) -> Engine:
     """OpenVINO, from bytes to classes."""
-    graph = model.int8
-    int8 = None if graph is None else lambda: read_graph(graph)
-    network = Network(model.card, model.sha256, lambda: read_tensors(model), str(model.path), int8)
     scale = Normalization(model.card.mean, model.card.std)
-    setup = Setup(scale, np.dtype("uint8"), cache_folder("graphs"), "classes", precision, threads)
-    return open_engine(network, setup, "openvino", "cpu")
+    setup = Setup(scale, np.dtype("uint8"), "classes", precision, threads)
+    return open_engine(network_of(model), setup, "openvino", "cpu")
 
 
 def miou(engine: Engine, data: Path) -> float:
@@ -222,7 +219,7 @@ def rates(found: dict[str, dict[str, float]], options: argparse.Namespace) -> li
     rows = []
     for name, kept in found.items():
         row: dict[str, Any] = {"network": name, "M parameters": round(models[name].parameters / 1e6, 1)}
-        row["kMAC/px"] = round(products(network_of(name)) / 1e3, 1)
+        row["kMAC/px"] = round(products(fresh_network(name)) / 1e3, 1)
         row |= {f"{p} Mpx/s": round(best[name, p], 2) if (name, p) in best else None for p in ("fp32", "bf16", "int8")}
         row |= {"mIoU": round(kept["miou"], 3), "accuracy": round(kept["accuracy"], 3)}
         eighth = engines.get((name, "int8"))

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import rasterio
 
-from mapgen.model.engine import Network, Setup
-from mapgen.model.file import find_model, read_tensors
+from mapgen.model.engine import Setup
+from mapgen.model.file import find_model, network_of
 from mapgen.model.normalization import Normalization
 from mapgen.model.select import open_engine
 from mapgen.patch import filled
@@ -39,10 +38,8 @@ def main() -> None:
     arguments = parser.parse_args()
     model = find_model(arguments.model)
     norm = Normalization(model.card.mean, model.card.std)
-    with tempfile.TemporaryDirectory() as cache:
-        network = Network(model.card, model.sha256, lambda: read_tensors(model), model.card.name)
-        engine = open_engine(network, Setup(norm, np.dtype("uint8"), Path(cache)), "auto", "auto")
-        rows = [row for scene in arguments.scenes for row in measure(scene, engine, norm.mean)]
+    engine = open_engine(network_of(model), Setup(norm, np.dtype("uint8")), "auto", "auto")
+    rows = [row for scene in arguments.scenes for row in measure(scene, engine, norm.mean)]
     record = {
         "title": "Filling nodata: share of pixels that keep their class, %",
         "command": "python tests/benchmarks/nodata_fill.py " + " ".join(s.name for s in arguments.scenes),

@@ -233,8 +233,8 @@ def train(pieces: list[Any], folder: Path) -> None:
 
     from mapgen.legend import Class, Legend
     from mapgen.model.card import ModelCard
-    from mapgen.model.file import save_model
     from mapgen.model.network import build
+    from mapgen.model.write import save_model
     from mapgen.training.fit import Stage, fit, start
     from mapgen.training.losses import combined
     from mapgen.training.samples import Sampler, ahead

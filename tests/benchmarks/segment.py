@@ -123,8 +123,8 @@ def cpu_name() -> str:
 
 def whole(scene: str, target: str) -> None:
     """Classes of the whole scene from one pass of the network in torch."""
-    from mapgen.model.engine import Network, Setup
-    from mapgen.model.file import find_model, read_tensors
+    from mapgen.model.engine import Setup
+    from mapgen.model.file import find_model, network_of
     from mapgen.model.normalization import Normalization
     from mapgen.model.torch import TorchEngine
     from mapgen.patch import padded
@@ -132,8 +132,7 @@ def whole(scene: str, target: str) -> None:
 
     model = find_model(DEFAULT_MODEL)
     card = model.card
-    network = Network(card, model.sha256, lambda: read_tensors(model), card.name)
-    engine = TorchEngine(network, Setup(Normalization(card.mean, card.std), np.dtype("uint8")), "cpu")
+    engine = TorchEngine(network_of(model), Setup(Normalization(card.mean, card.std), np.dtype("uint8")), "cpu")
     with rasterio.open(scene) as dataset:
         pixels = dataset.read([1, 2, 3])
     start = time.perf_counter()

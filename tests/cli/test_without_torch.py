@@ -43,13 +43,13 @@ def test_mapping_at_the_defaults_needs_no_torch(result):
     import rasterio
 
     with rasterio.open(result) as dataset:
-        assert dataset.tags()["MAPGEN_PARAMETERS"].count("int8")
         assert np.isin(dataset.read(1), (1, 2, 3, 4, 5)).all()
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
+        ("segment", "SCENE", "-o", "OUT/map.tif", "--resolution", "native", "--precision", "fp32"),
         ("vectorize", "MAP", "-o", "OUT/layer.geojson"),
         ("tiles", "MAP", "-o", "OUT/tiles.mbtiles"),
         ("map", "SCENE", "-o", "OUT/map", "--resolution", "native"),
@@ -70,7 +70,6 @@ def test_every_command_that_learns_nothing_works(arguments, scene, result, tmp_p
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("segment", "SCENE", "-o", "OUT", "--precision", "fp32"),
         ("segment", "SCENE", "-o", "OUT", "--engine", "torch"),
         ("segment", "SCENE", "-o", "OUT", "--device", "cuda"),
         ("train", EXAMPLES / "train_scene.toml", "-o", "OUT"),

@@ -16,7 +16,8 @@ from safetensors.numpy import save_file
 from mapgen.errors import ModelError
 from mapgen.legend import Class, Legend
 from mapgen.model.engine import Network, Setup
-from mapgen.model.file import CARD_KEY, open_model, save_model
+from mapgen.model.file import CARD_KEY, open_model
+from mapgen.model.write import save_model
 
 WAY_IN = ("mapgen.save_model", "examples/bring_your_own_smp.py")
 

@@ -1,5 +1,7 @@
 """What every engine must do, held against torch in float32. The network is a real one with random weights."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -27,19 +29,24 @@ def network():
     )  # fmt: skip
     net = build(card.architecture, card.encoder, 3, 5, **card.parameters).eval()
     state = {name: value.numpy() for name, value in net.state_dict().items()}
-    return Network(card, "tiny-3", lambda: state, "tiny.safetensors")
+    return network_of_tensors(card, state)
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
+def network_of_tensors(card, state):
+    """The network with these tensors, and its graph as a model file holds it."""
+    from mapgen.model.convert import graph_tensors
+    from mapgen.model.stored import REST, TEXT, block, unpacked
+
+    parts = graph_tensors(None, card, state)
+    text, numbers = unpacked(parts[TEXT].tobytes()), block(state, parts[REST].tobytes())
+    return Network(card, "tiny", lambda: state, "tiny.safetensors", graph=lambda: (text, numbers))
 
 
 @pytest.fixture
-def opened(network, cache):
+def opened(network):
     def make(name, dtype="uint8", scale=None, **how):
         norm = normalization(network.card, scale or Scale(), np.dtype(dtype))
-        return open_engine(network, Setup(norm, np.dtype(dtype), cache, **how), name, "cpu")
+        return open_engine(network, Setup(norm, np.dtype(dtype), **how), name, "cpu")
 
     return make
 
@@ -114,23 +121,28 @@ def test_two_engines_live_side_by_side(opened):
     np.testing.assert_array_equal(run(one, pixels(1))[0], first)
 
 
-def test_a_cached_graph_is_used_without_the_weights(network, cache, opened):
-    run(opened("openvino"), pixels(1))
-
+def test_the_graph_is_used_without_the_weights(network):
     def never():
         raise AssertionError("the weights were read again")
 
-    again = Network(network.card, network.key, never, network.subject)
+    again = replace(network, load=never)
     norm = Normalization(network.card.mean, network.card.std)
-    engine = open_engine(again, Setup(norm, np.dtype("uint8"), cache), "openvino", "cpu")
+    engine = open_engine(again, Setup(norm, np.dtype("uint8")), "openvino", "cpu")
     assert run(engine, pixels(1))[0].shape == (1, 5, 64, 64)
 
 
-def test_another_model_gets_another_graph(network, cache, opened):
-    zeros = {name: np.zeros_like(value) for name, value in network.load().items()}
-    other = Network(network.card, "tiny-other", lambda: zeros, "other.safetensors")
+def test_the_graph_of_a_network_that_holds_none_is_made_by_torch(network, opened):
     norm = Normalization(network.card.mean, network.card.std)
-    engine = open_engine(other, Setup(norm, np.dtype("uint8"), cache), "openvino", "cpu")
+    engine = open_engine(replace(network, graph=None), Setup(norm, np.dtype("uint8")), "openvino", "cpu")
+    np.testing.assert_allclose(run(engine, pixels(1))[0], run(opened("openvino"), pixels(1))[0], atol=1e-6)
+
+
+def test_another_model_gets_another_graph(network):
+    zeros = {name: np.zeros_like(value) for name, value in network.load().items()}
+    norm = Normalization(network.card.mean, network.card.std)
+    engine = open_engine(
+        network_of_tensors(network.card, zeros), Setup(norm, np.dtype("uint8")), "openvino", "cpu"
+    )
     np.testing.assert_allclose(run(engine, pixels(1))[0], 0.2, atol=1e-5)
 
 
@@ -207,20 +219,20 @@ def test_classes_are_those_of_the_highest_probability(opened, name, dtype):
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_equal_scores_go_to_the_lowest_channel(network, cache, name):
+def test_equal_scores_go_to_the_lowest_channel(network, name):
     zeros = {key: np.zeros_like(value) for key, value in network.load().items()}
-    other = Network(network.card, "tiny-zero", lambda: zeros, "other.safetensors")
-    setup = Setup(Normalization((0, 0, 0), (1, 1, 1)), np.dtype("uint8"), cache, "classes")
+    other = network_of_tensors(network.card, zeros)
+    setup = Setup(Normalization((0, 0, 0), (1, 1, 1)), np.dtype("uint8"), "classes")
     assert not run(open_engine(other, setup, name, "cpu"), pixels(1))[0].any()
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_scores_that_are_not_numbers_leave_the_class_undecided(network, cache, name):
+def test_scores_that_are_not_numbers_leave_the_class_undecided(network, name):
     """Weights near the end of float32 lead to infinite scores, and those to no class."""
     state = dict(network.load())
     state["segmentation_head.0.weight"] = np.full_like(state["segmentation_head.0.weight"], 3e38)
-    other = Network(network.card, "tiny-huge", lambda: state, "other.safetensors")
-    setup = Setup(Normalization((0, 0, 0), (1, 1, 1)), np.dtype("float32"), cache, "classes")
+    other = Network(network.card, "huge", lambda: state, "other.safetensors")
+    setup = Setup(Normalization((0, 0, 0), (1, 1, 1)), np.dtype("float32"), "classes")
     got = run(open_engine(other, setup, name, "cpu"), pixels(1, dtype="float32"))[0]
     assert (got == UNDECIDED).mean() > 0.9
 

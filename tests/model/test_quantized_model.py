@@ -11,7 +11,7 @@ import numpy as np
 import openvino as ov
 import pytest
 from factory import card, make_model, make_raster, noise, read_map
-from graphs import brightness_graph, graph_bytes
+from graphs import graph_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
@@ -29,9 +29,9 @@ from mapgen.model.file import (
     read_graph,
     read_tensors,
     require_int8,
-    save_graph,
 )
 from mapgen.model.graph import LAYER_LIMIT, LAYERS, NotAGraph, canonical, constants, load_graph
+from mapgen.model.write import save_graph
 
 MEASURED = {
     "ground": "two scenes", "pixels": 1000, "fp32": {"agreement": 1.0, "times_fp32": 1.0, "miou": 0.6245},
@@ -131,13 +131,12 @@ def test_what_a_card_says_was_measured_is_only_ever_text(pair, mapgen):
 def test_the_graph_holds_no_weights_for_other_precisions(pair, mapgen):
     with pytest.raises(ModelError, match="holds the int8 graph of fake, not its tensors"):
         read_tensors(open_model(int8_path(pair)))
-    with pytest.raises(ModelError, match="holds the tensors of a model"):
-        read_graph(pair)
+    with pytest.raises(ModelError, match="mapgen models upgrade"):
+        read_graph(open_model(pair))
 
 
 def test_segment_runs_the_graph_where_int8_is_asked_for(pair, tmp_path, mapgen, monkeypatch):
-    graph = brightness_graph(tmp_path)
-    monkeypatch.setattr("mapgen.model.openvino.graph_file", lambda network, root: graph)
+    monkeypatch.setattr("mapgen.model.openvino.bare_graph", lambda network: graph_bytes())
     values = noise(70, 90)
     make_raster(tmp_path / "scene.tif", values)
     for precision, steps in (("fp32", (85.5, 171.0)), ("int8", (50.0, 100.0))):
@@ -166,7 +165,7 @@ def test_segment_refuses_a_graph_of_another_shape_than_its_card(pair, tmp_path, 
     make_raster(tmp_path / "scene.tif", noise(40, 40))
     run = mapgen("segment", tmp_path / "scene.tif", "--model", pair, "--precision", "int8")
     assert (run.code, len(run.errors)) == (6, 1), run
-    assert all(word in run.errors[0] for word in ("model.safetensors", "not [1, 3, 64, 64]", "make the graph anew"))
+    assert all(word in run.errors[0] for word in ("model.safetensors", "not [1, 3, 64, 64]", "make its graph anew"))
     assert not (tmp_path / "scene.mask.tif").exists()
 
 
@@ -206,7 +205,7 @@ def test_the_card_of_a_graph_survives_and_is_held_to_its_fields():
 
 def test_a_graph_comes_back_and_computes_the_same(pair):
     given_text, given_numbers = graph_bytes((50.0, 100.0))
-    text, numbers = read_graph(int8_path(pair))
+    text, numbers = read_graph(open_model(int8_path(pair)))
     core = ov.Core()
     pixels = np.random.default_rng(0).normal(size=(2, 3, 16, 24)).astype(np.float32)
     before, after = (
@@ -276,7 +275,7 @@ def test_a_hostile_graph_is_refused(pair, change, words):
     }
     save_file(tensors, path, metadata={CARD_KEY: open_model(path).card.to_json()})
     with pytest.raises(ModelError) as raised:
-        read_graph(path)
+        read_graph(open_model(path))
     assert raised.value.exit_code == 6
     assert str(raised.value).startswith(f"{path}: its graph has ")
     assert raised.value.remedy
@@ -313,14 +312,14 @@ def test_damage_anywhere_is_read_or_refused(data):
     ("tensors", "words"),
     [
         ({"weight": np.zeros(4, np.uint8)}, "not graph.xml and graph.bin"),
-        ({GRAPH_TEXT: np.zeros(4, np.float32), GRAPH_NUMBERS: np.zeros(4, np.uint8)}, "not graph.xml and graph.bin"),
-        ({GRAPH_TEXT: np.zeros((2, 2), np.uint8), GRAPH_NUMBERS: np.zeros(4, np.uint8)}, "not graph.xml and graph.bin"),
+        ({GRAPH_TEXT: np.zeros(4, np.float32), GRAPH_NUMBERS: np.zeros(4, np.uint8)}, "not a row of bytes"),
+        ({GRAPH_TEXT: np.zeros((2, 2), np.uint8), GRAPH_NUMBERS: np.zeros(4, np.uint8)}, "not a row of bytes"),
     ],
 )
 def test_other_tensors_are_no_graph(pair, tensors, words):
     save_file(tensors, int8_path(pair), metadata={CARD_KEY: open_model(int8_path(pair)).card.to_json()})
     with pytest.raises(ModelError, match=words):
-        read_graph(int8_path(pair))
+        read_graph(open_model(int8_path(pair)))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -332,7 +331,7 @@ def test_constants_that_are_no_numbers_are_refused(pair, value):
     numbers[start : start + size].view(np.float32)[0] = value
     save_file(tensors | {GRAPH_NUMBERS: numbers}, path, metadata={CARD_KEY: open_model(path).card.to_json()})
     with pytest.raises(ModelError, match="not finite"):
-        read_graph(path)
+        read_graph(open_model(path))
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 from factory import card, make_model, make_raster, noise, read_map
-from graphs import STEPS, brightness_graph, graph_bytes
+from graphs import STEPS, graph_bytes
 
-from mapgen.model.file import int8_path, open_model, read_graph, save_model
+from mapgen.model.file import int8_path, open_model, read_graph
+from mapgen.model.write import save_model
 from mapgen.training.compress import compress
 
 MOVED = (95.5, 171.0)
@@ -37,10 +38,9 @@ class Quantizer:
 
 
 @pytest.fixture
-def quantizer(monkeypatch, tmp_path_factory):
-    graph = brightness_graph(tmp_path_factory.mktemp("graph"))
+def quantizer(monkeypatch):
     fake = Quantizer()
-    monkeypatch.setattr("mapgen.model.openvino.graph_file", lambda network, root: graph)
+    monkeypatch.setattr("mapgen.model.openvino.bare_graph", lambda network: graph_bytes())
     monkeypatch.setattr("mapgen.training.quantize.quantized", fake)
     monkeypatch.setattr("mapgen.training.compress.require", lambda *what: None)
     return fake
@@ -72,7 +72,7 @@ def test_it_writes_the_graph_beside_the_model_and_prints_its_path(scene, model, 
     assert run.code == 0, run
     assert run.out == f"{int8_path(model)}\n"
     assert open_model(model).int8 == int8_path(model)
-    assert read_graph(int8_path(model))[1] == graph_bytes(MOVED)[1]
+    assert read_graph(open_model(int8_path(model)))[1] == graph_bytes(MOVED)[1]
     compression = open_model(int8_path(model)).card.compression
     assert (compression.precision, compression.parent, compression.method) == ("int8", "fake", "steps moved")
     assert compression.parent_sha256 == open_model(model).sha256
@@ -306,7 +306,7 @@ def test_nncf_quantises_a_real_network_quietly(tmp_path, mapgen):
     scene = make_raster(tmp_path / "scene.tif", noise(400, 400))
     run = mapgen("compress", path, "--calibrate", scene, "--windows", 4, "-q")
     assert (run.code, run.out) == (0, f"{int8_path(path)}\n")
-    text, numbers = read_graph(int8_path(path))
+    text, numbers = read_graph(open_model(int8_path(path)))
     assert b"FakeQuantize" in text
     assert len(numbers) < 0.3 * path.stat().st_size, "most weights are bytes now"
     assert measured(int8_path(path))["int8"]["agreement"] > 0.9
