@@ -45,7 +45,15 @@ def test_auto_takes_the_gpu_and_memory_is_planned_for_it():
     assert select.likely_precision("int8", "auto", "auto", int8=True) == "int8"
 
 
-def test_without_torch_the_graph_that_needs_none_is_taken(monkeypatch):
-    monkeypatch.setattr(select, "multiplies_bytes", lambda: False)
-    monkeypatch.setattr(select, "find_spec", lambda name: None if name == "torch" else object())
-    assert select._fastest(int8=True) == "int8"
+def test_an_idle_gpu_is_spoken_of_where_only_torch_is_missing(monkeypatch):
+    monkeypatch.setattr(select, "_nvidia_driver", lambda: True)
+    monkeypatch.setattr(select, "find_spec", lambda name: None)
+    assert "pip install 'mapgen[torch]'" in select.idle_gpu("auto", "auto", "auto")
+    assert not select.idle_gpu("auto", "cpu", "auto"), "what is named is not questioned"
+    assert not select.idle_gpu("openvino", "auto", "auto")
+    monkeypatch.setattr(select, "find_spec", lambda name: object())
+    assert not select.idle_gpu("auto", "auto", "auto")
+    monkeypatch.setattr(select, "find_spec", lambda name: None)
+    monkeypatch.setattr(select, "_nvidia_driver", lambda: False)
+    assert not select.idle_gpu("auto", "auto", "auto")
+
