@@ -38,7 +38,7 @@ RIM = {
     "training.config", "training.fit", "training.quantize", "training.runs",
     "results.preview", "results.report", "results.server", "results.parts", "results.side",
     "cli.course", "inference.done", "files.lock", "files.unfinished", "files.fingerprint", "files.journal",
-    "files.remote",
+    "files.remote", "files.kind",
 }  # fmt: skip
 """The modules that may open, read or write files, or listen on sockets. All others are pure."""
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mapgen.accuracy.options import EvaluateOptions
 from mapgen.errors import InputError, UsageError, one_line, option
-from mapgen.files.vectors import VECTOR_SUFFIXES
+from mapgen.files.kind import is_vectors
 from mapgen.files.vet import is_url
 from mapgen.grid import Grid, Window
 from mapgen.layers.crs import wkt_of
@@ -76,7 +76,7 @@ def open_truth(name: str, mask: Mask, codes: Codebook, options: EvaluateOptions)
     """
     if options.assume_crs is not None:
         wkt_of(options.assume_crs, "assume_crs")
-    if Path(name.split("?", 1)[0]).suffix.lower() in VECTOR_SUFFIXES:
+    if is_vectors(name):
         return _open_vector(name, mask, codes, options)
     return _open_raster(name, mask, codes, options)
 

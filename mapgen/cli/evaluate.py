@@ -13,12 +13,7 @@ from mapgen.cli.console import console
 from mapgen.cli.options import chosen, takes
 from mapgen.cli.progress import ProgressBar
 from mapgen.errors import CheckError, UsageError, option
-
-LINE_SUFFIXES = (
-    ".geojson", ".json", ".geojsonl", ".geojsons", ".gpkg", ".fgb", ".shp", ".kml", ".gml", ".parquet", ".tab", ".dxf",
-    ".osm", ".pbf", ".graphml",
-)  # fmt: skip
-"""A map that is named like this is a network of lines."""
+from mapgen.files.kind import is_lines
 
 
 @takes(given_by.TruthRead, given_by.LayerRead, given_by.Ignore, given_by.AssumeCrs, given_by.Overwriting, given_by.Json)
@@ -73,7 +68,7 @@ def evaluate(
         boundary=boundary, objects=",".join(objects or []) or (), block=block, seed=seed, worst=worst,
         worst_count=worst_count, fail_under=fail_under or (), **chosen(EvaluateOptions, given),
     )  # fmt: skip
-    if Path(source.split("?", 1)[0]).suffix.lower() in LINE_SUFFIXES:
+    if is_lines(source):
         evaluate_lines(source, truth, options)
         return
     if wrong := [str(floor) for floor in options.fail_under if floor.figure in LINE_FIGURES]:

@@ -15,7 +15,7 @@ from mapgen.arrays import Bytes as Channels
 from mapgen.dataset.config import DataConfig, SourceConfig
 from mapgen.dataset.dataset import IGNORE
 from mapgen.errors import InputError, UsageError, one_line, speaking
-from mapgen.files.vectors import VECTOR_SUFFIXES
+from mapgen.files.kind import is_vectors
 from mapgen.grid import Grid, Window
 from mapgen.layers.crs import wkt_of
 from mapgen.layers.labels import Features, read_features
@@ -146,7 +146,7 @@ class Targets:
             with speaking(in_toml(f"data.sources[{source + 1}]")):
                 wkt_of(said.assume_crs, "assume_crs")
         with speaking(in_toml(f"data.sources[{source + 1}]", {"feature_class": "class"})):
-            if path.suffix.lower() in VECTOR_SUFFIXES:
+            if is_vectors(str(path)):
                 return self._vector(path, source, said, grid)
             return self._raster(path, said, grid, image)
 

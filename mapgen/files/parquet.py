@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 
 from mapgen.errors import InputError, UsageError, one_line
 
-SUFFIXES = (".parquet", ".geoparquet")
-
 _REMEDY = 'pip install "mapgen[parquet]"'
 
 
@@ -26,11 +24,6 @@ def check_pyarrow(subject: str) -> None:
     """Raise `UsageError` with what to install where pyarrow is missing."""
     if find_spec("pyarrow") is None:
         raise UsageError(subject, "GeoParquet needs pyarrow, which comes with mapgen[parquet]", _REMEDY)
-
-
-def is_parquet(path: Path) -> bool:
-    """Whether the name is that of a GeoParquet."""
-    return path.suffix.lower() in SUFFIXES
 
 
 def parquet_facts(path: Path, subject: str) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
-from warnings import catch_warnings, simplefilter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from mapgen.arrays import Geometries
 from mapgen.errors import InputError, UsageError, one_line, option
 from mapgen.files.inputs import note_inputs
-from mapgen.files.parquet import is_parquet, parquet_facts, read_parquet
+from mapgen.files.kind import ANOTHER, SHAPEFILE_PARTS, vector_form
+from mapgen.files.parquet import parquet_facts, read_parquet
 
 
 def layer_facts(path: Path) -> dict[str, Any]:
@@ -25,18 +26,13 @@ def layer_facts(path: Path) -> dict[str, Any]:
     Raises `InputError` for what is no vector file.
     """
     import pyogrio
-    from pyogrio.errors import DataLayerError, DataSourceError
 
     if not path.is_file():
         raise InputError(one_line(path), "no such file", "check the path")
     note_layer(path)
-    vet_vectors(path, one_line(path))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            facts = parquet_facts(path, one_line(path)) if is_parquet(path) else pyogrio.read_info(path)
-    except (DataSourceError, DataLayerError) as exc:
-        raise InputError(one_line(path), f"is not a layer ({one_line(exc)[:120]})", "get the file again") from exc
+    form = vector_form(path, one_line(path))
+    with reading(one_line(path)):
+        facts = parquet_facts(path, one_line(path)) if form == "Parquet" else pyogrio.read_info(path)
     bounds = facts.get("total_bounds")
     return {
         "format": facts["driver"],
@@ -54,53 +50,12 @@ def note_layer(path: Path) -> None:
     note_inputs(path, *(path.with_suffix(suffix) for suffix in parts))
 
 
-def vet_vectors(path: Path, subject: str) -> None:
-    """Raise `InputError` unless the file begins as one of the formats that mapgen reads.
-
-    GDAL itself would try every driver it has, whatever the file is called, and some of them (a virtual layer, a list of
-    web services) read other files or the network.
-    """
-    import pyogrio
-
-    with open(path, "rb") as file:
-        head = file.read(_HEAD)
-    binary = head.startswith(_BINARY) or head[4:].startswith(_OSM_PBF)
-    if not (binary or _is_text_of_ours(head.removeprefix(b"\xef\xbb\xbf").lstrip())):
-        raise InputError(subject, f"cannot be read (it begins as none of {_KNOWN})", _ANOTHER)
-    # Some features are larger than GDAL's limit of 200 MB for one, such as the dissolved classes of a large map; a GML
-    # may name a schema on the network.
-    pyogrio.set_gdal_config_options({"OGR_GEOJSON_MAX_OBJ_SIZE": "0", "GML_DOWNLOAD_SCHEMA": "NO"})
+_LAYERED = ("SQLite", "XML", "OSM", "DXF")
+"""Forms that may hold several layers."""
 
 
-def _is_text_of_ours(head: bytes) -> bool:
-    if head.startswith(b"<"):
-        root = _ROOT.search(head)
-        return root is not None and (root[1] in (b"kml", b"osm") or b"opengis.net/gml" in head)
-    # JSON, also with record separators; MapInfo; DXF, whose pairs begin with a section or a comment
-    return head.startswith((b"{", b"[", b"\x1e", b"!table")) or _DXF.match(head) is not None
-
-
-_HEAD = 16_384
-_BINARY = (b"SQLite format 3\0", b"fgb", b"\0\0\x27\x0a", b"PAR1")
-_OSM_PBF = b"\n\tOSMHeader"  # behind the length of the header; https://wiki.openstreetmap.org/wiki/PBF_Format
-_ROOT = re.compile(rb"<(?![?!])(?:\w+:)?(\w+)")
-_DXF = re.compile(rb"(0\s+SECTION|999\s)")
-_KNOWN = "GeoJSON, GeoPackage, FlatGeobuf, Shapefile, GeoParquet, KML, GML, OSM, MapInfo, DXF"
-_ANOTHER = "is it a class raster, GeoJSON, GPKG or another vector file? get it again"
-
-SHAPEFILE_PARTS = (".dbf", ".shx", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".qpj")
-"""What may lie beside a shapefile and is part of it."""
-
-VECTOR_SUFFIXES = (
-    ".geojson", ".json", ".geojsonl", ".geojsons", ".ndjson", ".gpkg", ".fgb", ".shp", ".kml", ".gml", ".parquet",
-    ".geoparquet", ".tab", ".dxf",
-)  # fmt: skip
-
-_LAYERED = (".gpkg", ".gml", ".kml", ".dxf")  # formats of several layers
-
-
-def facts_of(path: Path, subject: str, layer: str | None) -> dict[str, Any]:
-    """What the layer to be read says of itself."""
+def facts_of(path: Path, subject: str, layer: str | None, preferred: Sequence[str] = ()) -> dict[str, Any]:
+    """What the layer to be read says of itself: the named one, of several a preferred one, else the only one."""
     import pyogrio
 
     if not path.is_file():
@@ -109,15 +64,16 @@ def facts_of(path: Path, subject: str, layer: str | None) -> dict[str, Any]:
     if path.stat().st_size == 0:
         raise InputError(subject, "is empty", "get the file again")
     note_layer(path)
-    vet_vectors(path, subject)
-    if is_parquet(path):
+    form = vector_form(path, subject)
+    if form == "Parquet":
         return parquet_facts(path, subject) | {"layer": None}
     with reading(subject):
         # Tables without geometry, such as the styles that QGIS keeps in a GeoPackage, are no layers of polygons.
-        layers = pyogrio.list_layers(path) if path.suffix.lower() in _LAYERED or layer is not None else [("", "")]
+        layers = pyogrio.list_layers(path) if form in _LAYERED or layer is not None else [("", "")]
         names = [str(name) for name, geometry in layers if geometry is not None]
         if not names:
             raise InputError(subject, "holds no geometry", "name a file of polygons")
+        layer = layer or next((name for name in preferred if name in names), None)
         if layer is None and len(names) > 1:
             raise UsageError(
                 option("layer"),
@@ -141,7 +97,7 @@ def read_shapes(
     import pyogrio.raw
     import shapely
 
-    if is_parquet(path):
+    if facts["driver"] == "Parquet":
         wkb, values = read_parquet(path, subject, columns)
         ids = np.arange(facts["features"], dtype=np.int64)
     else:
@@ -169,24 +125,44 @@ def _text(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else value
 
 
-class reading:
-    """Turns the errors of reading a vector file into `InputError`, and hides the warnings of GDAL."""
+_SETTINGS = {"OGR_GEOJSON_MAX_OBJ_SIZE": "0", "GML_DOWNLOAD_SCHEMA": "NO"}
+"""Some features are larger than GDAL's limit of 200 MB for one, such as the dissolved classes of a large map; a GML may
+name a schema on the network."""
 
-    def __init__(self, subject: str) -> None:
-        self.subject = subject
-        self._quiet = catch_warnings()
+_readers: list[object] = []
+_before: dict[str, Any] = {}
+_lock = Lock()
 
-    def __enter__(self) -> None:
-        self._quiet.__enter__()
-        simplefilter("ignore")
 
-    def __exit__(self, kind: object, exc: BaseException | None, trace: Any) -> None:
-        from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, GeometryError
+@contextmanager
+def reading(subject: str) -> Iterator[None]:
+    """In the block, GDAL reads vector files by mapgen's settings and without warnings; its errors become `InputError`.
 
-        self._quiet.__exit__(None, None, None)
-        if isinstance(exc, DataLayerError | DataSourceError | FeatureError | GeometryError):
-            raise InputError(
-                self.subject,
-                f"cannot be read ({one_line(exc)[:120]})",
-                _ANOTHER,
-            ) from exc
+    The settings are those of the process, so they are as they were once nobody reads any more.
+    """
+    from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, GeometryError
+
+    try:
+        with _settings(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (DataLayerError, DataSourceError, FeatureError, GeometryError) as exc:
+        raise InputError(subject, f"cannot be read ({one_line(exc)[:120]})", ANOTHER) from exc
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    import pyogrio
+
+    with _lock:
+        if not _readers:
+            _before.update({key: pyogrio.get_gdal_config_option(key) for key in _SETTINGS})
+            pyogrio.set_gdal_config_options(_SETTINGS)
+        _readers.append(None)
+    try:
+        yield
+    finally:
+        with _lock:
+            _readers.pop()
+            if not _readers:
+                pyogrio.set_gdal_config_options(_before)

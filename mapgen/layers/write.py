@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from mapgen.errors import InputError, OutputError, UsageError, one_line, option
+from mapgen.errors import OutputError, UsageError, one_line, option
 from mapgen.files.commit import Output, staged, translated
 from mapgen.files.inputs import is_input
-from mapgen.files.vectors import SHAPEFILE_PARTS
+from mapgen.files.kind import SHAPEFILE_PARTS
+from mapgen.files.vectors import reading
 from mapgen.layers.formats import OURS, STYLED, add_styles, arrow_stream, layer_qml
 from mapgen.layers.geojson_wkb import geojson_features
 from mapgen.layers.layer import Layer
@@ -184,15 +185,12 @@ def _joined_layer(path: Path, layer: Layer) -> int:
 
 def _count(path: Path, layer: str | None) -> int:
     import pyogrio
-    from pyogrio.errors import DataLayerError, DataSourceError
 
-    try:
+    with reading(path.name):
         names = [str(n) for n in pyogrio.list_layers(path)[:, 0]]
         if layer is not None and layer not in names:
             return 0
         return int(pyogrio.read_info(path, layer=layer, force_feature_count=True)["features"])
-    except (DataSourceError, DataLayerError) as exc:
-        raise InputError(path.name, f"cannot be read ({one_line(exc)[:120]})", "check the file") from exc
 
 
 def _damaged(final: Path) -> OutputError:

@@ -11,16 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 import torch
 
 from mapgen.arrays import Array
 from mapgen.errors import ModelError, one_line
 from mapgen.model.card import ModelCard
+from mapgen.model.engine import unreported
 from mapgen.model.graph import NotAGraph, canonical, load_graph
 from mapgen.model.network import build
 from mapgen.model.stored import REST, TEXT, block, named, packed
 from mapgen.model.torch import with_weights
+
+with unreported():
+    import openvino as ov
 
 TOLERANCE = 1e-4
 """The largest difference of a score from torch's, as a share of the highest score, or of 1 where that is less."""

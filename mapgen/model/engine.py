@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -18,6 +20,22 @@ Output = Literal["classes", "probabilities"]
 
 UNDECIDED = 255
 """The channel of a pixel whose scores are not all numbers."""
+
+
+@contextmanager
+def unreported() -> Iterator[None]:
+    """In the block, OpenVINO and what builds on it are imported without a package that reports their use to its makers.
+
+    They take it in their stride that it is missing. Where somebody else has loaded it already, it stays.
+    """
+    hidden = "openvino_telemetry" not in sys.modules
+    if hidden:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules["openvino_telemetry"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,7 @@
-# ruff: noqa: E402
 """The engine for CPUs: OpenVINO, from the graph in the model file."""
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
@@ -11,18 +9,16 @@ from typing import Any
 
 import numpy as np
 
-# OpenVINO reports its use to its makers unless this package is missing, which it takes in its stride.
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-
-import openvino as ov
-from openvino import opset13 as ops
-
 from mapgen.arrays import Array
 from mapgen.errors import ModelError
-from mapgen.model.engine import UNDECIDED, Network, Setup, Tag
+from mapgen.model.engine import UNDECIDED, Network, Setup, Tag, unreported
 from mapgen.model.file import no_graph
 from mapgen.model.graph import load_graph
 from mapgen.settings import Precision
+
+with unreported():
+    import openvino as ov
+    from openvino import opset13 as ops
 
 _TYPES = {"uint8": ov.Type.u8, "float32": ov.Type.f32}
 """Of pixels that a graph takes. All but bytes go in as float32: the CPU plugin passes 16-bit integers on to kernels

@@ -11,7 +11,8 @@ from typing import Any
 
 from mapgen.errors import InputError, one_line
 from mapgen.files.gdal import environment
-from mapgen.files.vectors import VECTOR_SUFFIXES, layer_facts
+from mapgen.files.kind import kind_of
+from mapgen.files.vectors import layer_facts
 from mapgen.files.vet import is_url, public_name
 from mapgen.inference.job import Job, foretell, obstacles, plan_job
 from mapgen.inference.options import SegmentOptions
@@ -21,24 +22,22 @@ from mapgen.model.listing import describe as describe_model
 from mapgen.raster.legends import color_table, read_names
 from mapgen.raster.open import open_scene
 from mapgen.raster.scene import RasterScene
-from mapgen.results.report import REPORT, read_report
+from mapgen.results.report import read_report
 from mapgen.tiling.containers.container import open_tiles
 from mapgen.tiling.job import NAMED
 from mapgen.tiling.source import raster_kind
 
-TILE_SETS = (".pmtiles", ".mbtiles")
-
 
 def describe(name: str, model: str) -> dict[str, Any]:
     """What the file is, as plain values; `kind` is scene, class map, layer, tile set, model or result."""
-    path = Path(name)
-    if path.suffix == ".safetensors":
+    path, kind = Path(name), kind_of(name)
+    if kind == "model":
         return describe_model(open_model(path))
-    if path.suffix.lower() in VECTOR_SUFFIXES and not is_url(name):
+    if kind == "layer":
         return _layer(path)
-    if not is_url(name) and (path / REPORT).is_file():
+    if kind == "result":
         return _result(path)
-    if not is_url(name) and (path.suffix.lower() in TILE_SETS or path.is_dir()):
+    if kind in ("tiles", "folder"):
         return _tiles(path)
     with environment():
         with open_scene(name, any_kind=True) as scene:

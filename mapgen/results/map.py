@@ -16,6 +16,7 @@ from mapgen import __version__
 from mapgen.errors import MapgenError, option
 from mapgen.files.commit import Output, check_output, locked
 from mapgen.files.inputs import note_inputs, one_run
+from mapgen.files.kind import REPORT
 from mapgen.files.pictures import shown_bands
 from mapgen.files.vet import beside, is_url, public_name
 from mapgen.grid import Grid
@@ -36,7 +37,6 @@ from mapgen.results.map_page import PAGE, write_map_page
 from mapgen.results.options import MapOptions
 from mapgen.results.preview import Preview, write_preview
 from mapgen.results.report import (
-    REPORT,
     described_grid,
     drop_report,
     finite,

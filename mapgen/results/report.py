@@ -15,10 +15,9 @@ from typing import Any
 from mapgen import __version__
 from mapgen.errors import InputError, OutputError, one_line, option
 from mapgen.files.commit import Output, staged, translated
+from mapgen.files.kind import REPORT
 from mapgen.grid import Grid
 from mapgen.tiling.footprint import footprint
-
-REPORT = "report.json"
 
 
 def write_json(output: Output, content: Mapping[str, Any]) -> None:

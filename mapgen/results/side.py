@@ -11,18 +11,14 @@ from typing import Any
 
 from mapgen.errors import InputError, one_line, option
 from mapgen.files.inputs import note_inputs
-from mapgen.files.vectors import VECTOR_SUFFIXES
+from mapgen.files.kind import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, REPORT, kind_of
 from mapgen.files.vet import driver_of, is_url, lies_in, public_name
 from mapgen.files.vrt import vrt_sources
 from mapgen.legend import LayerClass
 from mapgen.results.options import ViewOptions
 from mapgen.results.render import Drawing, LayerDrawing, PictureDrawing, RasterDrawing, TilesDrawing
-from mapgen.tiling.containers.folder import TILEJSON
 from mapgen.tiling.quadtree import Bounds
 
-REPORT = "report.json"
-PICTURES = (".png", ".webp", ".jpg")
-TILE_SUFFIXES = (".pmtiles", ".mbtiles")
 _LAYERS = (".gpkg", ".fgb", ".geojson", ".parquet", ".shp")
 
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
@@ -89,13 +85,13 @@ class Finder:
         path = Path(name)
         if not is_url(name) and not path.exists():
             raise InputError(public_name(name), "no such file or folder", "check the path")
-        if not is_url(name) and path.is_dir() and not (path / TILEJSON).is_file():
+        kind = kind_of(name)
+        if kind in ("result", "folder"):
             return self._result(path)
         side = Side(public_name(path.name or name))
-        suffix = path.suffix.lower()
-        if not is_url(name) and (suffix in TILE_SUFFIXES or path.is_dir()):
+        if kind == "tiles":
             self._add_tiles(side, path)
-        elif not is_url(name) and suffix in VECTOR_SUFFIXES:
+        elif kind == "layer":
             side.layer = LayerDrawing(path, layer=self.options.layer)
         else:
             raster = self.raster(name)
@@ -127,7 +123,7 @@ class Finder:
         if masks:
             side.raster = self.raster(str(masks[0]))
         for path in files:
-            if path.suffix in TILE_SUFFIXES:
+            if path.suffix in ARCHIVE_SUFFIXES:
                 self._add_tiles(side, path)
         report = _report(folder / REPORT)
         if side.imagery is None and self.options.imagery is None:
@@ -183,7 +179,7 @@ def _preview(report: dict[str, Any], folder: Path) -> PictureDrawing | None:
     """The small picture of the imagery, if it is there and the report says where on Earth."""
     files = report.get("files")
     named = files.get("preview") if isinstance(files, dict) else None  # before one that an older run has left
-    previews = [p for p in folder.glob("*.preview.*") if p.suffix in PICTURES]
+    previews = [p for p in folder.glob("*.preview.*") if p.suffix in PICTURE_SUFFIXES]
     previews.sort(key=lambda p: (p.name != named, p.name))
     placing = report.get("preview")
     bounds = placing.get("bounds") if isinstance(placing, dict) else None

@@ -14,7 +14,7 @@ import shapely
 from mapgen.accuracy.options import LINE_FIGURES, EvaluateOptions
 from mapgen.errors import InputError, UsageError, one_line, option
 from mapgen.files.gdal import environment
-from mapgen.files.vectors import VECTOR_SUFFIXES
+from mapgen.files.kind import is_lines
 from mapgen.raster.masks import open_mask
 from mapgen.roads.extract import Job
 from mapgen.roads.ground import in_lonlat
@@ -24,7 +24,6 @@ from mapgen.roads.score import SNAP_M, LineScore, score
 from mapgen.roads.ways import Ways, snapped
 from mapgen.settings import Size
 
-SUFFIXES = (*VECTOR_SUFFIXES, ".osm", ".pbf", ".graphml")
 """What is named like this is a file of lines."""
 
 WIDTH_STEP_M = 10.0
@@ -52,11 +51,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return None if np.isnan(value) else round(value, 6)
     return value
-
-
-def is_lines(name: str) -> bool:
-    """Whether a file is taken for lines, by its name."""
-    return Path(name.split("?", 1)[0]).suffix.lower() in SUFFIXES
 
 
 def compare_lines(source: str, truth: str, options: EvaluateOptions) -> LineEvaluation:

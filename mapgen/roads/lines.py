@@ -12,6 +12,7 @@ import shapely
 
 from mapgen.arrays import Floats, Geometries
 from mapgen.errors import InputError, one_line
+from mapgen.files.kind import suffix_of
 from mapgen.files.vectors import facts_of, read_shapes
 from mapgen.layers.area import measured
 from mapgen.layers.read import in_degrees
@@ -40,10 +41,10 @@ class RoadLines:
 def read_lines(path: Path, layer: str | None = None, assume_crs: str | None = None) -> RoadLines:
     """The network in a vector file, `edges` where it has such a layer. Raises `InputError` for what holds no lines."""
     subject = one_line(path)
-    if path.suffix.lower() == ".graphml":
+    if suffix_of(str(path)) == ".graphml":
         shapes, values, crs = _from_graphml(path, subject)
     else:
-        facts = facts_of(path, subject, layer or _layer_of(path))
+        facts = facts_of(path, subject, layer, ("edges", "lines"))
         shapes, _, values = read_shapes(path, subject, facts)
         crs = facts["crs"]
     there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
@@ -67,22 +68,6 @@ def read_lines(path: Path, layer: str | None = None, assume_crs: str | None = No
             for names in (("width_m", "width"), ("width_min_m", "width_m", "width"), ("bridged_m",))
         ),
     )  # fmt: skip
-
-
-def _layer_of(path: Path) -> str | None:
-    """The layer that holds the edges, where the format has several."""
-    if path.name.lower().endswith((".osm", ".pbf")):
-        return "lines"
-    if path.suffix.lower() == ".gpkg" and path.is_file():
-        import pyogrio
-        from pyogrio.errors import DataSourceError
-
-        try:
-            if "edges" in pyogrio.list_layers(path)[:, 0]:
-                return "edges"
-        except DataSourceError:
-            return None
-    return None
 
 
 def _numbers(values: dict[str, Any], names: tuple[str, ...], there: Any, which: Any) -> Floats:

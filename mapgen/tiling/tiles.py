@@ -13,13 +13,12 @@ from mapgen.errors import UsageError, option
 from mapgen.files.commit import Output, locked
 from mapgen.files.gdal import cache_bytes, environment
 from mapgen.files.inputs import note_inputs, one_run
-from mapgen.files.vectors import VECTOR_SUFFIXES
+from mapgen.files.kind import TILEJSON, is_vectors
 from mapgen.files.vet import beside, public_name
 from mapgen.kernels import announced
 from mapgen.parallel import Progress, threads
 from mapgen.settings import PathLike, taking
 from mapgen.tiling.containers.container import check_tiles, writing_tiles
-from mapgen.tiling.containers.folder import TILEJSON
 from mapgen.tiling.job import Job, Result
 from mapgen.tiling.options import TilesKeys, TilesOptions
 from mapgen.tiling.quadtree import find_tiling
@@ -88,7 +87,7 @@ class Tiler:
         from mapgen.tiling.layer_job import LayerJob
 
         options = self.options
-        if Path(source).suffix.lower() in VECTOR_SUFFIXES:
+        if is_vectors(source):
             if not options.vector:
                 raise UsageError(
                     option("vector"), f"{public_name(source)} is a layer of polygons", f"add {option('vector', True)}"

@@ -29,7 +29,7 @@ from mapgen.inference.job import plan_job
 from mapgen.inference.options import SegmentOptions
 from mapgen.inference.segment import Segmenter
 from mapgen.model.card import Compression, ModelCard
-from mapgen.model.engine import Engine, Setup
+from mapgen.model.engine import Engine, Setup, unreported
 from mapgen.model.file import Model, builtin_models, find_model, int8_path, network_of
 from mapgen.model.graph import canonical
 from mapgen.model.normalization import Normalization
@@ -362,6 +362,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def _processor() -> str:
     """What the processor calls itself."""
-    import openvino as ov
+    with unreported():
+        import openvino as ov
 
     return f"{platform.machine()}, {ov.Core().get_property('CPU', 'FULL_DEVICE_NAME')}"

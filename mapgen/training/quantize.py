@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mapgen.arrays import Array
+from mapgen.model.engine import unreported
 
 METHOD = "NNCF {version} post-training quantisation, mixed preset, fast bias correction, {count} windows of {side} px"
 
@@ -25,8 +25,9 @@ def quantized(graph: tuple[bytes, bytes], samples: Sequence[Array]) -> tuple[byt
     asymmetric; biases make up for the mean error of their layer.
     """
     nncf = _nncf()
-    import openvino as ov
-    from openvino._offline_transformations import apply_moc_transformations
+    with unreported():
+        import openvino as ov
+        from openvino._offline_transformations import apply_moc_transformations
 
     model = ov.Core().read_model(*graph)
     apply_moc_transformations(model, cf=True)  # norms become part of the convolutions, as in what is quantised
@@ -47,10 +48,14 @@ def quantized(graph: tuple[bytes, bytes], samples: Sequence[Array]) -> tuple[byt
 
 def _nncf() -> Any:
     """The package, imported without a word to its makers or to the terminal."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] # else it reports each use to Intel
-    os.environ.setdefault("NNCF_CI", "1")  # the same, should it be loaded already
-    with _silence():
-        import nncf
+    named = "NNCF_CI" in os.environ
+    os.environ.setdefault("NNCF_CI", "1")  # else it reports, should the package for it be loaded
+    try:
+        with _silence(), unreported():
+            import nncf
+    finally:
+        if not named:
+            del os.environ["NNCF_CI"]
     return nncf
 
 

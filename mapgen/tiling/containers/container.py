@@ -16,12 +16,12 @@ from mapgen.errors import InputError, OutputError, UsageError, one_line, option
 from mapgen.files.commit import Output, check_output, free_bytes, staged
 from mapgen.files.gdal import MEBIBYTE
 from mapgen.files.inputs import note_inputs
+from mapgen.files.kind import TILEJSON
 from mapgen.files.page import TILES_TEMPLATE, tiles_page
 from mapgen.files.webfiles import tiles_page_texts
 from mapgen.tiling.containers.folder import (
     PAGE,
     STYLE,
-    TILEJSON,
     FolderReader,
     FolderWriter,
     Scheme,

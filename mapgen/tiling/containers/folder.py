@@ -17,12 +17,13 @@ from typing import Any, Literal
 from mapgen.errors import InputError, OutputError, option
 from mapgen.files.commit import Output, check_output, locked, translated
 from mapgen.files.inputs import is_input, note_folder, note_output
+from mapgen.files.kind import TILEJSON
 from mapgen.files.vet import lies_in
 from mapgen.tiling.containers.pmtiles import with_metadata
 from mapgen.tiling.quadtree import flipped
 from mapgen.tiling.tilejson import SUFFIX, TileFormat, TileSetInfo, packed
 
-TILEJSON, STYLE, PAGE = "tilejson.json", "style.json", "index.html"
+STYLE, PAGE = "style.json", "index.html"
 
 _DROPPINGS = (".DS_Store", "Thumbs.db", "desktop.ini")
 """What file managers leave in any folder that they have shown."""
