@@ -139,6 +139,7 @@ class Interrupted(MapgenError):
 EXTRAS = {
     "torch": ("torch", "torchvision", "segmentation_models_pytorch"),
     "compress": ("nncf",),
+    "prune": ("torch_pruning",),
 }
 """What each extra of the installation brings that a command may ask for."""
 

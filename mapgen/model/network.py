@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -65,16 +65,10 @@ def stride_of(network: nn.Module, in_channels: int) -> int:
     It is at least what its encoder says, and so large that windows one by three such sides pass: pyramids of some
     architectures need more than their encoder. Raises `ModelError` where no window passes.
     """
-    device = next(network.parameters()).device
     least = int(getattr(getattr(network, "encoder", None), "output_stride", 1))
-    training = network.training
-    network.eval()
-    try:
-        for stride in (s for s in _powers() if s >= least):
-            if _passes(network, torch.zeros(1, in_channels, stride, 3 * stride, device=device)):
-                return stride
-    finally:
-        network.train(training)
+    for stride in (s for s in _powers() if s >= least):
+        if agrees(network, in_channels, stride):
+            return stride
     raise ModelError(
         type(network).__name__, f"takes no windows of any stride up to {_COARSEST} (a network for images of one size?)",
         "take another encoder or architecture",
@@ -101,6 +95,51 @@ def channels_last(network: nn.Module) -> nn.Module:
     return network.to(memory_format=torch.channels_last)
 
 
+def narrow(network: nn.Module, shapes: Mapping[str, Sequence[int]]) -> bool:
+    """Give the layers of `network` the widths of tensors of these shapes, by name; whether any is narrower now.
+
+    That is how a pruned network is built again: its widths are those of its tensors. The new weights are not set.
+    What is lacking, wider, of another kernel, or in a layer of another kind than convolutions, batch norms and linear
+    layers stays as it is, and then does not take the tensors. Whether the widths of neighbours agree is for `agrees`.
+    """
+    changed = False
+    for name, layer in network.named_modules():
+        own = [*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)]
+        new = {key: tuple(shapes.get(f"{name}.{key}" if name else key, old.shape)) for key, old in own}
+        if isinstance(layer, _WIDE) and any(_narrower(new[key], tuple(old.shape)) for key, old in own):
+            for key, old in own:
+                value = torch.zeros(new[key], dtype=old.dtype, device=old.device)
+                setattr(layer, key, nn.Parameter(value, old.requires_grad) if isinstance(old, nn.Parameter) else value)
+            _fit_to_weights(layer)
+            changed = True
+    return changed
+
+
+_WIDE = (nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.Linear)
+
+
+def _narrower(new: tuple[int, ...], old: tuple[int, ...]) -> bool:
+    """Whether the channels, the first two dimensions, are fewer and the kernel, the rest, is the same."""
+    same_kind = len(new) == len(old) and new[2:] == old[2:]
+    return same_kind and new != old and all(0 < a <= b for a, b in zip(new[:2], old[:2], strict=True))
+
+
+def _fit_to_weights(layer: nn.Module) -> None:
+    """Let a layer know the widths of its tensors."""
+    if isinstance(layer, nn.BatchNorm2d):
+        layer.num_features = len(layer.running_mean if layer.running_mean is not None else layer.weight)
+        return
+    assert isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d)
+    first, second = layer.weight.shape[:2]
+    if isinstance(layer, nn.Linear):
+        layer.out_features, layer.in_features = first, second
+        return
+    if layer.groups > 1 and second == 1:  # depthwise: as many groups as channels
+        layer.groups = first
+    inner, outer = (first, second * layer.groups) if layer.transposed else (second * layer.groups, first)
+    layer.in_channels, layer.out_channels = inner, outer
+
+
 def rounded(network: nn.Module) -> tuple[nn.Module, bool]:
     """A copy of the network whose weights are rounded to float16, and True; itself and False where they overflow."""
     values = {k: v.half().to(v) if v.is_floating_point() else v for k, v in network.state_dict().items()}
@@ -118,12 +157,19 @@ def _powers() -> Iterable[int]:
         stride *= 2
 
 
-def _passes(network: nn.Module, x: Tensor) -> bool:
+def agrees(network: nn.Module, in_channels: int, stride: int) -> bool:
+    """Whether a window of one by three strides passes through the network: whether that is its stride, and the widths
+    of its layers agree with one another."""
+    x = torch.zeros(1, in_channels, stride, 3 * stride, device=next(network.parameters()).device)
+    training = network.training
+    network.eval()
     try:
         with torch.inference_mode():
             scores: Tensor = network(x)
     except (RuntimeError, ValueError, AssertionError, TypeError):  # what layers raise for a size they cannot take
         return False
+    finally:
+        network.train(training)
     return scores.shape[-2:] == x.shape[-2:]
 
 

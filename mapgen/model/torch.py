@@ -13,7 +13,7 @@ from mapgen.arrays import Array
 from mapgen.errors import ModelError, ResourceError, UsageError, one_line, option
 from mapgen.model.card import ModelCard
 from mapgen.model.engine import UNDECIDED, Network, Setup, Tag
-from mapgen.model.network import build
+from mapgen.model.network import agrees, build, narrow
 from mapgen.settings import Device, Precision
 
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -124,6 +124,7 @@ def with_weights(
     net: torch.nn.Module, tensors: Mapping[str, Array], card: ModelCard, subject: str
 ) -> torch.nn.Module:
     """The network itself, in evaluation mode, with these tensors, which are to be all of its own."""
+    narrower = narrow(net, {k: tuple(v.shape) for k, v in tensors.items()})
     state = net.state_dict()
     problem = misfit({k: tuple(v.shape) for k, v in state.items()}, {k: tuple(v.shape) for k, v in tensors.items()})
     if problem:
@@ -132,7 +133,10 @@ def with_weights(
             subject, f"its tensors do not fit {named}: {problem}", "correct the card and save the model again"
         )
     net.load_state_dict({name: torch.from_numpy(value).to(state[name].dtype) for name, value in tensors.items()})
-    return net.eval()
+    net.eval()
+    if narrower and not agrees(net, len(card.bands), card.stride):
+        raise ModelError(subject, "its tensors have widths that do not go together", "get the file again")
+    return net
 
 
 def misfit(wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, tuple[int, ...]]) -> str | None:

@@ -54,6 +54,10 @@ class ModelConfig:
     take: Literal["all", "encoder"] = key(
         "What of that model is taken: all that fits its bands and classes, or the encoder alone.", "all"
     )
+    prune: float = key(
+        "The share of the channels of that model that is taken out before the first step, those that its loss needs "
+        "least; what is left learns on, best with the model as its teacher.", 0.0, low=0, high=0.9,
+    )  # fmt: skip
     freeze: float = key(
         "The share of the run, from its beginning, in which the encoder stays as it is.", 0.0, low=0, high=1
     )
@@ -219,7 +223,7 @@ def resolved(config: TrainConfig) -> str:
     return to_toml(config)
 
 
-_LATER = (("model", "encoder_rate", 1.0), ("data", "scale", "measured"))
+_LATER = (("model", "encoder_rate", 1.0), ("model", "prune", 0.0), ("data", "scale", "measured"))
 """Keys that are younger than `content_key`: at their defaults a run is what it was before there were any."""
 
 
@@ -246,6 +250,8 @@ def _check_run(config: TrainConfig, source: str) -> None:
         raise UsageError(source, "run has steps and epochs", "use one of the two")
     if model.freeze and model.freeze_epochs is not None:
         raise UsageError(source, "model has freeze and freeze_epochs", "use one of the two")
+    if model.prune and (model.start in NO_MODELS or model.take != "all"):
+        raise UsageError(source, "model.prune is for a model that is there, whole", "name it by model.from")
     starts = [s.start for s in run.stages]
     if starts and (starts[0] != 0 or sorted(set(starts)) != starts):
         raise UsageError(source, f"run.stages start at {starts}", "let them start at 0 and rise")

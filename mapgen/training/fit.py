@@ -346,6 +346,16 @@ def save(state: State, recipe: Recipe, path: Path) -> None:
     os.replace(part, path)
 
 
+def shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the network's tensors in a checkpoint, by name; none of what is no checkpoint."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            names = [name for name in file.keys() if name.startswith("network.")]  # noqa: SIM118
+            return {name.removeprefix("network."): tuple(file.get_slice(name).get_shape()) for name in names}
+    except SafetensorError:  # `resume` says it
+        return {}
+
+
 def resume(state: State, recipe: Recipe, path: Path) -> None:
     """Bring `state` to where the checkpoint at `path` was; the recipe must be the one that it was made with.
 

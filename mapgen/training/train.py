@@ -32,6 +32,9 @@ from mapgen.training.runs import Log, Run, begin, open_run
 if TYPE_CHECKING:
     from mapgen.training.fit import Progress, Recipe, State, Term
 
+AFTER = 1 << 32
+"""A step that no run comes to: samples from there on are none that it sees."""
+
 BLOCK = 256
 """Side of the bootstrap's blocks in pixels: several houses and streets."""
 
@@ -237,6 +240,8 @@ class _Training:
         from mapgen.training.fit import resume
 
         began = time.perf_counter()
+        if self.config.model.prune:
+            self._prune()
         if self.place.checkpoint.exists():
             resume(self.state, self.recipe, self.place.checkpoint)
             self.say(f"goes on from step {self.state.step} of {self.state.pace.end}")
@@ -261,6 +266,28 @@ class _Training:
         return Trained(
             self.place, self.place.model, state.step, state.pace.end, first, card, seconds, self.dataset.warnings
         )
+
+    def _prune(self) -> None:
+        """Take channels out of the network, as many as the configuration says, or those of the checkpoint."""
+        from mapgen.model.network import build, narrow
+        from mapgen.training.fit import shapes_in, start
+        from mapgen.training.prune import BATCHES, pruned
+        from mapgen.training.samples import Sampler
+
+        model, data, stage = self.config.model, self.dataset, self.recipe.stages[0]
+        if self.place.checkpoint.exists():
+            narrow(self.network, shapes_in(self.place.checkpoint))
+        else:
+            sampling = replace(_sampling(self.config, data), balance=1.0)  # rare classes have their say
+            sampler = Sampler(data.training, len(data.legend), sampling, self.config.seed)
+            batches = (sampler.batch(AFTER + i, stage.count, stage.size) for i in range(BATCHES))
+            fresh = build(model.architecture, model.encoder, len(data.bands), len(data.legend), **model.parameters)
+            gone = pruned(
+                self.network, batches, _loss(self.config, data), (data.mean, data.std), model.prune, fresh,
+                self.card.stride,
+            )  # fmt: skip
+            self.say(f"pruned: {gone:.0%} of the weights are gone")
+        self.state = start(self.network, self.recipe)
 
     def _save(self) -> None:
         """Write a checkpoint of a run that is stopped, if a step is done and all of it is in the log."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mapgen.errors import UsageError
 from mapgen.model.card import ModelCard
-from mapgen.model.network import build, imagenet
+from mapgen.model.network import agrees, build, imagenet, narrow
 
 Part = Literal["all", "encoder"]
 
@@ -81,10 +81,16 @@ def transplant(network: nn.Module, wanted: ModelCard, origin: Origin) -> list[st
             theirs = adapted_stem(theirs.float(), origin.bands, wanted.bands)
         elif name in heads:
             theirs = adapted_head(theirs.float(), origin.classes, wanted.legend.names, fresh[name])
+        values[name] = theirs
+    if origin.classes:  # whole, so that it may be a pruned one
+        narrower = narrow(network, {name: value.shape for name, value in values.items()})
+        if narrower and not agrees(network, len(wanted.bands), wanted.stride):
+            raise UsageError("model.from", f"{origin.name} has widths that do not go together", "get the file again")
+        fresh = network.state_dict()
+    for name, theirs in values.items():
         if name not in fresh or theirs.shape != fresh[name].shape:
             shapes = f"{list(theirs.shape)} for {list(fresh[name].shape) if name in fresh else 'nothing'}"
             raise UsageError("model.from", f"{origin.name} does not fit: {name} is {shapes}", "use its architecture")
-        values[name] = theirs
     network.load_state_dict({**fresh, **values})
     return _notes(wanted, origin)
 
@@ -108,6 +114,7 @@ def adapted_head(rows: Tensor, old: Sequence[str], new: Sequence[str], fresh: Te
     Classes are matched by name (any case); one that is not known keeps its row of `fresh`.
     """
     index = {name.casefold(): i for i, name in enumerate(old)}
+    fresh = fresh[:, : rows.shape[1]] if rows.ndim > 1 else fresh  # as narrow as a pruned one
     picked = [rows[index[n.casefold()]] if n.casefold() in index else fresh[k] for k, n in enumerate(new)]
     return torch.stack([row.to(fresh) for row in picked])
 

@@ -131,8 +131,16 @@ def test_another_network_is_refused_with_what_to_set(changes, words):
 def test_tensors_that_do_not_fit_are_named():
     tensors = {k: torch.from_numpy(v) for k, v in arrays(network(card())).items()}
     name = "decoder.blocks.0.conv1.0.weight"
+    tensors[name] = tensors[name].repeat(2, 1, 1, 1)
+    with pytest.raises(UsageError, match=rf"old does not fit: {name} is \[32, .* for \[16, "):
+        transplant(network(card()), card(), Origin("old", RGB, card().legend.names, tensors))
+
+
+def test_a_model_whose_widths_do_not_go_together_is_refused():
+    tensors = {k: torch.from_numpy(v) for k, v in arrays(network(card())).items()}
+    name = "decoder.blocks.0.conv1.0.weight"
     tensors[name] = tensors[name][:5]
-    with pytest.raises(UsageError, match=rf"old does not fit: {name} is \[5, .* for \[16, "):
+    with pytest.raises(UsageError, match=r"model\.from: old has widths that do not go together"):
         transplant(network(card()), card(), Origin("old", RGB, card().legend.names, tensors))
 
 
