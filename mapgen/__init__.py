@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mapgen.results.options import MapOptions, ViewOptions
     from mapgen.results.verbs import info, view
     from mapgen.results.verbs import map_ as map
+    from mapgen.results.verify import verify
     from mapgen.roads.extract import extract_roads
     from mapgen.roads.options import RoadsOptions
     from mapgen.roads.route import find_way
@@ -66,6 +67,7 @@ __all__ = [
     "tiles",
     "train",
     "vectorize",
+    "verify",
     "view",
 ]
 
@@ -78,7 +80,7 @@ _HOMES = {
     "evaluate": "accuracy.evaluate", "info": "results.verbs", "map": "results.verbs", "polygonize": "layers.polygonize",
     "save_model": "model.write", "segment": "inference.segment", "segment_array": "inference.array",
     "tiles": "tiling.tiles", "train": "training.train",
-    "vectorize": "layers.vectorize", "view": "results.verbs",
+    "vectorize": "layers.vectorize", "verify": "results.verify", "view": "results.verbs",
 }  # fmt: skip
 
 

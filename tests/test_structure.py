@@ -37,8 +37,8 @@ RIM = {
     "roads.graphml", "roads.layers", "roads.lines", "roads.osm_pbf", "roads.osm_xml", "roads.route",
     "training.config", "training.fit", "training.quantize", "training.runs",
     "results.preview", "results.report", "results.server", "results.parts", "results.side",
-    "cli.course", "inference.done", "files.lock", "files.unfinished", "files.fingerprint", "files.journal",
-    "files.remote", "files.kind",
+    "cli.course", "files.lock", "files.unfinished", "files.fingerprint", "files.journal",
+    "files.remote", "files.kind", "layers.whole", "raster.seal", "results.verify",
 }  # fmt: skip
 """The modules that may open, read or write files, or listen on sockets. All others are pure."""
 

@@ -24,6 +24,7 @@ from mapgen.cli.segment import segment
 from mapgen.cli.tiles import tiles
 from mapgen.cli.train import train
 from mapgen.cli.vectorize import vectorize
+from mapgen.cli.verify import verify
 from mapgen.cli.view import view
 from mapgen.errors import OutputError
 from mapgen.files.inputs import is_input, note_inputs
@@ -120,6 +121,7 @@ app.command(cls=Command)(view)
 app.command(cls=Command)(train)
 app.command(cls=Command)(evaluate)
 app.command(cls=Command)(info)
+app.command(cls=Command)(verify)
 app.command(cls=Command)(bench)
 app.add_typer(models, name="models")
 app.command(cls=Command)(compress)

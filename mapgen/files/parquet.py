@@ -59,7 +59,7 @@ def _opened(path: Path, subject: str) -> Any:
     import pyarrow.parquet
 
     try:
-        with pyarrow.parquet.ParquetFile(path) as file:
+        with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
             yield file
     except (pyarrow.ArrowException, OSError) as exc:
         raise InputError(subject, f"cannot be read ({one_line(exc)[:120]})", "get the file again") from exc

@@ -14,6 +14,7 @@ from mapgen.files.commit import free_bytes
 from mapgen.files.inputs import looked_at
 from mapgen.inference.job import Job
 from mapgen.raster.open import opened_dataset
+from mapgen.raster.seal import unpack
 
 MARK = "MAPGEN_KEY"
 """The tag of a map that holds the mark of what it was made from."""
@@ -38,10 +39,7 @@ def _untimed(value: Any) -> Any:
 
 
 def difference(path: Path, mark: str) -> str:
-    """What tells the raster at `path` from the one of this mark, in words; empty where nothing does and it is whole.
-
-    Every tile is unpacked: deflated ones carry a checksum, of which GDAL leaves out that of tiles it needs a part of.
-    """
+    """What tells the raster at `path` from the one of this mark, in words; empty where nothing does and it is whole."""
     try:
         with looked_at(), opened_dataset(path) as (_, dataset):
             found = dataset.tags().get(MARK)
@@ -49,26 +47,11 @@ def difference(path: Path, mark: str) -> str:
                 return "exists and does not say what it was made from"
             if found != mark:
                 return "exists, from another scene or model or with other options"
-            _unpack(path, dataset)
+            unpack(path, dataset)
             dataset.close()
     except (InputError, ResourceError, OSError, zlib.error):
         return "exists and is damaged"
     return ""
-
-
-def _unpack(path: Path, dataset: Any) -> None:
-    """Unpack all tiles of an open raster. Raises what reading raises where one is damaged."""
-    if dataset.compression is None or dataset.compression.name != "deflate":  # by options of GDAL's driver
-        for _, window in dataset.block_windows(1):
-            dataset.read(window=window)
-        return
-    with open(path, "rb") as file:
-        for (row, col), _ in dataset.block_windows(1):
-            start, size = (dataset.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=1)
-                           for what in ("OFFSET", "SIZE"))  # fmt: skip
-            if start is not None:  # tiles without data may be absent
-                file.seek(int(start))
-                zlib.decompress(file.read(int(size)))
 
 
 def check_space(job: Job, output: Path, planes: int) -> None:

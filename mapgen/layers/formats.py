@@ -133,7 +133,7 @@ def write_parquet(path: Path, layer: Layer) -> None:
     stream = pyarrow.RecordBatchReader.from_stream(arrow_stream(layer))
     box = pyarrow.struct([(name, pyarrow.float64()) for name in _BOX])
     schema = stream.schema.append(pyarrow.field("bbox", box)).with_metadata({"geo": json.dumps(_metadata(layer))})
-    with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+    with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
         for batch in stream:
             bounds = shapely.bounds(shapely.from_wkb(batch["geometry"].to_numpy(zero_copy_only=False)))
             boxes = pyarrow.StructArray.from_arrays([*bounds.reshape(-1, 4).T.copy()], fields=list(box))

@@ -24,6 +24,7 @@ from mapgen.raster.cog import TILE as BLOCK
 from mapgen.raster.cog import CogWriter
 from mapgen.raster.downsample import mean_of_four, mode_of_four
 from mapgen.raster.open import control_of
+from mapgen.raster.seal import BLANK, NONE, TAG
 from mapgen.raster.style import color_table, pam_xml, qml
 
 SCORE_SCALE = 0.004
@@ -186,6 +187,7 @@ class _Raster:
 
     def _describe(self, dataset: Any) -> None:
         dataset.update_tags(**self._tags)
+        dataset.update_tags(**{TAG: NONE if self._options else BLANK})  # GDAL's driver would leave it blank
         if isinstance(self._content, Legend):
             dataset.write_colormap(1, color_table(self._content))
         else:

@@ -10,8 +10,8 @@ Layout by https://docs.ogc.org/is/21-026/21-026.html and https://gdal.org/driver
 
 from __future__ import annotations
 
+import hashlib
 import os
-import shutil
 import struct
 import zlib
 from collections import deque
@@ -26,6 +26,7 @@ import numpy as np
 from mapgen.arrays import Array, Longs, is_uniform, uniform
 from mapgen.legend import NODATA
 from mapgen.raster.downsample import evened
+from mapgen.raster.seal import seal
 
 Reduce = Callable[[Array], Array]
 
@@ -216,9 +217,15 @@ def write_cog(file: BinaryIO, levels: list[_Level], fields: dict[int, Field]) ->
         for number in reversed(range(len(levels))):
             starts[number], at = at, at + framed[number]
     file.write(head)
+    mark = hashlib.sha256(head)
     for level in reversed(levels):
         level.file.seek(0)
-        shutil.copyfileobj(level.file, file, 1 << 20)
+        while part := level.file.read(1 << 20):
+            file.write(part)
+            mark.update(part)
+    end = file.tell()
+    seal(file, head, mark.hexdigest())
+    file.seek(end)
     file.flush()
     os.fsync(file.fileno())
 

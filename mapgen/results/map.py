@@ -38,6 +38,7 @@ from mapgen.results.options import MapOptions
 from mapgen.results.preview import Preview, write_preview
 from mapgen.results.report import (
     described_grid,
+    digest,
     drop_report,
     finite,
     leave_folder,
@@ -396,6 +397,7 @@ class _Run:
             "classes": self.classes(),
             "nodata_pixels": self.census.finish().get(NODATA, 0),
             "files": self.files,
+            "sha256": {name: digest(self.folder / name) for name in self.files.values()},
             "preview": self.placing,
             "generalization": {"sieve": str(self.options.sieve), "simplify": str(self.options.simplify)},
             "seconds": self.seconds,

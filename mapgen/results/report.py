@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -47,6 +48,12 @@ def read_report(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise InputError(folder / REPORT, f"cannot be read ({one_line(exc)})", "make the map again") from exc
     return dict(found)
+
+
+def digest(path: Path) -> str:
+    """The hash of a file, as reports state it."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def drop_report(folder: Path) -> None:

@@ -46,6 +46,8 @@ class TileSetInfo:
     description: str = ""
     attribution: str = ""
     tiling: str = WEB_MERCATOR.name
+    checksum: str = ""
+    """Number and sum of its tiles, see `containers.container`; empty where they are not known."""
     extra: dict[str, Any] = field(default_factory=dict)
     """Further keys of the metadata, such as MapLibre would not know."""
 
@@ -61,7 +63,7 @@ class TileSetInfo:
             "name": self.name, "description": self.description, "attribution": self.attribution,
             "type": "overlay" if self.overlay else "baselayer", "version": "1",
             "classes": class_list(self.classes), "vector_layers": list(self.vector_layers),
-            "tile_size": self.tile_size if self.format != "mvt" else "",
+            "tile_size": self.tile_size if self.format != "mvt" else "", "checksum": self.checksum,
         }  # fmt: skip
         return {k: v for k, v in (kept | self.extra).items() if v not in ("", [], ())}
 

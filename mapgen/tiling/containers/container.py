@@ -125,6 +125,7 @@ def writing_tiles(
         tiles = TileSet(writer, path)
         try:
             yield tiles
+            tiles.info = replace(tiles.info, checksum=checksum_of(tiles.count, tiles.sum))
             with _translated(path):
                 writer.close()
         finally:
@@ -180,17 +181,32 @@ def _added(total: int, z: int, x: int, y: int, data: bytes) -> int:
 
 def _verify(temporary: Path, container: Container, tiles: TileSet, final: Path) -> None:
     """Raise `OutputError` unless the set reads back as it was put."""
-    count = total = 0
     try:
         with _opened(temporary, container) as source:
             same = source.info.format == tiles.info.format
-            for z, x, y, data in source.tiles():
-                count += 1
-                total = _added(total, z, x, y, data)
-    except (InputError, OSError, ValueError, sqlite3.Error) as exc:
+            found = checksum_of(*summed(source))
+    except READING as exc:
         raise _damaged(final) from exc
-    if (count, total) != (tiles.count, tiles.sum) or not same:
+    if found != tiles.info.checksum or not same:
         raise _damaged(final)
+
+
+READING = (InputError, OSError, ValueError, EOFError, sqlite3.Error, zlib.error)
+"""What reading the tiles of a damaged set may raise."""
+
+
+def checksum_of(count: int, total: int) -> str:
+    """What a set says of its tiles: how many there are, and a sum over their places and bytes."""
+    return f"{count}-{total:016x}"
+
+
+def summed(source: TileSource) -> tuple[int, int]:
+    """Number and sum of all tiles of an open set, each read. Raises one of READING where one cannot be read."""
+    count = total = 0
+    for z, x, y, data in source.tiles():
+        count += 1
+        total = _added(total, z, x, y, data)
+    return count, total
 
 
 def _damaged(path: Path) -> OutputError:

@@ -149,7 +149,7 @@ def _info(rows: dict[str, str], name: str) -> TileSetInfo:
         rows.get("name", name), forms[rows.get("format", "png")], int(rows["minzoom"]), int(rows["maxzoom"]),
         (west, south, east, north), (center[0], center[1]) if center else None,
     )  # fmt: skip
-    kept = ("description", "attribution", "type", "tile_size", "tileSize")
+    kept = ("description", "attribution", "type", "tile_size", "tileSize", "checksum")
     metadata: dict[str, Any] = {k: rows[k] for k in kept if k in rows}
     metadata["classes"] = _loaded(rows.get("classes"), [])
     return with_metadata(info, metadata | _loaded(rows.get("json"), {}))

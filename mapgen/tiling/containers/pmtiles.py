@@ -309,6 +309,7 @@ def with_metadata(info: TileSetInfo, metadata: dict[str, Any]) -> TileSetInfo:
         info, classes=_classes(metadata.get("classes")), vector_layers=tuple(metadata.get("vector_layers", [])),
         overlay=metadata.get("type", "overlay") == "overlay", description=str(metadata.get("description", "")),
         attribution=str(metadata.get("attribution", "")), tile_size=int(size) if size else info.tile_size,
+        checksum=str(metadata.get("checksum", "")),
     )  # fmt: skip
 
 
