@@ -13,8 +13,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from mapgen.errors import one_line
-from mapgen.files.parquet import is_parquet
-from mapgen.files.vectors import facts_of, read_shapes, reading, vet_vectors
+from mapgen.files.kind import PARQUET_SUFFIXES, vector_form
+from mapgen.files.vectors import facts_of, read_shapes, reading
 
 JSON = (".geojson", ".json", ".geojsonl", ".geojsons", ".ndjson")
 XML = {".osm": "osm", ".graphml": "graphml"}
@@ -45,7 +45,7 @@ def layer_faults(path: Path) -> tuple[list[str], list[str]]:
             faults.append(f"{broken} geometries cannot be read")
         if facts["features"] != len(shapes):
             faults.append(f"it says that it has {facts['features']} features, {len(shapes)} can be read")
-    if is_parquet(path):
+    if path.suffix.lower() in PARQUET_SUFFIXES:
         return faults, []
     return faults, ["whether a digit of a coordinate or an attribute has changed: the format has no checksums"]
 
@@ -54,10 +54,10 @@ def _layers(path: Path) -> list[str | None]:
     """The layers with geometry: a network has several; None for the only one of a GeoParquet."""
     import pyogrio
 
-    if is_parquet(path):
+    if path.suffix.lower() in PARQUET_SUFFIXES:
         return [None]
     with reading(path.name):
-        vet_vectors(path, path.name)
+        vector_form(path, path.name)
         return [str(name) for name, geometry in pyogrio.list_layers(path) if geometry is not None]
 
 

@@ -15,19 +15,16 @@ from typing import Any
 from mapgen.errors import InputError, MapgenError, one_line
 from mapgen.files.gdal import environment, gdal_errors
 from mapgen.files.inputs import looked_at
-from mapgen.files.vectors import VECTOR_SUFFIXES
-from mapgen.layers.whole import XML, layer_faults
+from mapgen.files.kind import PICTURE_SUFFIXES, REPORT, TILEJSON, is_lines, kind_of
+from mapgen.layers.whole import layer_faults
 from mapgen.legend import Legend
 from mapgen.model.file import int8_path, open_model, read_graph, read_tensors, require_int8
 from mapgen.raster.classmap import class_map_output
 from mapgen.raster.open import opened_dataset
 from mapgen.raster.seal import NONE, TAG, is_marked, is_sealed, unpack
-from mapgen.results.report import REPORT, digest, read_report
+from mapgen.results.report import digest, read_report
 from mapgen.tiling.containers.container import READING, checksum_of, open_tiles, summed
-from mapgen.tiling.containers.folder import TILEJSON
 
-ARCHIVES = (".pmtiles", ".mbtiles")
-PICTURES = (".webp", ".png")
 NO_CHECKSUM = "whether a bit has changed that can be read all the same: it carries no checksum"
 
 
@@ -73,17 +70,16 @@ def verify(path: str | Path) -> Verdict:
 
 def _kind(path: Path) -> str:
     """What a path is by its name, of a folder by what lies in it."""
-    suffix = path.suffix.lower()
-    if path.is_dir():
-        signs = {REPORT: "result", TILEJSON: "tile set", "config.toml": "training run"}
-        return next((kind for name, kind in signs.items() if (path / name).exists()), "")
-    if suffix == ".safetensors":
-        return "model"
-    if suffix in ARCHIVES:
-        return "tile set"
-    if suffix in VECTOR_SUFFIXES or suffix in XML or path.name.lower().endswith(".osm.pbf"):
-        return "record" if path.name == REPORT or path.name.endswith("stac.json") else "layer"
-    return "picture" if suffix in PICTURES else "page" if suffix == ".html" else "raster"
+    kind, suffix = str(kind_of(str(path))), path.suffix.lower()
+    if kind == "folder":
+        return "training run" if (path / "config.toml").exists() else ""
+    if path.name == REPORT or path.name.endswith("stac.json"):
+        return "record"
+    if kind == "raster" and is_lines(str(path)):
+        return "layer"
+    if kind == "raster":
+        return "picture" if suffix in PICTURE_SUFFIXES else "page" if suffix == ".html" else kind
+    return kind.replace("tiles", "tile set")
 
 
 def _nothing(path: Path, verdict: Verdict) -> None:
@@ -168,9 +164,9 @@ def _tiles(path: Path, verdict: Verdict) -> None:
 
 def _model(path: Path, verdict: Verdict) -> None:
     model = open_model(path)
-    if model.card.compression is not None:
-        read_graph(path)
-    else:
+    if model.card.compression is not None or model.has_graph:
+        read_graph(model)
+    if model.card.compression is None:
         read_tensors(model)
         if int8_path(path).exists():
             require_int8(model)
