@@ -82,13 +82,13 @@ def _json_faults(path: Path) -> Iterator[str]:
             if last.rstrip("\n") != "]}" if whole else not last.endswith("\n"):
                 yield "it is cut off"
     except (ValueError, RecursionError) as exc:
-        yield f"it is no JSON ({one_line(exc)[:100]})"
+        yield f"it is not JSON ({one_line(exc)[:100]})"
 
 
 def _feature_fault(feature: Any) -> str:
     """What is wrong with a feature; empty where nothing is."""
     if not isinstance(feature, dict) or feature.get("type") != "Feature":
-        return "it is no feature"
+        return "it is not a feature"
     geometry = feature.get("geometry")
     if not isinstance(geometry, dict) or not isinstance(geometry.get("coordinates"), list):
         return "its geometry cannot be read"
@@ -198,9 +198,9 @@ def _xml_faults(path: Path, root: str) -> list[str]:
             if tag in ("node", "way", "edge"):
                 element.clear()
     except (ElementTree.ParseError, ValueError) as exc:
-        return [f"it is no XML ({one_line(exc)[:100]})"]
+        return [f"it is not XML ({one_line(exc)[:100]})"]
     if last != root:
-        return [f"it is no {root}"]
+        return [f"it is not {root}"]
     return [f"{len(named - nodes)} nodes that its edges name are missing"] if named - nodes else []
 
 

@@ -259,7 +259,7 @@ def _record(path: Path, verdict: Verdict) -> None:
     try:
         json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as exc:
-        verdict.faults.append(f"it is no JSON ({one_line(exc)[:100]})")
+        verdict.faults.append(f"it is not JSON ({one_line(exc)[:100]})")
     verdict.unknown.append(NO_CHECKSUM)
 
 
