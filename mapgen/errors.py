@@ -140,6 +140,7 @@ EXTRAS = {
     "torch": ("torch", "torchvision", "segmentation_models_pytorch"),
     "compress": ("nncf",),
     "prune": ("torch_pruning",),
+    "export": ("onnx",),
 }
 """What each extra of the installation brings that a command may ask for."""
 

@@ -10,16 +10,16 @@ from importlib.metadata import PackageNotFoundError, version
 from mapgen import __version__
 
 PACKAGES = (
-    "numpy", "numba", "rasterio", "pyproj", "pyogrio", "shapely", "geopandas", "openvino", "torch",
-    "segmentation-models-pytorch", "safetensors", "pillow", "typer",
+    "numpy", "numba", "rasterio", "pyproj", "pyogrio", "shapely", "geopandas", "openvino", "safetensors", "pillow",
+    "typer",
 )  # fmt: skip
 """What an installation always has."""
 
-EXTRAS = ("pyarrow", "nncf", "captum", "dask", "tensorboard")
+EXTRAS = ("torch", "torchvision", "segmentation-models-pytorch", "nncf", "onnx", "pyarrow", "morecantile")
 """What extras add."""
 
 
-def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+def versions(packages: Iterable[str] = (*PACKAGES, *EXTRAS)) -> dict[str, str]:
     """Versions of mapgen, Python and these packages, those that are installed."""
     found = {"mapgen": __version__, "python": platform.python_version()}
     for name in packages:

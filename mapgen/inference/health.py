@@ -28,7 +28,7 @@ def checked() -> dict[str, dict[str, Any]]:
     """What was found, by part; the part `problems` is empty where all is well."""
     problems: dict[str, Any] = {}
     found = {
-        "versions": versions((*PACKAGES, *EXTRAS)), "machine": _machine(), "caches": _caches(problems),
+        "versions": versions(), "machine": _machine(), "caches": _caches(problems),
         "environment": told_environment(dict(os.environ)), "inference": _inference(problems),
     }  # fmt: skip
     missing = [name for name in PACKAGES if name not in found["versions"]]

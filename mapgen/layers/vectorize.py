@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Unpack
+from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,9 @@ from mapgen.polygons.sieve import fill_holes, sieved
 from mapgen.raster.aoi import area_of
 from mapgen.raster.masks import Mask, open_mask, read_strips
 from mapgen.settings import PathLike, taking
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
 
 STDOUT = Path("-")
 """The output that means newline-delimited GeoJSON on stdout."""
@@ -65,6 +68,14 @@ class Result:
 
     def __repr__(self) -> str:
         return f"<layer {self.output}: {self.features} polygons, {self.format}, {self.seconds:.1f} s>"
+
+    def to_geopandas(self) -> GeoDataFrame:
+        """The layer as a table of GeoPandas: a row for each polygon, with its attributes and CRS."""
+        import geopandas
+
+        if self.format == "parquet":
+            return geopandas.read_parquet(self.output)
+        return geopandas.read_file(self.output, layer=0)  # a GeoPackage has one of styles besides
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain values."""

@@ -128,7 +128,8 @@ def run(
         note_output(output)  # the older graph is opened with its model, and is what this run is to replace
     check_output(Output(output, options.overwrite))
     require("compress", option("to"), "making int8 graphs")
-    require("torch", option("to"), "making int8 graphs")
+    if not model.has_graph:
+        require("torch", option("to"), "making the graph of a model of before")
     with locked(output), tempfile.TemporaryDirectory(prefix="mapgen-") as scratch:
         made = _Compressor(model, options, Path(scratch), say)
         card = made.card(scenes)

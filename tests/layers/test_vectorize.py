@@ -47,6 +47,17 @@ def test_what_is_background_or_nodata_is_not_written_and_that_is_said(mapgen: Ma
     assert "absorbed" in result.err
 
 
+@pytest.mark.parametrize("form", ["gpkg", "geojson", "parquet"])
+def test_the_result_is_at_hand_as_a_table_of_geopandas(mask: Path, tmp_path: Path, form: str) -> None:
+    if form == "parquet":
+        pytest.importorskip("pyarrow")
+    result = vectorize(mask, tmp_path / f"layer.{form}")
+    frame = result.to_geopandas()
+    assert len(frame) == result.features
+    assert {"class_id", "class_name", "area_m2"} <= set(frame.columns)
+    assert frame.crs is not None
+
+
 def test_quiet_says_nothing(mapgen: Mapgen, mask: Path) -> None:
     assert mapgen("vectorize", mask, "-q").err == ""
 
