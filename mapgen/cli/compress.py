@@ -17,7 +17,7 @@ from mapgen.training.options import CompressOptions
 
 @takes(given_by.To, given_by.Ignore, given_by.Bands, given_by.Overwriting, given_by.Json)
 def compress(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A built-in model or a model file.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model by name or its file.")],
     more: Annotated[list[str] | None, typer.Argument(metavar="SCENE", help="Further scenes to calibrate on.")] = None,
     calibrate: Annotated[
         list[str] | None,

@@ -25,15 +25,17 @@ def default(context: typer.Context) -> None:
 @models.command("list")
 @takes(given_by.Json)
 def list_models(**given: Any) -> None:
-    """List the built-in models: name, resolution, bands, classes, what imagery they know."""
-    from mapgen.model.listing import listed
+    """List the models: name, resolution, bands, classes, what imagery they know.
+
+    Those that come with mapgen, and those of your own folder (MAPGEN_MODELS names another).
+    """
+    from mapgen.model.listing import line_of, listed
 
     for entry in listed():
         if console.as_json:
             console.result(entry["name"], entry)
         else:
-            bands, classes = ",".join(entry["bands"]), ",".join(entry["classes"])
-            console.text(f"{entry['name']}  {entry['resolution_m']:g} m  {bands}  {classes}  {entry['domain']}")
+            console.text(line_of(entry))
 
 
 @models.command("upgrade")
@@ -64,7 +66,7 @@ def upgrade_models(
 @models.command("show")
 @takes(given_by.Json)
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A built-in model or a model file.")],
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A model by name or its file.")],
     **given: Any,
 ) -> None:
     """Show a model's card: what it knows, on what it was trained, how good it is, and the next command."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mapgen.errors import ModelError, one_line, option
+from mapgen.files.cache import models_folder
 from mapgen.files.inputs import note_inputs
 from mapgen.model.card import ModelCard
 from mapgen.model.engine import Network
@@ -29,6 +30,8 @@ BUILTIN_FOLDER = Path(__file__).parent / "weights"
 
 ENCODER_FOLDER = Path(__file__).parent / "encoders"
 """Encoders as trained on ImageNet, by the names that segmentation_models_pytorch gives them."""
+
+SUFFIX = ".safetensors"
 
 INT8_SUFFIX = ".int8.safetensors"
 """Of the file that holds a model's int8 graph, beside the model's own."""
@@ -86,7 +89,7 @@ class Model:
 
 def int8_path(path: Path) -> Path:
     """Where the int8 graph of the model at `path` lies: `roofs.safetensors` → `roofs.int8.safetensors`."""
-    return path.with_name(path.name.removesuffix(".safetensors") + INT8_SUFFIX)
+    return path.with_name(path.name.removesuffix(SUFFIX) + INT8_SUFFIX)
 
 
 def require_int8(model: Model) -> Path:
@@ -109,22 +112,34 @@ def require_int8(model: Model) -> Path:
 
 
 def find_model(name: str) -> Model:
-    """The model called `name`: a built-in one, or the path of a file. Raises `ModelError` if there is none."""
+    """The model called `name`: a built-in one, one of the user's folder, or the path of a file.
+
+    Raises `ModelError` if there is none.
+    """
     path = Path(name)
-    builtin = BUILTIN_FOLDER / f"{path.name}.safetensors"
-    if os.sep in name or os.path.exists(path) or (path.suffix and not builtin.is_file()):
+    known = {p.name.removesuffix(SUFFIX): p for p in (*own_models(), *builtin_models())}
+    if os.sep in name or os.path.exists(path) or (path.suffix and name not in known):
         return open_model(path)
-    if not builtin.is_file():
-        known = ", ".join(m.stem for m in builtin_models()) or "none"
+    if name not in known:
         raise ModelError(
-            one_line(name), f"no such model file or built-in model (there are: {known})", "see `mapgen models list`"
-        )
-    return open_model(builtin)
+            one_line(name), f"no such model file or model by name (there are: {one_line(', '.join(sorted(known)))})",
+            "see `mapgen models list`",
+        )  # fmt: skip
+    return open_model(known[name])
 
 
 def builtin_models() -> list[Path]:
     """The files of the models that come with mapgen, without their int8 graphs."""
-    return sorted(p for p in BUILTIN_FOLDER.glob("*.safetensors") if not p.name.endswith(INT8_SUFFIX))
+    return _models_in(BUILTIN_FOLDER)
+
+
+def own_models() -> list[Path]:
+    """The files of the models in the user's folder, without their int8 graphs."""
+    return _models_in(models_folder())
+
+
+def _models_in(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.glob(f"*{SUFFIX}") if not p.name.endswith(INT8_SUFFIX))
 
 
 def open_model(path: Path) -> Model:

@@ -5,25 +5,39 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from mapgen.errors import one_line
-from mapgen.model.file import Model, builtin_models, find_model, open_model
+from mapgen.errors import ModelError, one_line
+from mapgen.model.file import SUFFIX, Model, builtin_models, find_model, open_model, own_models
 
 
 def listed() -> list[dict[str, Any]]:
-    """The built-in models, one plain dictionary each."""
-    cards = [open_model(path).card for path in builtin_models()]
-    return [
-        {
-            "name": card.name,
-            "resolution_m": card.resolution_m,
-            "bands": list(card.bands),
-            "classes": list(card.legend.names),
-            "domain": card.domain,
-        }
-        for card in cards
+    """The built-in models and those of the user's folder, one plain dictionary each, with the name that finds it."""
+    return [_entry(path, builtin=True) for path in builtin_models()] + [
+        _entry(path, builtin=False) for path in own_models()
     ]
+
+
+def _entry(path: Path, *, builtin: bool) -> dict[str, Any]:
+    """One model of the list; of a file that is no model its problem."""
+    known = {"name": path.name.removesuffix(SUFFIX), "builtin": builtin, "file": str(path)}
+    try:
+        card = open_model(path).card
+    except ModelError as exc:
+        return known | {"problem": exc.problem}
+    return known | {
+        "resolution_m": card.resolution_m, "bands": list(card.bands), "classes": list(card.legend.names),
+        "domain": card.domain, "license": card.license,
+    }  # fmt: skip
+
+
+def line_of(entry: Mapping[str, Any]) -> str:
+    """A model of the list as a line of text."""
+    if "problem" in entry:
+        return f"{one_line(entry['name'])}  {one_line(entry['problem'])}"
+    bands, classes = ",".join(entry["bands"]), ",".join(entry["classes"])
+    return one_line(f"{entry['name']}  {entry['resolution_m']:g} m  {bands}  {classes}  {entry['domain']}")
 
 
 def described(name: str) -> dict[str, Any]:
@@ -34,9 +48,11 @@ def described(name: str) -> dict[str, Any]:
 def describe(model: Model) -> dict[str, Any]:
     """The whole card of an open model, with its file, hash and size."""
     builtin = model.path in builtin_models()
+    own = model.path in own_models()
     compression = model.card.compression
     int8 = None if compression or model.int8 is None else open_model(model.int8)
-    option = "" if builtin else f" --model {shlex.quote(str(model.path))}"
+    called = model.path.name.removesuffix(SUFFIX) if own else str(model.path)
+    option = "" if builtin else f" --model {shlex.quote(called)}"
     return {
         "kind": "model",
         "file": str(model.path),
@@ -69,7 +85,8 @@ def card_lines(record: Mapping[str, Any]) -> Iterator[str]:
         "bands": ", ".join(card["bands"]), "values": card["data_type"],
         "resolution": f"{card['resolution_m']:g} m", "classes": legend,
         "window": f"{card['window']} pixels, halo {card['halo']}, stride {card['stride']}",
-        "description": card["description"], "data": card["data"], "license": card["license"], "limits": card["limits"],
+        "description": card["description"], "data": card["data"], "license": card["license"] or "not stated",
+        "limits": card["limits"],
     }  # fmt: skip
     for name, value in facts.items():
         if value:

@@ -114,7 +114,7 @@ def test_a_folder_is_no_model(tmp_path, refuses_model):
 
 def test_an_unknown_name_is_refused_with_those_that_are_known(refuses, mapgen, tmp_path):
     make_raster(tmp_path / "scene.tif", noise(30, 30))
-    words = ("drycity", "no such model file or built-in model", "mapgen models list")
+    words = ("drycity", "no such model file or model by name", "mapgen models list")
     refuses(6, words, "segment", tmp_path / "scene.tif", "--model", "drycity", run=mapgen)
 
 

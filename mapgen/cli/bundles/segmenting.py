@@ -10,12 +10,12 @@ from mapgen.training.options import Compressed
 
 
 def _models(incomplete: str) -> list[str]:
-    from mapgen.model.file import builtin_models
+    from mapgen.model.file import builtin_models, own_models
 
-    return [path.stem for path in builtin_models() if path.stem.startswith(incomplete)]
+    return [path.stem for path in (*builtin_models(), *own_models()) if path.stem.startswith(incomplete)]
 
 
-MODEL = say("--model", metavar="NAME|FILE", help="A built-in model or a model file.", autocompletion=_models)
+MODEL = say("--model", metavar="NAME|FILE", help="A model by name or its file.", autocompletion=_models)
 
 
 class Model:
