@@ -51,6 +51,11 @@ class Plan:
     def __len__(self) -> int:
         return len(self.rows) * len(self.cols)
 
+    @property
+    def whole(self) -> Window:
+        """All of the grid."""
+        return Window(0, 0, self.rows[-1].last, self.cols[-1].last)
+
     def step(self, row: int, col: int) -> Step:
         """The step of the given row and column of windows."""
         r, c = self.rows[row], self.cols[col]

@@ -135,4 +135,3 @@ console = Console()
 def silence_stdout() -> None:
     """Send what is still to be written to stdout nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-

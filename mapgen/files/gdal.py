@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mapgen.files.remote import gdal_options
-
-if TYPE_CHECKING:
-    from mapgen.grid import Window
 
 MEBIBYTE = 1 << 20
 
@@ -100,19 +97,6 @@ def gdal_messages() -> Iterator[list[str]]:
             logger.removeHandler(handler)
             logger.propagate = propagate
             logger.setLevel(level)
-
-
-def absent(dataset: Any, window: Window, bands: Iterable[int]) -> bool:
-    """Whether a GeoTIFF stores none of the blocks of these bands that a window meets; nothing is read for it."""
-    if dataset.driver != "GTiff":
-        return False
-    for band in bands:
-        height, width = dataset.block_shapes[band - 1]
-        for row in range(window.row // height, -(-window.bottom // height)):
-            for col in range(window.col // width, -(-window.right // width)):
-                if dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band) is not None:
-                    return False
-    return True
 
 
 clean_environment()  # as soon as anything of mapgen may open a raster, from Python too

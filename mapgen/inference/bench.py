@@ -21,16 +21,15 @@ from affine import Affine
 
 from mapgen.arrays import Array
 from mapgen.errors import InputError
-from mapgen.files.gdal import MEBIBYTE, environment
-from mapgen.files.vet import is_url, public_name
+from mapgen.files.gdal import MEBIBYTE
+from mapgen.files.vet import public_name
 from mapgen.inference.infer import infer
-from mapgen.inference.job import Job, plan_job
+from mapgen.inference.job import Job, opened_job
 from mapgen.inference.options import SegmentOptions
 from mapgen.inference.segment import Segmenter
 from mapgen.model.card import ModelCard
 from mapgen.model.engine import Engine
 from mapgen.parallel import Progress, processors
-from mapgen.raster.open import open_scene
 
 STAGES = ("read", "infer", "stitch", "write")
 """The stages of `segment`. Reading goes on in a thread of its own; the others follow each other and are all the time:
@@ -93,8 +92,7 @@ def bench(source: str | None, options: SegmentOptions, size: int, progress: Prog
     with tempfile.TemporaryDirectory(prefix="mapgen-bench-") as name:
         folder = Path(name)
         scene = source or str(write_specimen(folder / "noise.tif", run.model.card, size))
-        with environment(remote=is_url(scene)), open_scene(scene) as opened:
-            job = plan_job(opened, run.model, run.options)
+        with opened_job(scene, run.model, run.options) as job:
             began = time.perf_counter()
             engine = run.engine(job)
             batches = samples(job, engine)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from mapgen.errors import InputError, ResourceError, option
-from mapgen.files.gdal import cache_bytes
-from mapgen.files.vet import public_name
+from mapgen.files.gdal import cache_bytes, environment
+from mapgen.files.vet import is_url, public_name
 from mapgen.grid import Grid, Window
 from mapgen.inference.memory import DEFAULT_LIMIT, PROCESS, Budget, choose
 from mapgen.inference.options import SegmentOptions
@@ -23,6 +25,7 @@ from mapgen.plan import Plan, Step, check_window, plan_windows
 from mapgen.raster.aoi import Area, area_of
 from mapgen.raster.bands import choose_bands
 from mapgen.raster.cog import TILE as BLOCK
+from mapgen.raster.open import open_scene
 from mapgen.raster.scene import Scene, with_bands
 
 MAX_REFINEMENT = 4.0
@@ -77,6 +80,15 @@ class Job:
     def _reach(self, step: Step, blended: bool) -> Grid:
         """The ground that a step may decide on; with two pixels around it, which interpolation looks at."""
         return self.grid.crop((step.read if blended else step.keep).grown(2))
+
+
+@contextmanager
+def opened_job(
+    source: str, model: Model, options: SegmentOptions, opener: Callable[[str], Scene] = open_scene
+) -> Iterator[Job]:
+    """The plan of a scene that `opener` opens, in GDAL's surroundings; both end with the block."""
+    with environment(remote=is_url(source)), opener(source) as scene:
+        yield plan_job(scene, model, options)
 
 
 def plan_job(scene: Scene, model: Model, options: SegmentOptions) -> Job:

@@ -7,6 +7,7 @@ import json
 import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Unpack
@@ -25,7 +26,7 @@ from mapgen.grid import Window
 from mapgen.inference.decide import decide, decide_with_scores
 from mapgen.inference.done import MARK, check_space, difference, mark_of
 from mapgen.inference.infer import TTA, infer
-from mapgen.inference.job import Job, foretell, job_cache, plan_job
+from mapgen.inference.job import Job, foretell, job_cache, opened_job
 from mapgen.inference.options import SegmentKeys, SegmentOptions
 from mapgen.inference.rescale import rescale
 from mapgen.inference.resume import below, key_of, strips_with_journal
@@ -134,8 +135,7 @@ class Segmenter:
         check_output(place)
         scores = self._scores(output)
         paths = tuple(one.path for one in scores)
-        with locked(output, *paths), environment(remote=is_url(source)), self.opener(source) as scene:
-            job = plan_job(scene, self.model, self.options)
+        with locked(output, *paths), self._planned(source) as job:
             engine = self.engine(job)
             count = PixelCount(job.model.card)
             check_space(job, output, score_planes(job))
@@ -179,10 +179,12 @@ class Segmenter:
             wanted.append(Scores(score_path(output, "probabilities"), tuple(self.model.card.legend.names)))
         return wanted
 
+    def _planned(self, source: str) -> AbstractContextManager[Job]:
+        return opened_job(source, self.model, self.options, self.opener)
+
     def unlike(self, source: str, output: Path) -> str:
         """What tells the map at `output` from the one that a run would write there; empty where nothing does."""
-        with environment(remote=is_url(source)), self.opener(source) as scene:
-            job = plan_job(scene, self.model, self.options)
+        with self._planned(source) as job:
             mark = mark_of(key_of(job, self.engine(job)))
         paths = [output, *(one.path for one in self._scores(output))]
         return next(filter(None, (difference(path, mark) for path in paths)), "")
@@ -200,8 +202,7 @@ class Segmenter:
 
         The time is that of the network, measured on a window or two without a scene in them.
         """
-        with environment(remote=is_url(source)), self.opener(source) as scene:
-            job = plan_job(scene, self.model, self.options)
+        with self._planned(source) as job:
             told = foretell(job)
             seconds = told["window_pixels"] * seconds_per_pixel(self.engine(job), job) if told["windows"] else 0.0
             return told | {"seconds": round(seconds * max(1, len(TTA[self.options.tta])), 1)}

@@ -39,7 +39,7 @@ def on_the_ground(
     if crs is None:
         lines = lonlat
     elif crs == grid.crs:
-        lines = coverage.lines.moved(grid.transform)
+        lines = coverage.lines.moved(grid.points)
     else:
         lines = projected(fine, grid.transform, grid.crs, crs, threads)
     rings = counter_clockwise(coverage.rings, grid.transform)

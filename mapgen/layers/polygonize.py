@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from mapgen.arrays import Longs
+from mapgen.grid import applied
 from mapgen.layers.geojson_wkb import wkb
 from mapgen.layers.ground import counter_clockwise
 from mapgen.layers.layer import Layer
@@ -59,7 +61,8 @@ def shapely_polygons(coverage: Coverage, transform: Affine) -> NDArray[np.object
     rings = counter_clockwise(coverage.rings, transform)
     count = len(rings.regions)
     classes = (LayerClass(0, "", "#000000"),)
-    lines, features, kinds = coverage.lines.moved(transform), np.arange(count + 1), np.zeros(count, np.int32)
+    lines = coverage.lines.moved(partial(applied, transform))
+    features, kinds = np.arange(count + 1), np.zeros(count, np.int32)
     layer = Layer("", None, classes, lines, features, rings.parts, rings.offsets, rings.darts, kinds, {})
     offsets, data = wkb(layer, 0, count)
     whole = data.tobytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pyproj
@@ -27,7 +28,7 @@ def projected(lines: Lines, transform: Affine, source: str, target: str, threads
 
     Infinite where a point has no place in the target.
     """
-    ground = lines.moved(transform)
+    ground = lines.moved(partial(applied, transform))
     starts = range(0, len(ground.x), BLOCK)
 
     def work(starts: range) -> None:

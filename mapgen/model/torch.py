@@ -120,9 +120,7 @@ def load_network(network: Network) -> torch.nn.Module:
     return with_weights(net, network.load(), card, network.subject)
 
 
-def with_weights(
-    net: torch.nn.Module, tensors: Mapping[str, Array], card: ModelCard, subject: str
-) -> torch.nn.Module:
+def with_weights(net: torch.nn.Module, tensors: Mapping[str, Array], card: ModelCard, subject: str) -> torch.nn.Module:
     """The network itself, in evaluation mode, with these tensors, which are to be all of its own."""
     narrower = narrow(net, {k: tuple(v.shape) for k, v in tensors.items()})
     state = net.state_dict()

@@ -65,9 +65,7 @@ def _follow(int8: Path, parent: Model, target: Path) -> None:
     compression = old.card.compression
     assert compression is not None
     assert int8.name.endswith(INT8_SUFFIX)
-    card = dataclasses.replace(
-        old.card, compression=dataclasses.replace(compression, parent_sha256=parent.sha256)
-    )
+    card = dataclasses.replace(old.card, compression=dataclasses.replace(compression, parent_sha256=parent.sha256))
     place = int8_path(target)
     same = place == int8
     if same:

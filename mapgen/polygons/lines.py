@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from affine import Affine
 from numpy.typing import NDArray
 
 from mapgen.arrays import Floats, Longs
-from mapgen.grid import applied
 from mapgen.kernels import kernel
 from mapgen.polygons.arcs import Arcs
 
@@ -25,9 +24,9 @@ class Lines:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def moved(self, transform: Affine) -> Lines:
-        """The lines in the coordinates that an affine transform gives to (column, row)."""
-        return Lines(self.offsets, *applied(transform, self.x, self.y))
+    def moved(self, place: Callable[[Floats, Floats], tuple[Floats, Floats]]) -> Lines:
+        """The lines in the coordinates that `place` gives to (columns, rows), such as `Grid.points`."""
+        return Lines(self.offsets, *place(self.x, self.y))
 
 
 def kept_lines(arcs: Arcs, keep: NDArray[np.bool_]) -> Lines:

@@ -14,7 +14,7 @@ import numpy as np
 from mapgen.arrays import Array
 from mapgen.errors import InputError, MapgenError, NetworkError, one_line, option
 from mapgen.files.fingerprint import fingerprint
-from mapgen.files.gdal import MEBIBYTE, absent, gdal_errors, gdal_messages
+from mapgen.files.gdal import MEBIBYTE, gdal_errors, gdal_messages
 from mapgen.files.remote import Remote
 from mapgen.files.vet import is_url
 from mapgen.grid import Grid, Window
@@ -364,3 +364,16 @@ def with_bands(
 ) -> Some:
     """The same open scene, reading these bands with this nodata value."""
     return replace(scene, bands=bands, nodata=nodata, on_read_error=on_read_error)  # type: ignore[type-var]
+
+
+def absent(dataset: Any, window: Window, bands: Iterable[int]) -> bool:
+    """Whether a GeoTIFF stores none of the blocks of these bands that a window meets; nothing is read for it."""
+    if dataset.driver != "GTiff":
+        return False
+    for band in bands:
+        height, width = dataset.block_shapes[band - 1]
+        for row in range(window.row // height, -(-window.bottom // height)):
+            for col in range(window.col // width, -(-window.right // width)):
+                if dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band) is not None:
+                    return False
+    return True

@@ -22,10 +22,9 @@ from mapgen.accuracy.options import EvaluateOptions
 from mapgen.arrays import Array
 from mapgen.errors import InputError, UsageError, one_line, option, require
 from mapgen.files.commit import Output, check_output, locked
-from mapgen.files.gdal import environment
 from mapgen.files.inputs import note_inputs, note_output, one_run
-from mapgen.files.vet import is_url, public_name
-from mapgen.inference.job import plan_job
+from mapgen.files.vet import public_name
+from mapgen.inference.job import opened_job
 from mapgen.inference.options import SegmentOptions
 from mapgen.inference.segment import Segmenter
 from mapgen.model.card import Compression, ModelCard
@@ -37,7 +36,6 @@ from mapgen.model.write import save_graph
 from mapgen.parallel import processors
 from mapgen.patch import padded
 from mapgen.plan import Step
-from mapgen.raster.open import open_scene
 from mapgen.settings import PathLike, Precision, taking
 from mapgen.training.options import CompressKeys, CompressOptions
 
@@ -224,8 +222,7 @@ class _Compressor:
         """Up to `count` windows of one scene, at random places of its plan, each at least half with data."""
         options, card = self._segment_options(), self.model.card
         side = max(card.stride, min(SIDE, card.window) // card.stride * card.stride)
-        with environment(remote=is_url(source)), open_scene(source) as scene:
-            job = plan_job(scene, self.model, replace(options, window=side, halo=0))
+        with opened_job(source, self.model, replace(options, window=side, halo=0)) as job:
             steps = _whole(job.steps)
             found = 0
             for at in rng.permutation(len(steps))[: 20 * count]:

@@ -14,7 +14,6 @@ from mapgen.accuracy.bootstrap import DRAWS, Resamples
 from mapgen.arrays import Floats
 from mapgen.arrays import Longs as Counts
 from mapgen.dataset.dataset import IGNORE, Dataset, Piece
-from mapgen.grid import Window
 from mapgen.model.card import ModelCard
 from mapgen.patch import padded
 from mapgen.plan import plan_windows
@@ -66,10 +65,12 @@ def predict(
     """
     device = next(network.parameters()).device
     result = np.empty(image.shape[1:], np.uint8)
-    whole = Window(0, 0, *image.shape[1:])
+    _, height, width = image.shape
+    plan = plan_windows(height, width, window, halo, stride)
+    whole = plan.whole
     network.eval()
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
-        for step in plan_windows(whole.height, whole.width, window, halo, stride).steps():
+        for step in plan.steps():
             pixels = padded(image[:, *step.read.slices(whole)], stride)
             x = torch.from_numpy(pixels.astype(np.float32)).to(device)
             x = ((x - mean.to(device)[:, None, None]) / std.to(device)[:, None, None])[None]

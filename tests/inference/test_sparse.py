@@ -8,12 +8,11 @@ import rasterio
 from factory import make_raster, noise, north_up, read_map
 from rasterio.enums import ColorInterp
 
-from mapgen.files.gdal import absent
 from mapgen.files.journal import Journal
 from mapgen.grid import Window
 from mapgen.legend import NODATA
 from mapgen.raster.mosaic import open_mosaic
-from mapgen.raster.scene import RasterScene
+from mapgen.raster.scene import RasterScene, absent
 
 TILED = {"tiled": True, "blockxsize": 64, "blockysize": 64}
 COLORS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)

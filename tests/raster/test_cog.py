@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from rio_cogeo.cogeo import cog_validate
 
 from mapgen.files.commit import Output
-from mapgen.files.gdal import absent
 from mapgen.grid import Grid, Window
 from mapgen.legend import BUILTIN, NODATA
 from mapgen.raster import cog
 from mapgen.raster.classmap import Scores, write_class_map
 from mapgen.raster.downsample import evened, mean_of_four, mode_of_four
+from mapgen.raster.scene import absent
 
 IDS = np.array([1, 2, 3, 4, 5, NODATA], np.uint8)
 
