@@ -4,42 +4,45 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mapgen import __version__
 from mapgen.dataset.check import Survey, check_dataset
 from mapgen.dataset.contact_sheet import draw_contact
 from mapgen.dataset.dataset import Dataset
-from mapgen.errors import Interrupted, ModelError, UsageError, require, speaking
+from mapgen.errors import Interrupted, ModelError, UsageError, require
 from mapgen.files.commit import Output
 from mapgen.files.inputs import one_run
 from mapgen.files.pictures import write_picture
 from mapgen.model.card import ModelCard
-from mapgen.model.file import Model, find_model, open_model, read_tensors
+from mapgen.model.file import find_model, open_model, read_tensors
 from mapgen.model.write import save_model
 from mapgen.parallel import ahead
-from mapgen.plan import check_window
-from mapgen.schema import in_toml
 from mapgen.training.config import TrainConfig, read_config
 from mapgen.training.curves import Curves, draw_curves
+from mapgen.training.parts import (
+    BLOCK,
+    card_of,
+    card_scores,
+    loaded,
+    loss_of,
+    recipe_of,
+    sampling_of,
+    stages_of,
+    trained_how,
+    window_of,
+)
 from mapgen.training.runs import Log, Run, begin, open_run
 
 if TYPE_CHECKING:
-    from mapgen.training.fit import Progress, Recipe, State, Term
+    from mapgen.training.fit import Progress, State, Term
 
 AFTER = 1 << 32
 """A step that no run comes to: samples from there on are none that it sees."""
-
-BLOCK = 256
-"""Side of the bootstrap's blocks in pixels: several houses and streets."""
-
-FEWEST = 10
-"""Blocks below which no interval is given, as in `evaluate`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +166,8 @@ def check_network(config: TrainConfig) -> None:
         stride = stride_of(network, bands)
     except ModelError as exc:  # here it is the configuration that names it
         raise UsageError(f"model: {exc.subject}", exc.problem, exc.remedy) from exc
-    _window(config, stride)
-    check_crops(network, bands, stride, [(s.count, s.size) for s in _stages(config)])
+    window_of(config, stride)
+    check_crops(network, bands, stride, [(s.count, s.size) for s in stages_of(config)])
     for name in {model.start} - {"scratch", "imagenet"} | set(config.teacher.models) - {"average"}:
         find_model(name)
 
@@ -186,7 +189,7 @@ class _Training:
         self.config, self.dataset, self.place, self.progress, self.say = config, dataset, place, progress, say
         use_threads(config.run.threads)
         device = device_of(config.run.device)
-        self.recipe = _recipe(config, dataset, precision_of(config.run.precision, device))
+        self.recipe = recipe_of(config, dataset, precision_of(config.run.precision, device))
         seeded(config.seed)
         self.network, self.card = self._network()
         self.state: State = start(self.network.to(device), self.recipe)
@@ -202,7 +205,7 @@ class _Training:
 
         model, data = self.config.model, self.dataset
         network = build(model.architecture, model.encoder, len(data.bands), len(data.legend), **model.parameters)
-        card = _card(self.config, data, stride_of(network, len(data.bands)))
+        card = card_of(self.config, data, stride_of(network, len(data.bands)))
         if model.start == "imagenet":
             notes = transplant(network, card, imagenet_origin(card))
         elif model.start != "scratch":
@@ -227,7 +230,7 @@ class _Training:
         others = {name: find_model(name) for name in wanted.models if name != "average"}
         classes = taught_classes({name: found.card for name, found in others.items()}, self.card)
         tutors = [
-            tutor(name, others[name].card, _loaded(others[name]), self.card)
+            tutor(name, others[name].card, loaded(others[name]), self.card)
             if name in others else own_average(self.card, classes) for name in wanted.models
         ]  # fmt: skip
         self.say(f"taught by {', '.join(Path(name).name for name in wanted.models)}")
@@ -278,12 +281,12 @@ class _Training:
         if self.place.checkpoint.exists():
             narrow(self.network, shapes_in(self.place.checkpoint))
         else:
-            sampling = replace(_sampling(self.config, data), balance=1.0)  # rare classes have their say
+            sampling = replace(sampling_of(self.config, data), balance=1.0)  # rare classes have their say
             sampler = Sampler(data.training, len(data.legend), sampling, self.config.seed)
             batches = (sampler.batch(AFTER + i, stage.count, stage.size) for i in range(BATCHES))
             fresh = build(model.architecture, model.encoder, len(data.bands), len(data.legend), **model.parameters)
             gone = pruned(
-                self.network, batches, _loss(self.config, data), (data.mean, data.std), model.prune, fresh,
+                self.network, batches, loss_of(self.config, data), (data.mean, data.std), model.prune, fresh,
                 self.card.stride,
             )  # fmt: skip
             self.say(f"pruned: {gone:.0%} of the weights are gone")
@@ -307,9 +310,9 @@ class _Training:
         from mapgen.training.samples import Sampler
 
         config, data = self.config, self.dataset
-        sampler = Sampler(data.training, len(data.legend), _sampling(config, data), config.seed)
+        sampler = Sampler(data.training, len(data.legend), sampling_of(config, data), config.seed)
         steps = fit(
-            self.state, self.recipe, sampler, _loss(config, data), scale=(data.mean, data.std),
+            self.state, self.recipe, sampler, loss_of(config, data), scale=(data.mean, data.std),
             terms=self.terms, checkpoint=self.place.checkpoint, check=self._check, keep=self._keep,
             ahead=partial(ahead, depth=2),
         )  # fmt: skip
@@ -356,10 +359,10 @@ class _Training:
         """Write the model as it is now, with its scores on its card."""
         step, end = self.state.step, self.state.pace.end
         network, half = _stored(average)
-        text = _trained_how(self.config, self.recipe, step, end)
+        text = trained_how(self.config, self.recipe, step, end)
         card = replace(
             self.card, description=" ".join(filter(None, (self.card.description, text))),
-            scores=_scores(found, self.dataset) if found else {},
+            scores=card_scores(found, self.dataset) if found else {},
         )  # fmt: skip
         try:
             save_model(network, card, self.place.model, half=half, overwrite=True)
@@ -374,126 +377,5 @@ def _stored(average: Any) -> tuple[Any, bool]:
     return rounded(average)
 
 
-def _loaded(model: Model) -> Any:
-    """A model's network with its weights."""
-    from mapgen.model.engine import Network
-    from mapgen.model.torch import load_network
-
-    return load_network(Network(model.card, model.sha256, lambda: read_tensors(model), model.card.name))
-
-
 def _digits(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.6f}"
-
-
-# --- from the configuration to the parts -----------------------------------------------------------------------------
-
-
-def _stages(config: TrainConfig) -> Iterator[Any]:
-    from mapgen.training.fit import Stage
-
-    if not config.run.stages:
-        yield Stage(0.0, config.run.batch, config.run.crop)
-    for stage in config.run.stages:
-        yield Stage(stage.start, stage.batch, stage.crop)
-
-
-def _recipe(config: TrainConfig, data: Dataset, precision: Any) -> Recipe:
-    from mapgen.training.fit import Recipe
-
-    run, stages = config.run, tuple(_stages(config))
-    ends = [*(s.start for s in stages[1:]), 1.0]
-    shown = sum((end - s.start) * s.count * s.size**2 for s, end in zip(stages, ends, strict=True))  # pixels a step
-    per_step = shown / max(1, sum(data.pixels["training"]))
-    steps = run.steps if run.steps is not None else max(1, math.ceil((run.epochs or 1) / per_step))
-    frozen = config.model.freeze
-    if config.model.freeze_epochs is not None:
-        frozen = min(1.0, config.model.freeze_epochs / (steps * per_step))
-    return Recipe(
-        steps, stages, rate=run.rate, warmup=run.warmup, weight_decay=run.weight_decay, ema_decay=run.ema_decay,
-        clip=run.clip, precision=precision, encoder_rate=config.model.encoder_rate, frozen=frozen,
-        save_every=run.save_every, check_every=run.check_every, patience=run.patience, seed=config.seed,
-    )  # fmt: skip
-
-
-def _sampling(config: TrainConfig, data: Dataset) -> Any:
-    from mapgen.training.augment import Geometry, Light
-    from mapgen.training.samples import Sampling
-
-    a = config.augment
-    geometry = Geometry(a.flips, a.angle_deg, a.zoom, a.zoom_spread)
-    light = Light(a.brightness, a.contrast, a.gamma, a.balance, a.saturation, a.haze, a.noise, a.softness)
-    return Sampling(config.sampling.balance, geometry, light, data.high)
-
-
-def _loss(config: TrainConfig, data: Dataset) -> Any:
-    from mapgen.training.losses import class_weights, combined
-
-    wanted = config.loss.class_weights
-    if wanted == "none":
-        weights = None
-    elif isinstance(wanted, str):
-        weights = class_weights(data.pixels["training"])
-    else:
-        weights = tuple(wanted.get(name, 1.0) for name in data.legend.names)
-    return combined(config.loss.shares, config.loss.smoothing, weights)
-
-
-def _card(config: TrainConfig, data: Dataset, stride: int) -> ModelCard:
-    """The card of the model to be, its scores and steps still open."""
-    model, card = config.model, config.card
-    window, halo = _window(config, stride)
-    ground = {name: sum(counts) / 1e6 for name, counts in data.pixels.items()}
-    amount = f"{ground['training']:.3g} Mpx of labelled ground, validated on {ground['validation']:.3g} Mpx of other"
-    return ModelCard(
-        name=config.name, architecture=model.architecture, encoder=model.encoder, parameters=dict(model.parameters),
-        bands=data.bands, mean=data.mean, std=data.std, legend=data.legend, resolution_m=data.resolution_m,
-        data_type=data.data_type, window=window, halo=halo, stride=stride, version=card.version, domain=card.domain,
-        description=card.description, data=card.data or f"{amount}.", license=card.license, limits=card.limits,
-    )  # fmt: skip
-
-
-def _window(config: TrainConfig, stride: int) -> tuple[int, int]:
-    """Window and halo of the card: those of the configuration, up to the next multiples of the stride."""
-    window, halo = (math.ceil(n / stride) * stride for n in (config.model.window, config.model.halo))
-    with speaking(in_toml("model")):
-        check_window(window, halo, stride)
-    return window, halo
-
-
-def _trained_how(config: TrainConfig, recipe: Recipe, step: int, end: int) -> str:
-    """One sentence: what made these weights."""
-    shares = " + ".join(f"{share:g} {name}" for name, share in config.loss.shares.items() if share)
-    crops = ", ".join(f"{s.count} crops of {s.size} px" for s in recipe.stages)
-    start = "random weights" if config.model.start == "scratch" else Path(config.model.start).name
-    teachers = ", ".join(Path(name).name for name in config.teacher.models) if config.teacher.share else ""
-    taught = f" + {config.teacher.share:g} teacher ({teachers})" if teachers else ""
-    return (
-        f"Trained by mapgen {__version__}: the average after step {step} of {end}, AdamW at {recipe.rate:g}, {crops} a "
-        f"step, loss {shares}{taught}, from {start}, seed {config.seed}."
-    )
-
-
-def _scores(found: dict[str, Any], data: Dataset) -> dict[str, Any]:
-    """What the card says of validation ground: mIoU, accuracy and each class that is there, with intervals."""
-    from mapgen.training.measure import intervals
-
-    blocks = found["blocks"]
-    spread = intervals(blocks) if len(blocks) >= FEWEST else {}
-    pixels = int(blocks.sum())
-    ground = f"{pixels / 1e6:.3g} Mpx of validation ground in {len(blocks)} blocks of at most {BLOCK} px"
-    result: dict[str, Any] = {"ground": ground + ("; intervals of 95 % by their bootstrap" if spread else "")}
-    for name in ("miou", "accuracy"):
-        result[name] = round(found[name], 4)
-        if spread:
-            result[f"{name}_interval"] = _rounded(spread[name])
-    classes = {
-        one.name: {"iou": round(found["iou"][i], 4), "f1": round(found["f1"][i], 4)}
-        | ({"iou_interval": _rounded(spread["iou"][i])} if spread and all(map(math.isfinite, spread["iou"][i])) else {})
-        for i, one in enumerate(data.legend) if not math.isnan(found["iou"][i])
-    }  # fmt: skip
-    return result | {"classes": classes}
-
-
-def _rounded(values: Any) -> list[float]:
-    return [round(float(v), 4) for v in values]

@@ -8,7 +8,7 @@ from mapgen.legend import BUILTIN
 from mapgen.model.file import find_model
 from mapgen.training.config import read_config
 from mapgen.training.fit import Recipe, Stage
-from mapgen.training.train import _recipe, _sampling
+from mapgen.training.parts import recipe_of, sampling_of
 
 FOLDER = Path(__file__).parents[2] / "examples" / "builtin_model"
 
@@ -25,8 +25,8 @@ def test_the_configuration_says_the_recipe_and_the_split_that_were_recorded():
     recorded = tomllib.loads((FOLDER / "recipe.toml").read_text())
     run, sampling = recorded["run"], recorded["sampling"]
     stages = tuple(Stage(**s) for s in run["stages"])
-    assert _recipe(config, Ground, config.run.precision) == Recipe(**{**run, "stages": stages})
-    said = _sampling(config, Ground)
+    assert recipe_of(config, Ground, config.run.precision) == Recipe(**{**run, "stages": stages})
+    said = sampling_of(config, Ground)
     assert said.balance == sampling["balance"]
     assert {k: getattr(said.light, k) for k in sampling["light"]} == sampling["light"]
     geometry = {k: tuple(v) if isinstance(v, list) else v for k, v in sampling["geometry"].items()}

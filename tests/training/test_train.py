@@ -23,8 +23,9 @@ from mapgen.cli.train import _show
 from mapgen.model.file import open_model, read_tensors
 from mapgen.training.config import content_key, parse_config, read_config
 from mapgen.training.curves import Curves, draw_curves, smoothed, ticks
+from mapgen.training.parts import recipe_of
 from mapgen.training.runs import Log
-from mapgen.training.train import Report, _recipe, train
+from mapgen.training.train import Report, train
 
 ROOT = Path(__file__).parents[2]
 
@@ -321,14 +322,14 @@ def test_epochs_are_passes_over_the_labelled_ground(learnt):
     data = read_dataset(config.data, learnt / "run" / "ground")
     ground = sum(data.pixels["training"])
     run = replace(config.run, steps=None, epochs=3.0)
-    recipe = _recipe(replace(config, run=run, model=replace(config.model, freeze_epochs=1.5)), data, "fp32")
+    recipe = recipe_of(replace(config, run=run, model=replace(config.model, freeze_epochs=1.5)), data, "fp32")
     shown = recipe.steps * 4 * 64**2
     assert 3 * ground <= shown < 3 * ground + 4 * 64**2
     assert recipe.frozen * shown == pytest.approx(1.5 * ground)
     staged = parse_config(
         config_text(run={"stages": [{"start": 0, "batch": 4, "crop": 64}, {"start": 0.5, "batch": 2, "crop": 32}]})
     )
-    assert [(s.start, s.count, s.size) for s in _recipe(staged, data, "fp32").stages] == [(0, 4, 64), (0.5, 2, 32)]
+    assert [(s.start, s.count, s.size) for s in recipe_of(staged, data, "fp32").stages] == [(0, 4, 64), (0.5, 2, 32)]
 
 
 def test_a_log_forgets_what_is_done_again(tmp_path):
