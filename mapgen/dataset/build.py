@@ -11,6 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -198,10 +199,13 @@ class Laying:
         for n in parted:
             counts[self.images[n].pair.group] = counts.get(self.images[n].pair.group, 0) + self.images[n].counts
         split = self.data.split
-        for name in split.groups:
+        for name in (*split.groups, *chain(*split.folds)):
             if name not in counts:
                 near = ", ".join(repr(g) for g in list(counts)[:_SHOWN])
-                raise UsageError("data.split.groups", f"there is no group {name!r}", f"the groups are {near}")
+                key = "folds" if split.folds else "groups"
+                raise UsageError(f"data.split.{key}", f"there is no group {name!r}", f"the groups are {near}")
+        if split.folds:  # they are judged by runs of their own
+            return set()
         taken = frozenset(split.groups) or choose(counts, split.validation, split.seed)
         if parted and split.validation > 0 and len(taken) in (0, len(counts)):
             problem = f"{len(counts)} groups, of which {len(taken)} validate, cannot be split"

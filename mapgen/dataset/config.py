@@ -100,6 +100,10 @@ class SplitConfig:
         check=lambda v: _expression(v) if v else None,
     )
     groups: tuple[str, ...] = key("The groups that validate; else drawn by the seed.", ())
+    folds: tuple[tuple[str, ...], ...] = key(
+        "Sets of groups, each left out by a run of its own, which is judged by it; the model itself trains on all.",
+        (),
+    )
     seed: int = key("Another seed draws other ground.", 0, low=0)
 
 
@@ -146,6 +150,7 @@ class DataConfig:
 def _check_data(data: DataConfig, source: str) -> None:
     if not data.sources:
         raise UsageError(source, "data.sources is empty", "add [[data.sources]] with images and labels")
+    _check_folds(data.split, source)
     if not data.classes:
         raise UsageError(source, "data.classes is empty", "add [[data.classes]] with id and name")
     if len(data.classes) > 250:
@@ -167,6 +172,21 @@ def _check_data(data: DataConfig, source: str) -> None:
                 )
     for i, s in enumerate(data.sources, 1):
         _check_source(s, data, source, f"data.sources[{i}]")
+
+
+def _check_folds(split: SplitConfig, source: str) -> None:
+    """Raise `UsageError` where the sets of groups cannot be left out one after the other."""
+    if not split.folds:
+        return
+    if split.method != "groups" or split.groups:
+        problem = 'data.split.folds goes with method = "groups" and without groups'
+        raise UsageError(source, problem, "leave out data.split.groups" if split.groups else 'set method = "groups"')
+    if len(split.folds) < 2 or not all(split.folds):
+        raise UsageError(source, "data.split.folds leaves one set of groups out, or an empty one", "name two or more")
+    names = [name for fold in split.folds for name in fold]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UsageError(source, f"data.split.folds names the group {twice[0]!r} twice", "name it in one set")
 
 
 def _check_source(s: SourceConfig, data: DataConfig, source: str, path: str) -> None:

@@ -239,6 +239,8 @@ def content_key(config: TrainConfig) -> str:
     for part, name, default in _LATER:
         if table[part][name] == default:
             del table[part][name]
+    if not config.data.split.folds:
+        del table["data"]["split"]["folds"]
     if not (config.teacher.models and config.teacher.share):  # a table that is younger than the key, as above
         del table["teacher"]
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()

@@ -34,9 +34,8 @@ def loaded(model: Model) -> Any:
     return load_network(Network(model.card, model.sha256, lambda: read_tensors(model), model.card.name))
 
 
-
-
 def stages_of(config: TrainConfig) -> Iterator[Any]:
+    """What crops each part of the run has."""
     from mapgen.training.fit import Stage
 
     if not config.run.stages:
@@ -46,6 +45,7 @@ def stages_of(config: TrainConfig) -> Iterator[Any]:
 
 
 def recipe_of(config: TrainConfig, data: Dataset, precision: Any) -> Recipe:
+    """What the loop does."""
     from mapgen.training.fit import Recipe
 
     run, stages = config.run, tuple(stages_of(config))
@@ -64,6 +64,7 @@ def recipe_of(config: TrainConfig, data: Dataset, precision: Any) -> Recipe:
 
 
 def sampling_of(config: TrainConfig, data: Dataset) -> Any:
+    """How crops are drawn."""
     from mapgen.training.augment import Geometry, Light
     from mapgen.training.samples import Sampling
 
@@ -74,6 +75,7 @@ def sampling_of(config: TrainConfig, data: Dataset) -> Any:
 
 
 def loss_of(config: TrainConfig, data: Dataset) -> Any:
+    """The loss of the labels."""
     from mapgen.training.losses import class_weights, combined
 
     wanted = config.loss.class_weights

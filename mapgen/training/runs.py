@@ -73,6 +73,11 @@ class Run:
         return self.path / "contact.png"
 
     @property
+    def folds(self) -> Path:
+        """The folder of the runs that judge this one, each with a part of the ground left out."""
+        return self.path / "folds"
+
+    @property
     def ground(self) -> Path:
         """The folder of pixels and labels laid down for training."""
         return self.path / "ground"
@@ -106,7 +111,7 @@ def open_run(folder: Path | None, config: TrainConfig, *, overwrite: bool = Fals
             yield run
             finished = True
     finally:
-        if not finished and not run.checkpoint.exists():
+        if not finished and not run.checkpoint.exists() and not run.folds.exists():
             for one in reversed(made):
                 _removed(one, run)
 

@@ -131,8 +131,35 @@ def run(
         for warning in dataset.warnings:
             warn(warning)
         training = _Training(config, dataset, place, progress, say)
+        if config.data.split.folds:
+            training.scores = _scores_of_folds(config, place, dataset, steps, overwrite, progress, say)
         begin(place, config, overwrite=overwrite)  # only now, when nothing but training is left to fail
         return training.trained(steps)
+
+
+def _scores_of_folds(
+    config: TrainConfig,
+    place: Run,
+    data: Dataset,
+    steps: int | None,
+    overwrite: bool,
+    progress: Callable[[Report], None],
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Run each fold, or go on with it, and judge it; what the card of the model says of them together."""
+    from mapgen.dataset.read import read_dataset
+    from mapgen.training.folds import folds_of, judged, pooled
+
+    found = []
+    for number, fold in enumerate(folds_of(config, place), 1):
+        say(f"fold {number} of {len(config.data.split.folds)}: without {fold.label}")
+        fold.folder.parent.mkdir(exist_ok=True)
+        with open_run(fold.folder, fold.config, overwrite=overwrite) as own:
+            ground = read_dataset(fold.config.data, own.ground)
+            training = _Training(fold.config, ground, own, progress, say)
+            begin(own, fold.config, overwrite=overwrite)
+            found.append((fold, judged(training.trained(steps).model, ground)))
+    return pooled(found, data)
 
 
 @one_run()
@@ -192,6 +219,8 @@ class _Training:
         self.recipe = recipe_of(config, dataset, precision_of(config.run.precision, device))
         seeded(config.seed)
         self.network, self.card = self._network()
+        self.scores: dict[str, Any] = {}
+        """What the card says where this run has no validation ground."""
         self.state: State = start(self.network.to(device), self.recipe)
         self.terms = self._terms(device)
         names = [f"iou {c.name}" for c in dataset.legend]
@@ -362,7 +391,7 @@ class _Training:
         text = trained_how(self.config, self.recipe, step, end)
         card = replace(
             self.card, description=" ".join(filter(None, (self.card.description, text))),
-            scores=card_scores(found, self.dataset) if found else {},
+            scores=card_scores(found, self.dataset) if found else self.scores,
         )  # fmt: skip
         try:
             save_model(network, card, self.place.model, half=half, overwrite=True)
