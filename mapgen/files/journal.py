@@ -137,8 +137,8 @@ class Journal:
             return None
         return (told, content[said:]) if isinstance(told, dict) else None
 
-    def append(self, said: Mapping[str, Any], data: bytes) -> None:
-        """Add a part. It outlives the process at once, and a power cut once the system has flushed it."""
+    def append(self, said: Mapping[str, Any], data: bytes, *, sync: bool = False) -> None:
+        """Add a part. It outlives the process at once, and a power cut once the system has flushed it: `sync`: now."""
         if not self.keeps:
             return
         if self._file is None:
@@ -151,6 +151,6 @@ class Journal:
         checksum = zlib.crc32(data, zlib.crc32(content))
         self._file.write(_FRAME.pack(_MARK, len(content), len(data), checksum) + content + data)
         self._file.flush()
-        if time.monotonic() - self._synced > _SYNC_SECONDS:
+        if sync or time.monotonic() - self._synced > _SYNC_SECONDS:
             os.fsync(self._file.fileno())
             self._synced = time.monotonic()

@@ -38,6 +38,15 @@ def _untimed(value: Any) -> Any:
     return {k: v for k, v in value.items() if k != "mtime_ns"} if isinstance(value, dict) else value
 
 
+def says_origin(path: Path) -> bool:
+    """Whether there is a raster at `path` that says what it was made from."""
+    try:
+        with looked_at(), opened_dataset(path) as (_, dataset), dataset:
+            return MARK in dataset.tags()
+    except (InputError, ResourceError, OSError):
+        return False
+
+
 def difference(path: Path, mark: str) -> str:
     """What tells the raster at `path` from the one of this mark, in words; empty where nothing does and it is whole."""
     try:

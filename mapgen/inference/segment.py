@@ -80,6 +80,14 @@ class Result:
         """A dictionary of plain values."""
         return dataclasses.asdict(self) | {"output": str(self.output), "scores": [str(path) for path in self.scores]}
 
+    @classmethod
+    def from_json(cls, said: dict[str, Any]) -> Result:
+        """The result of `to_json`."""
+        result = cls(**{**said, "output": Path(said["output"]), "warnings": tuple(said["warnings"])})
+        result.scores = tuple(map(Path, said["scores"]))
+        result.damaged = tuple((row, col) for row, col in said["damaged"])
+        return result
+
 
 def default_output(source: str, folder: Path | None = None) -> Path:
     """`scene.tif` → `scene.mask.tif`, beside the scene (a URL: in the current folder) or in `folder`."""
@@ -122,6 +130,8 @@ class Segmenter:
         self.model = find_model(options.model)
         check_creation_options(options.creation_options)
         self._inputs = [self.model.path, options.aoi, *inputs]
+        self.made_from: dict[str, Any] | None = None
+        """The key of the last map."""
         self._engines: dict[Setup, Engine] = {}
 
     @one_run()
@@ -139,7 +149,7 @@ class Segmenter:
             engine = self.engine(job)
             count = PixelCount(job.model.card)
             check_space(job, output, score_planes(job))
-            key = key_of(job, engine)
+            key = self.made_from = key_of(job, engine)
             with environment(job_cache(job)), Journal(output, key, resume=self.options.resume) as journal:
                 notes = write_class_map(
                     place,
@@ -182,10 +192,16 @@ class Segmenter:
     def _planned(self, source: str) -> AbstractContextManager[Job]:
         return opened_job(source, self.model, self.options, self.opener)
 
+    def key(self, source: str, *, show: bool = False) -> dict[str, Any] | None:
+        """All that the pixels of the map of a scene depend on; see `key_of`. `show` lets whoever looks on see it."""
+        with self._planned(source) as job:
+            if show:
+                job.scene.show(job.steps, job.grid)
+            return key_of(job, self.engine(job))
+
     def unlike(self, source: str, output: Path) -> str:
         """What tells the map at `output` from the one that a run would write there; empty where nothing does."""
-        with self._planned(source) as job:
-            mark = mark_of(key_of(job, self.engine(job)))
+        mark = mark_of(self.key(source))
         paths = [output, *(one.path for one in self._scores(output))]
         return next(filter(None, (difference(path, mark) for path in paths)), "")
 

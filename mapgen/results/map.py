@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -15,11 +15,13 @@ from affine import Affine
 from mapgen import __version__
 from mapgen.errors import MapgenError, option
 from mapgen.files.commit import Output, check_output, locked
+from mapgen.files.gdal import environment
 from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.kind import REPORT
 from mapgen.files.pictures import shown_bands
 from mapgen.files.vet import beside, is_url, public_name
 from mapgen.grid import Grid
+from mapgen.inference.done import says_origin
 from mapgen.inference.options import SegmentOptions
 from mapgen.inference.segment import Result as ClassMap
 from mapgen.inference.segment import Segmenter, score_path
@@ -30,12 +32,14 @@ from mapgen.legend import NODATA, LayerClass
 from mapgen.parallel import Progress
 from mapgen.polygons.regions import RegionFinder
 from mapgen.raster.classmap import class_map_output
+from mapgen.raster.masks import open_mask
 from mapgen.raster.mosaic import Mosaic, open_mosaic
 from mapgen.raster.open import grid_of, opened_dataset
 from mapgen.results.class_areas import ClassAreas
 from mapgen.results.map_page import PAGE, write_map_page
 from mapgen.results.options import MapOptions
 from mapgen.results.preview import Preview, write_preview
+from mapgen.results.products import Products, is_begun, products_key
 from mapgen.results.report import (
     described_grid,
     digest,
@@ -58,6 +62,12 @@ from mapgen.tiling.tiles import Tiler
 
 SCHEMA = 1
 """Of report.json; fields are only added while it stays."""
+
+PRODUCTS = {
+    "preview": ("preview",), "layer": ("layer", "layer_geojson"), "raster_tiles": ("raster_tiles",),
+    "vector_tiles": ("vector_tiles",), "page": ("page",), "stac": ("stac_item", "stac_model"),
+}  # fmt: skip
+"""The parts that come from the class map, and the roles of their files."""
 
 _HARMLESS = (1, 130, 143)
 """Exit codes of errors that no part may swallow: bugs and interruptions."""
@@ -159,10 +169,11 @@ class Mapper:
         options = dataclasses.replace(self.options, name=self.options.name or default_name(scenes, folder))
         made = make_folder(folder)
         try:
-            with announced(self.listener.note), locked(folder, inside=True):
+            with announced(self.listener.note), locked(folder, inside=True), ExitStack() as stack:
                 run = _Run(self, options, scenes, folder)
+                run.take_up(stack)
                 run.check()
-                run.class_map()
+                run.class_map(stack)
                 return run.finish()
         except BaseException:
             if made:
@@ -181,6 +192,9 @@ class _Run:
         self.began = time.perf_counter()
         self.census = ClassAreas()
         self.finder: RegionFinder | None = None
+        self.products: Products | None = None
+        self.again: set[Path] = set()
+        """The class map and its scores, where a run that was killed had just finished them."""
         self.seconds: dict[str, float] = {}
         self.errors: list[dict[str, Any]] = []
         self.warnings: list[str] = []
@@ -211,8 +225,28 @@ class _Run:
             yield item
 
     def output(self, path: Path) -> Output:
-        """One of the files that are written."""
-        return Output(path, self.options.overwrite)
+        """One of the files that are written; what a run that was killed had put there may be replaced."""
+        return Output(path, self.replaces(path))
+
+    def replaces(self, path: Path) -> bool:
+        """Whether what lies at a path may be replaced."""
+        own = self.products is not None and self.products.is_own(path)
+        return self.options.overwrite or own or path in self.again
+
+    def take_up(self, stack: ExitStack) -> None:
+        """Find out what an earlier run of this very map has finished, if it was killed."""
+        scene, path = self.scenes[0], self.paths["class_map"]
+        if is_begun(self.folder):
+            self.products = stack.enter_context(self.products_of(self.segmenter.key(scene)))
+            return
+        new = not self.options.overwrite and not (self.folder / REPORT).exists()
+        # It may have been killed right after its class map, before it could write down that this is done.
+        if new and self.options.resume and says_origin(path) and not self.segmenter.unlike(scene, path):
+            self.again = {path, *(self.paths[kind] for kind in scores(self.options))}
+
+    def products_of(self, key: dict[str, Any] | None) -> Products:
+        """The products of a map whose class map has this key."""
+        return Products(self.folder, products_key(key, self.options), resume=self.options.resume)
 
     def check(self) -> None:
         """Raise `OutputError` unless every output can be written; before hours are spent on the first."""
@@ -221,12 +255,17 @@ class _Run:
             output = self.output(path)
             check(class_map_output(output, self.card.legend) if role == "class_map" else output)
 
-    def class_map(self) -> None:
-        """The one pass over the scenes."""
+    def class_map(self, stack: ExitStack) -> None:
+        """The one pass over the scenes, or over the map of an earlier run."""
         path = self.paths["class_map"]
         self.warming = warming(layer=self.options.layer, tiles=self.options.tiles)
+        done = self.products.facts("class_map") if self.products is not None else None
         with self.timed("class_map"):
-            self.made: ClassMap = self.segmenter(self.scenes[0], path, self.listener.progress(self.name, "px"))
+            if done is not None:
+                self.made: ClassMap = ClassMap.from_json(done)
+                self.look_again(path)
+            else:
+                self.segment(path, stack)
         self.segmenter.release()  # its memory is that of what follows
         drop_report(self.folder)  # of an older run: from now on it is wrong
         with opened_dataset(path) as (subject, dataset):
@@ -238,6 +277,26 @@ class _Run:
         for role, made in (("class_map", path), *zip(scores(self.options), self.made.scores, strict=True)):
             self.finished(role, made)
 
+    def segment(self, path: Path, stack: ExitStack) -> None:
+        """Make the class map, and write down that it is done."""
+        made = [path, *(self.paths[kind] for kind in scores(self.options))]
+        if all(self.replaces(one) for one in made):
+            self.segmenter.options = dataclasses.replace(self.options.segment, overwrite=True)
+        self.made = self.segmenter(self.scenes[0], path, self.listener.progress(self.name, "px"))
+        if self.products is None:
+            self.products = stack.enter_context(self.products_of(self.segmenter.made_from))
+        self.products.finish("class_map", made, self.made.to_json())
+
+    def look_again(self, path: Path) -> None:
+        """Gather from a map that is done, and from the scenes if need be, what is else gathered as pixels pass by."""
+        if self.preview is not None and self.products is not None and self.products.facts("preview") is None:
+            self.segmenter.key(self.scenes[0], show=True)
+        with environment(), open_mask(str(path)) as mask:
+            row = 0
+            for strip in mask.strips():
+                self.census.add(row, strip)
+                row += len(strip)
+
     def finish(self) -> Result:
         """All that comes from the class map, then the report."""
         with self.timed("kernels"):  # nothing, unless the network was faster
@@ -245,8 +304,8 @@ class _Run:
                 self.listener.progress(f"{self.name}: kernels")
             self.warming.join()
         parts: dict[str, Callable[[], None]] = {
-            "layer": self.layer, "raster_tiles": self.raster_tiles, "vector_tiles": self.vector_tiles,
-            "preview": self.picture, "page": self.page, "stac_item": self.stac,
+            "preview": self.picture, "layer": self.layer, "raster_tiles": self.raster_tiles,
+            "vector_tiles": self.vector_tiles, "page": self.page, "stac_item": self.stac,
         }  # fmt: skip
         for role, work in parts.items():
             if role in self.paths:
@@ -255,20 +314,44 @@ class _Run:
             if file not in self.files.values() and (self.folder / file).exists():
                 self.warnings.append(f"{file} ({role.replace('_', ' ')}) is of an earlier run")
         report = self.report()
+        assert self.products is not None
+        self.products.begin([self.folder / REPORT])
         write_json(Output(self.folder / REPORT, overwrite=True), report)
         self.listener.done(self.folder / REPORT)
         return Result(report, 3 if self.errors or self.made.damaged else 0, self.folder)
 
     def part(self, name: str, work: Callable[[], None]) -> None:
-        """Do a part; if it fails, say so and let the others be."""
+        """Do a part, unless it is done; if it fails, say so and let the others be."""
+        assert self.products is not None
+        done = self.products.facts(name)
+        if done is not None:
+            self.restore(done)
+            return
+        self.products.begin(self.paths[role] for role in PRODUCTS[name] if role in self.paths)
+        warnings, notes, files = len(self.warnings), len(self.notes), set(self.files)
         try:
             with self.timed(name):
                 work()
+            new = {role: file for role, file in self.files.items() if role not in files}
+            facts = {
+                "files": new, "warnings": self.warnings[warnings:], "notes": self.notes[notes:],
+                "polygons": self.polygons, "placing": self.placing,
+            }  # fmt: skip
+            self.products.finish(name, [self.folder / file for file in new.values()], facts)
         except MapgenError as exc:
             if exc.exit_code in _HARMLESS:
                 raise
             self.errors.append({"part": name, "error": str(exc), "exit_code": exc.exit_code})
             self.listener.failed(exc)
+
+    def restore(self, done: dict[str, Any]) -> None:
+        """Take over what was written down of a part."""
+        self.warnings += [text for text in done["warnings"] if text not in self.warnings]
+        self.notes += [text for text in done["notes"] if text not in self.notes]
+        self.polygons = done["polygons"] or self.polygons
+        self.placing = done["placing"] or self.placing
+        for role, file in done["files"].items():
+            self.finished(role, self.folder / file)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -286,12 +369,14 @@ class _Run:
 
     def layer(self) -> None:
         """The polygons of the class map."""
-        options = dataclasses.replace(self.mapper.listed, confidence_raster=self.confidence())
+        options = dataclasses.replace(
+            self.mapper.listed, confidence_raster=self.confidence(), overwrite=self.replaces(self.paths["layer"])
+        )
         run = Vectorizer(options)
         self.listener.progress(f"{self.name}: layer")
-        assert self.finder is not None
         made = run(
-            str(self.paths["class_map"]), self.paths["layer"], regions=self.finder.finish(),
+            str(self.paths["class_map"]), self.paths["layer"],
+            regions=None if self.finder is None else self.finder.finish(),
             copy=self.paths.get("layer_geojson"),
         )  # fmt: skip
         self.finder = None
@@ -314,7 +399,7 @@ class _Run:
 
     def tile(self, role: str, options: TilesOptions) -> None:
         """One set of tiles."""
-        run = Tiler(options)
+        run = Tiler(dataclasses.replace(options, overwrite=self.replaces(self.paths[role])))
         progress = self.listener.progress(f"{self.name}: {role.replace('_', ' ')}")
         made = run(str(self.paths["class_map"]), self.paths[role], progress)
         self.warnings += [text for text in made.warnings if text not in self.warnings]
@@ -345,7 +430,7 @@ class _Run:
         classes = [LayerClass(c.id, c.name, c.color) for c in self.card.legend]
         areas = [(c, row["area_m2"]) for c, row in zip(classes, self.classes(), strict=True) if row["pixels"]]
         made, left_out = write_map_page(
-            self.folder, self.name, self.files, self.placing, areas, overwrite=self.options.overwrite
+            self.folder, self.name, self.files, self.placing, areas, overwrite=self.replaces(self.folder / PAGE)
         )
         if left_out:
             self.notes.append(left_out)

@@ -19,9 +19,9 @@ from mapgen.raster.scene import RasterScene
 from mapgen.tiling.containers.container import open_tiles
 
 FILES = {
-    "class_map": "town.mask.tif", "layer": "town.gpkg", "layer_geojson": "town.geojson",
+    "class_map": "town.mask.tif", "preview": "town.preview.webp", "layer": "town.gpkg", "layer_geojson": "town.geojson",
     "raster_tiles": "town.mask.pmtiles",
-    "vector_tiles": "town.pmtiles", "preview": "town.preview.webp", "page": "index.html",
+    "vector_tiles": "town.pmtiles", "page": "index.html",
     "stac_model": "town.model.stac.json",
     "stac_item": "town.stac.json",
 }  # fmt: skip

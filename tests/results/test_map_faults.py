@@ -7,6 +7,7 @@ import pytest
 from factory import ORIGIN, contents, make_raster, noise, north_up
 
 from mapgen.errors import Interrupted, OutputError
+from mapgen.files.journal import journal_path
 from mapgen.tiling.tiles import Tiler
 
 
@@ -149,9 +150,9 @@ def test_an_interruption_leaves_finished_parts_whole_and_no_report(tmp_path, run
     assert result.code == 130
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert "report.json" not in names
-    assert not [name for name in names if name.startswith(".")]
+    assert [name for name in names if name.startswith(".")] == [journal_path(tmp_path / "out" / "report.json").name]
     assert (tmp_path / "out" / "town.pmtiles").read_bytes() == older
-    done = ("town.mask.tif", "town.gpkg", "town.geojson")
+    done = ("town.mask.tif", "town.preview.webp", "town.gpkg", "town.geojson")
     assert result.out.split() == [str(tmp_path / "out" / name) for name in done]
 
 
