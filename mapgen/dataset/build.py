@@ -7,6 +7,7 @@ decided, validation blocks are copied out, and what training must not see is tak
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -31,6 +32,9 @@ from mapgen.files.gdal import MEBIBYTE, cache_bytes, environment
 from mapgen.grid import Grid, Window
 from mapgen.patch import filled
 from mapgen.settings import parse_size
+
+NEAR_M = 1000.0
+"""Metres within which streets, roofs and light are those of one place."""
 
 HALO = 64
 """Pixels around a validation block that are seen but not judged."""
@@ -355,8 +359,13 @@ class Laying:
             lacking = [n for n, c in zip(names, moments.classes.tolist(), strict=True) if not c]
             if moments.count and lacking:
                 notes.append(f"no {what} pixel is {' or '.join(lacking)}")
-        if not validation.count:
+        if not validation.count and not self.data.split.folds:
             notes.append("no ground validates: nothing says how good the model becomes")
+        elif validation.count and self._near():
+            notes.append(
+                "validation ground lies within a kilometre of training ground: its scores say little of other places "
+                "(see data.split.folds)"
+            )
         if int((training.classes > 0).sum()) == 1:
             notes.append("all training pixels are of one class: there is nothing to tell apart")
         top = max(training.finish().get("high", [0.0]))
@@ -369,6 +378,12 @@ class Laying:
                 f"{bare} of {len(self.images)} images have no CRS: their ground is not compared with that of others"
             )
         return _joined(list(self.imagery.warnings)) + notes + self._twins()
+
+    def _near(self) -> bool:
+        """Whether ground that validates lies within `NEAR_M` of ground that trains, as far as places are known."""
+        validating, margin = self.split.validating, math.ceil(NEAR_M / self.imagery.resolution_m)
+        around = {other for n in validating for other in self.split.frames.around(n, margin)}
+        return bool(self.split.held) or not around <= validating
 
     def _share_note(self, share: float) -> list[str]:
         """What to say where large blocks leave no choice but a share that was not asked for."""

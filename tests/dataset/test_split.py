@@ -267,3 +267,19 @@ def test_a_draw_keeps_the_share_and_puts_every_class_on_both_sides():
         assert 0.2 < picked.sum() / total.sum() < 0.3
         assert 0 < picked[2] < total[2]
         assert abs(picked[1] / picked.sum() - total[1] / total.sum()) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("apart", "split", "warned"),
+    [
+        (200, {"method": "groups", "groups": ["t1"]}, True),
+        (5000, {"method": "groups", "groups": ["t1"]}, False),
+        (200, {"method": "groups", "folds": [["t1"], ["t2"]]}, False),
+        (5000, BLOCKS, True),
+    ],
+)
+def test_validation_within_a_kilometre_of_training_is_said_to_tell_little(tmp_path, apart, split, warned):
+    for n, name in enumerate(("t1_a", "t2_a")):
+        make_pair(tmp_path, name, 150, 150, row=apart * n)
+    notes = read(tmp_path, split={"group": r"(t\d)_"} | split).warnings
+    assert any("within a kilometre" in n and "data.split.folds" in n for n in notes) == warned
