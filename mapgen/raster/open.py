@@ -47,6 +47,7 @@ def open_scene(name: str | Path, *, any_kind: bool = False) -> RasterScene:
         scene.bands = tuple(i for i in dataset.indexes if i not in alphas) or tuple(dataset.indexes)
         if alphas and len(alphas) < dataset.count:
             _settle_alpha(scene, alphas[0])
+        scene.look_for_blocks()
         _place_warnings(scene)
         _file_warnings(scene, None if is_url(str(name)) else Path(name))
     return scene
@@ -221,6 +222,8 @@ def _strange_degrees(bounds: tuple[float, float, float, float]) -> Iterator[str]
 def _file_warnings(scene: RasterScene, path: Path | None) -> None:
     """Warn of what the file holds beside the pixels that are read, or of where it lies being told by another."""
     dataset = scene.dataset
+    if scene.sparse:
+        scene.warnings.append("has blocks that it does not store, taken as no data; gdal_translate makes them black")
     if path is None:
         return
     pages = tiff_pages(path) if dataset.driver == "GTiff" else 1

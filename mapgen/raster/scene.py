@@ -183,6 +183,8 @@ class RasterScene(Scene):
     """Held while GDAL works on the file: one thread may read ahead of another that looks at validity."""
     remote: Remote | None = None
     """Where it comes from over the network, as it was when it was opened."""
+    sparse: bool = False
+    """Whether the file lacks blocks, and says nothing of where it has no data but by that."""
 
     def __exit__(self, *exc: object) -> None:
         with self.lock:
@@ -231,7 +233,12 @@ class RasterScene(Scene):
             or self.alpha is not None
             or self._mask_band
             or any(v is not None for v in self.dataset.nodatavals)
+            or self.sparse
         )
+
+    def look_for_blocks(self) -> None:
+        """Find out whether the file is `sparse`: what it does not store is no data where nothing else says what is."""
+        self.sparse = not self.has_validity and lacks_blocks(self.dataset)
 
     @property
     def _mask_band(self) -> bool:
@@ -243,13 +250,16 @@ class RasterScene(Scene):
     def read(self, window: Window) -> tuple[Array, Array]:
         """Pixels (C, H, W) of `patch_dtype` and validity (H, W) of a window of the scene's own grid.
 
-        A pixel is valid unless every band holds the nodata value, the mask or alpha band is 0 there, or any band is
-        not finite. Raises `InputError` with row and column where the file is damaged.
+        A pixel is valid unless every band holds the nodata value, the mask or alpha band is 0 there, any band is not
+        finite, or the file is sparse and has no block there. Raises `InputError` with row and column where the file is
+        damaged.
         """
         with self.lock:
             if self.dataset.closed:  # a thread that still reads ahead of a run that failed
                 raise RuntimeError("the scene is closed")
             raw, mask = self._raw(window)
+            if self.sparse and self.nodata is None:
+                mask = stored_pixels(self.dataset, window)
         valid = np.ones(raw.shape[1:], bool) if mask is None else mask > 0
         empty = self._is_nodata(raw)
         if empty is not None:
@@ -268,7 +278,7 @@ class RasterScene(Scene):
         """Whether a window is known to have no data since the file stores no block of it; nothing is read for it."""
         if self.alpha is not None and self.dataset.nodatavals[self.alpha - 1] in (None, 0):
             stored: tuple[int, ...] = (self.alpha,)  # where a block is absent, it is 0
-        elif self._absent_is_nodata:
+        elif self._absent_is_nodata or (self.sparse and self.nodata is None):
             stored = self.bands
         else:
             return False
@@ -377,3 +387,26 @@ def absent(dataset: Any, window: Window, bands: Iterable[int]) -> bool:
                 if dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band) is not None:
                     return False
     return True
+
+
+def lacks_blocks(dataset: Any) -> bool:
+    """Whether a GeoTIFF stores not all of its blocks; its first band is asked."""
+    return dataset.driver == "GTiff" and any(
+        dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=1) is None
+        for (row, col), _ in dataset.block_windows(1)
+    )
+
+
+def stored_pixels(dataset: Any, window: Window) -> Array | None:
+    """Which pixels (H, W) of a window lie in a block that a GeoTIFF stores, by its first band; None where all do."""
+    height, width = dataset.block_shapes[0]
+    rows = range(window.row // height, -(-window.bottom // height))
+    cols = range(window.col // width, -(-window.right // width))
+    there = np.array(
+        [[dataset.get_tag_item(f"BLOCK_OFFSET_{c}_{r}", "TIFF", bidx=1) is not None for c in cols] for r in rows]
+    )
+    if there.all():
+        return None
+    top, left = window.row - rows.start * height, window.col - cols.start * width
+    pixels = there.repeat(height, axis=0)[top : top + window.height].repeat(width, axis=1)
+    return pixels[:, left : left + window.width]

@@ -68,6 +68,8 @@ def _nodata(scene: RasterScene) -> str:
     if scene.alpha is not None:
         return f"alpha (band {scene.alpha})"
     values = sorted({str(v) for v in scene.dataset.nodatavals if v is not None})
+    if scene.sparse:
+        return "what is not stored"
     return ", ".join(values) if values else "mask" if scene.has_validity else "none"
 
 

@@ -12,7 +12,7 @@ from mapgen.files.journal import Journal
 from mapgen.grid import Window
 from mapgen.legend import NODATA
 from mapgen.raster.mosaic import open_mosaic
-from mapgen.raster.scene import RasterScene, absent
+from mapgen.raster.scene import RasterScene, absent, stored_pixels
 
 TILED = {"tiled": True, "blockxsize": 64, "blockysize": 64}
 COLORS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
@@ -34,7 +34,6 @@ CASES = {
     "nodata of the option, another of the file": ({"nodata": 7}, 3, ["--nodata", "0"]),
     "planar": ({"nodata": 0, "interleave": "band"}, 3, []),
     "alpha": ({"colorinterp": COLORS}, 4, []),
-    "none at all": ({}, 3, []),
     "blended": ({"nodata": 0}, 3, ["--stitch", "blend"]),
     "resampled": ({"nodata": 0, "transform": north_up(0.7)}, 3, []),
     "averaged views": ({"nodata": 0}, 3, ["--tta", "flip"]),
@@ -50,6 +49,35 @@ def test_a_sparse_file_gives_the_map_of_a_dense_one(tmp_path, segment, engines, 
         with rasterio.open(tmp_path / f"{name}.mask.tif") as dataset:
             maps.append(dataset.read(1))
     np.testing.assert_array_equal(*maps)
+
+
+@pytest.mark.parametrize("options", [(), ("--stitch", "blend"), ("--resolution", "0.8"), ("--tta", "flip")])
+def test_what_a_sparse_file_does_not_store_is_no_data_where_nothing_else_says_what_is(
+    tmp_path, segment, pixels, options
+):
+    """Grid: absent blocks are no black ground. A file with the black ground stored is another one."""
+    sparse = make_raster(tmp_path / "sparse.tif", pixels[:3], **TILED, SPARSE_OK=True)
+    with rasterio.open(sparse) as dataset:
+        stored = stored_pixels(dataset, Window(0, 0, 700, 900))
+    array = np.where(stored, np.maximum(pixels[:3], 1), 0)  # in stored blocks black is a value as any
+    make_raster(tmp_path / "sparse.tif", np.where(stored, array, 0), **TILED, SPARSE_OK=True)
+    make_raster(tmp_path / "dense.tif", array, **TILED, nodata=0)
+    maps = []
+    for name in ("sparse", "dense"):
+        run = segment(tmp_path / f"{name}.tif", "--window", "128", *options)
+        assert run.code == 0
+        maps.append(read_map(tmp_path / f"{name}.mask.tif"))
+    np.testing.assert_array_equal(*maps)
+    assert (maps[0][~stored] == NODATA).all()
+    assert (maps[0][stored] != NODATA).all()
+    assert "blocks that it does not store, taken as no data" in segment(sparse, "--overwrite").err
+
+
+def test_a_dense_file_lacks_nothing(tmp_path, pixels):
+    path = make_raster(tmp_path / "dense.tif", pixels[:3], **TILED)
+    with open_mosaic([str(path)]) as mosaic:
+        assert not mosaic.has_validity
+        assert not mosaic.empty(Window(500, 600, 100, 100)), "all black, and stored"
 
 
 @pytest.mark.parametrize("case", ["nodata of the file", "nodata of the option", "planar", "alpha"])
