@@ -73,6 +73,10 @@ LONG, MOST_LONG = 25, 60
 declare their options."""
 
 
+LONGEST = 400
+"""Lines of a module, at most."""
+
+
 @dataclass(frozen=True)
 class Import:
     """One import statement: who imports what, and whether it happens when the module is loaded."""
@@ -164,6 +168,11 @@ def arrows() -> set[tuple[str, str]]:
 
 def test_few_arrows_run_between_the_rooms() -> None:
     assert len(arrows()) <= ARROWS
+
+
+def test_modules_are_short() -> None:
+    lengths = {module_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in sources()}
+    assert not {module: n for module, n in lengths.items() if n > LONGEST}
 
 
 def test_functions_are_short() -> None:

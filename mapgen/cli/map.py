@@ -49,7 +49,8 @@ def map_(
         name=name, **chosen(MapOptions, given),
     )  # fmt: skip
     names = expand(scenes)
-    from mapgen.results.map import Listener, Mapper
+    from mapgen.results.map import Mapper
+    from mapgen.results.planned import Listener
 
     if given["dry_run"]:
         plan = Mapper(options).plan(names)

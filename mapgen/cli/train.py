@@ -16,7 +16,7 @@ from mapgen.errors import CheckError, UsageError, option
 
 if TYPE_CHECKING:
     from mapgen.training.config import TrainConfig
-    from mapgen.training.train import Report
+    from mapgen.training.outcome import Report
 
 
 @takes(given_by.Overwriting, given_by.Json)

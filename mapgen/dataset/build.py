@@ -10,8 +10,6 @@ import hashlib
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -21,15 +19,16 @@ from numpy.typing import NDArray
 
 from mapgen.dataset.common_grid import Site, frames_of
 from mapgen.dataset.config import DataConfig
+from mapgen.dataset.cuts import SHOWN, Cut, Extent, joined, labelled, piece_record, rows_of, strips_of, unlisted_problem
 from mapgen.dataset.dataset import IGNORE, Moments
 from mapgen.dataset.imagery import Imagery
 from mapgen.dataset.pairs import Pair
 from mapgen.dataset.split import GUARD, HELD, LEAST_GUARD, OUT, TRAIN, VALIDATE, Box, Split, choose
-from mapgen.dataset.targets import Target, Targets
+from mapgen.dataset.targets import Targets
 from mapgen.errors import InputError, UsageError
 from mapgen.files.commit import translated
-from mapgen.files.gdal import MEBIBYTE, cache_bytes, environment
-from mapgen.grid import Grid, Window
+from mapgen.files.gdal import cache_bytes, environment
+from mapgen.grid import Window
 from mapgen.patch import filled
 from mapgen.settings import parse_size
 
@@ -44,20 +43,6 @@ MARGIN = 256
 
 EMPTY = 254
 """In labels on their way: the image has no data there."""
-
-_STRIP = MEBIBYTE  # pixels
-_SHOWN = 20  # files or values that a message names
-
-
-def unlisted_problem(found: dict[str, dict[str, int]]) -> tuple[str, str, str] | None:
-    """What is wrong where files hold values that no class lists."""
-    if not found:
-        return None
-    name, counts = next(iter(found.items()))
-    values = ", ".join(f"{v} ({n})" for v, n in list(counts.items())[:_SHOWN])
-    more = f"; so do {len(found) - 1} more files" if len(found) > 1 else ""
-    remedy = 'list them as values of a class or in data.ignore, or set data.unlisted = "ignore"'
-    return name, f"holds labels that no class lists: {values}{more}", remedy
 
 
 class Laying:
@@ -125,7 +110,7 @@ class Laying:
             whole = number in self.split.validating
             window = self._finished(number, validation if whole else training)
             if window.area:
-                piece = _piece(image.pair.name, "images", image.first, image.grid.window, window)
+                piece = piece_record(image.pair.name, "images", image.first, image.grid.window, window)
                 (judged if whole else learnt).append(piece | {"image": number, "weight": image.pair.source.weight})
         for array in (self.store, self.labels):
             array.flush()  # type: ignore[attr-defined]
@@ -156,14 +141,14 @@ class Laying:
         by_block = image.pair.source.use == "split" and self.data.split.method == "blocks"
         seen, digest = np.zeros(256, np.int64), hashlib.blake2b(digest_size=16)
         with self.imagery.scene(image.pair) as scene:
-            rows = _rows(image.grid, scene.dataset.block_shapes[0][0] if image.native else 1)
+            rows = rows_of(image.grid, scene.dataset.block_shapes[0][0] if image.native else 1)
             with environment(cache_bytes(scene.grid.width, rows, len(scene.bands) * scene.dtype.itemsize + 2)):
                 targets = [self.targets.open(p, s, image.grid, image.pair.name) for p, s in image.pair.labels]
                 try:
-                    for window in _strips(image.grid.window, rows):
+                    for window in strips_of(image.grid.window, rows):
                         part = window.slices(image.grid.window)
                         pixels[:, *part], valid = self.imagery.read(image, scene, window)
-                        labels[part] = np.where(valid, _labelled(targets, window), EMPTY)
+                        labels[part] = np.where(valid, labelled(targets, window), EMPTY)
                         digest.update(np.ascontiguousarray(pixels[:, *part]).data)
                         seen += np.bincount(labels[part].ravel(), minlength=256)
                         if by_block:
@@ -205,7 +190,7 @@ class Laying:
         split = self.data.split
         for name in (*split.groups, *chain(*split.folds)):
             if name not in counts:
-                near = ", ".join(repr(g) for g in list(counts)[:_SHOWN])
+                near = ", ".join(repr(g) for g in list(counts)[:SHOWN])
                 key = "folds" if split.folds else "groups"
                 raise UsageError(f"data.split.{key}", f"there is no group {name!r}", f"the groups are {near}")
         if split.folds:  # they are judged by runs of their own
@@ -247,24 +232,24 @@ class Laying:
         what = f"no pixel that may train has a label ({len(self.images)} images, {empty:.0%} nodata)"
         return "training ground", what, "check labels, data.ignore and data.split"
 
-    def _cuts(self, number: int) -> list[_Cut]:
+    def _cuts(self, number: int) -> list[Cut]:
         """The validation blocks in an image that is not all of one side."""
         image = self.images[number]
         if not self.split.held or image.pair.source.use != "split":
             return []
         labels = self._label(number)
         boxes: dict[int, Box] = {}
-        for window in _strips(image.grid.window, _rows(image.grid)):
+        for window in strips_of(image.grid.window, rows_of(image.grid)):
             part = labels[window.slices(image.grid.window)]
             for code, found in self.split.boxes(number, window, part, self.classes).items():
                 r0, r1, c0, c1 = boxes.get(code, found)
                 boxes[code] = min(r0, found[0]), max(r1, found[1]), min(c0, found[2]), max(c1, found[3])
         return [
-            _Cut(number, code, Window(r0, c0, r1 - r0, c1 - c0).grown(HALO) & image.grid.window)
+            Cut(number, code, Window(r0, c0, r1 - r0, c1 - c0).grown(HALO) & image.grid.window)
             for code, (r0, r1, c0, c1) in sorted(boxes.items())
         ]  # fmt: skip
 
-    def _cut_out(self, cuts: list[_Cut], moments: Moments) -> list[dict[str, Any]]:
+    def _cut_out(self, cuts: list[Cut], moments: Moments) -> list[dict[str, Any]]:
         """Copy the validation blocks to arrays of their own, with HALO pixels around that do not count."""
         total, bands = sum(c.window.area for c in cuts), len(self.imagery.bands)
         if not total:
@@ -284,7 +269,7 @@ class Laying:
             labels[first : first + window.area] = label.ravel()
             moments.add(values, label)
             name = f"{image.pair.name} row {window.row} col {window.col}"
-            piece = _piece(name, "blocks", first, window, Window(0, 0, window.height, window.width))
+            piece = piece_record(name, "blocks", first, window, Window(0, 0, window.height, window.width))
             pieces.append(piece | {"image": cut.image, "place": [window.row, window.col]})
             first += window.area
         return pieces
@@ -296,8 +281,8 @@ class Laying:
         pixels, labels = self._pixels(number), self._label(number)
         role = VALIDATE if number in self.split.validating else TRAIN
         tally: Counter[int] = Counter()
-        rows, cols = _Extent(), _Extent()
-        for window in _strips(image.grid.window, _rows(image.grid)):
+        rows, cols = Extent(), Extent()
+        for window in strips_of(image.grid.window, rows_of(image.grid)):
             part = window.slices(image.grid.window)
             raw, roles = labels[part], self.split.roles(number, window)
             shown = (raw != EMPTY) & ((roles == role) | (roles == GUARD))
@@ -377,7 +362,7 @@ class Laying:
             notes.append(
                 f"{bare} of {len(self.images)} images have no CRS: their ground is not compared with that of others"
             )
-        return _joined(list(self.imagery.warnings)) + notes + self._twins()
+        return joined(list(self.imagery.warnings)) + notes + self._twins()
 
     def _near(self) -> bool:
         """Whether ground that validates lies within `NEAR_M` of ground that trains, as far as places are known."""
@@ -405,65 +390,4 @@ class Laying:
             ):
                 twins.append((self.images[first].pair.name, image.pair.name))
         remedy = "leave one out, or name the two in data.same_ground"
-        return [f"{a} and {b} are the same picture: {remedy}" for a, b in twins[:_SHOWN]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Cut:
-    """A validation block in an image: its code, and the window to be cut out."""
-
-    image: int
-    code: int
-    window: Window
-
-
-@dataclass(slots=True)
-class _Extent:
-    """The first and last + 1 of the lines that count."""
-
-    first: int = 1 << 62
-    last: int = 0
-
-    def add(self, lines: NDArray[np.bool_], start: int) -> None:
-        found = np.flatnonzero(lines)
-        self.first, self.last = min(self.first, start + int(found[0])), max(self.last, start + int(found[-1]) + 1)
-
-
-def _piece(name: str, file: str, first: int, whole: Window, window: Window) -> dict[str, Any]:
-    """Where a piece lies: the window of an array of `shape` that begins at the pixel `first` of a file."""
-    place = [window.row, window.col]
-    return {
-        "name": name, "file": file, "first": first, "shape": [whole.height, whole.width],
-        "window": [window.row, window.col, window.height, window.width], "place": place, "weight": 1.0,
-    }  # fmt: skip
-
-
-def _labelled(targets: list[Target], window: Window) -> NDArray[np.uint8]:
-    """The labels of all targets, later ones over earlier ones."""
-    result = targets[0].read(window)
-    for target in targets[1:]:
-        over = target.read(window)
-        result = np.where(over != IGNORE, over, result)
-    return result
-
-
-def _rows(grid: Grid, block: int = 1) -> int:
-    rows = max(1, min(1024, _STRIP // max(1, grid.width)))
-    return max(block, rows // block * block) if block * grid.width <= _STRIP else rows
-
-
-def _strips(window: Window, rows: int) -> Iterator[Window]:
-    for row in range(window.row, window.bottom, rows):
-        yield Window(row, window.col, min(rows, window.bottom - row), window.width)
-
-
-def _joined(texts: list[str]) -> list[str]:
-    """Texts of the form `file: what`, those of several files as one."""
-    whats: dict[str, list[str]] = {}
-    for text in texts:
-        name, _, what = text.partition(": ")
-        whats.setdefault(what, []).append(name)
-    return [
-        f"{names[0]}: {what}" if len(names) == 1 else f"{len(names)} images ({names[0]} …): {what}"
-        for what, names in whats.items()
-    ]
+        return [f"{a} and {b} are the same picture: {remedy}" for a, b in twins[:SHOWN]]

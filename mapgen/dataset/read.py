@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapgen.dataset.build import Laying, unlisted_problem
+from mapgen.dataset.build import Laying
 from mapgen.dataset.config import DataConfig
+from mapgen.dataset.cuts import unlisted_problem
 from mapgen.dataset.dataset import Dataset, Piece
 from mapgen.dataset.pairs import Pair, find_pairs
 from mapgen.errors import InputError

@@ -9,9 +9,10 @@ from affine import Affine
 
 from mapgen.arrays import Array
 from mapgen.grid import Grid
+from mapgen.inference.counting import PixelCount
 from mapgen.inference.job import plan_job
 from mapgen.inference.options import SegmentKeys, SegmentOptions
-from mapgen.inference.segment import PixelCount, Segmenter, class_strips
+from mapgen.inference.segment import Segmenter, class_strips
 from mapgen.legend import NODATA
 from mapgen.raster.array_scene import ArrayScene
 from mapgen.raster.scene import Scene

@@ -6,23 +6,23 @@ import dataclasses
 import json
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
 
 from mapgen import __version__
-from mapgen.arrays import Array, is_uniform
+from mapgen.arrays import Array
 from mapgen.files.commit import Output, check_output, locked
 from mapgen.files.gdal import environment
 from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.journal import Journal
 from mapgen.files.machine import versions
-from mapgen.files.vet import beside, driver_of, is_url, public_name
+from mapgen.files.vet import beside, driver_of, is_url
 from mapgen.grid import Window
+from mapgen.inference.counting import PixelCount, Result
 from mapgen.inference.decide import decide, decide_with_scores
 from mapgen.inference.done import MARK, check_space, difference, mark_of
 from mapgen.inference.infer import TTA, infer
@@ -32,7 +32,6 @@ from mapgen.inference.rescale import rescale
 from mapgen.inference.resume import below, key_of, strips_with_journal
 from mapgen.inference.stitch import STITCH, strips
 from mapgen.legend import NODATA
-from mapgen.model.card import ModelCard
 from mapgen.model.engine import Engine, Setup
 from mapgen.model.file import find_model, network_of
 from mapgen.model.select import idle_gpu, open_engine
@@ -48,45 +47,6 @@ from mapgen.settings import PathLike, taking
 
 _PACKERS = 2
 """Threads that compress tiles beside the network, at most: they keep up with any."""
-
-
-@dataclass(slots=True, repr=False)
-class Result:
-    """What became of one scene."""
-
-    source: str
-    output: Path
-    engine: str
-    device: str
-    precision: str = "fp32"
-    scores: tuple[Path, ...] = ()
-    """The rasters of confidence and probabilities that were asked for."""
-    windows: int = 0
-    skipped: int = 0
-    resumed: int = 0
-    """Rows that an earlier run had finished; its windows are not among those of this one."""
-    seconds: float = 0.0
-    shares: dict[str, float] = field(default_factory=dict)
-    """Share of each class among the pixels with data."""
-    valid_share: float = 0.0
-    warnings: tuple[str, ...] = ()
-    damaged: tuple[tuple[int, int], ...] = ()
-
-    def __repr__(self) -> str:
-        engine = f"{self.engine} on {self.device} in {self.precision}"
-        return f"<map {self.output}: {self.windows} windows by {engine}, {self.seconds:.1f} s>"
-
-    def to_json(self) -> dict[str, Any]:
-        """A dictionary of plain values."""
-        return dataclasses.asdict(self) | {"output": str(self.output), "scores": [str(path) for path in self.scores]}
-
-    @classmethod
-    def from_json(cls, said: dict[str, Any]) -> Result:
-        """The result of `to_json`."""
-        result = cls(**{**said, "output": Path(said["output"]), "warnings": tuple(said["warnings"])})
-        result.scores = tuple(map(Path, said["scores"]))
-        result.damaged = tuple((row, col) for row, col in said["damaged"])
-        return result
 
 
 def default_output(source: str, folder: Path | None = None) -> Path:
@@ -337,55 +297,6 @@ def _moved(patch: Patch, within: Window) -> Patch:
     values = None if patch.values is None else patch.values[..., rows, cols]
     place = keep.shifted(-within.row, -within.col)
     return Patch(Step(place, place), values, patch.valid[rows, cols])
-
-
-class PixelCount:
-    """Counts windows and pixels of a class map as they pass."""
-
-    def __init__(self, card: ModelCard) -> None:
-        self.card = card
-        self.windows = self.run = self.resumed = 0
-        self.pixels = np.zeros(256, np.int64)
-
-    def read(self, patches: Iterable[Patch]) -> Iterator[Patch]:
-        for patch in patches:
-            self.run += patch.values is not None
-            yield patch
-
-    def watched(
-        self, parts: Iterable[tuple[int, Array]], progress: Progress | None, within: Window
-    ) -> Iterator[tuple[int, Array]]:
-        for row, strip in parts:
-            classes = strip if strip.ndim == 2 else strip[0]
-            if is_uniform(classes):
-                self.pixels[classes[0, 0]] += classes.size
-            else:
-                for value in (*self.card.legend.ids, NODATA):  # several times as fast as counting all 256 values
-                    self.pixels[value] += np.count_nonzero(classes == value)
-            yield row, strip
-            if progress and self.windows:  # not while the strips of an earlier run pass
-                progress((row + len(classes)) * within.width, within.area)
-
-    def result(
-        self, job: Job, engine: Engine, output: Path, scores: tuple[Path, ...], seconds: float, more: Sequence[str]
-    ) -> Result:
-        known = int(self.pixels.sum() - self.pixels[NODATA])
-        notes = [*job.warnings, *more]
-        if not known:
-            notes.append("has no valid pixel; its map is all nodata")
-        if job.scene.damaged:
-            row, col = job.scene.damaged[0]
-            notes.append(
-                f"{len(job.scene.damaged)} damaged blocks were taken as nodata, the first at row {row}, column {col}"
-            )
-        return Result(
-            source=public_name(job.scene.name), output=output, engine=engine.name, device=engine.device,
-            precision=engine.precision, scores=scores, seconds=round(seconds, 3),
-            windows=self.windows, skipped=self.windows - self.run, resumed=self.resumed,
-            shares={c.name: round(float(self.pixels[c.id] / max(1, known)), 6) for c in self.card.legend},
-            valid_share=round(known / max(1, int(self.pixels.sum())), 6),
-            warnings=tuple(notes), damaged=tuple(job.scene.damaged),
-        )  # fmt: skip
 
 
 def _tags(job: Job, engine: Engine, mark: str) -> dict[str, str]:

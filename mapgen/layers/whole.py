@@ -202,5 +202,3 @@ def _xml_faults(path: Path, root: str) -> list[str]:
     if last != root:
         return [f"it is not {root}"]
     return [f"{len(named - nodes)} nodes that its edges name are missing"] if named - nodes else []
-
-

@@ -20,11 +20,11 @@ from mapgen.files.commit import Output, check_output, free_bytes, staged
 from mapgen.files.gdal import MEBIBYTE, gdal_errors, gdal_messages
 from mapgen.grid import Grid, Window
 from mapgen.legend import NODATA, Legend
+from mapgen.raster.blocks import absent
 from mapgen.raster.cog import TILE as BLOCK
 from mapgen.raster.cog import CogWriter
 from mapgen.raster.downsample import mean_of_four, mode_of_four
 from mapgen.raster.open import control_of
-from mapgen.raster.scene import absent
 from mapgen.raster.seal import BLANK, NONE, TAG
 from mapgen.raster.style import color_table, pam_xml, qml
 

@@ -20,6 +20,7 @@ from mapgen.files.vet import is_url
 from mapgen.grid import Grid, Window
 from mapgen.patch import Patch, filled
 from mapgen.plan import Step
+from mapgen.raster.blocks import absent
 from mapgen.raster.resample import apply_cols, apply_rows, taps
 
 _CHUNK = 32 * MEBIBYTE
@@ -374,19 +375,6 @@ def with_bands(
 ) -> Some:
     """The same open scene, reading these bands with this nodata value."""
     return replace(scene, bands=bands, nodata=nodata, on_read_error=on_read_error)  # type: ignore[type-var]
-
-
-def absent(dataset: Any, window: Window, bands: Iterable[int]) -> bool:
-    """Whether a GeoTIFF stores none of the blocks of these bands that a window meets; nothing is read for it."""
-    if dataset.driver != "GTiff":
-        return False
-    for band in bands:
-        height, width = dataset.block_shapes[band - 1]
-        for row in range(window.row // height, -(-window.bottom // height)):
-            for col in range(window.col // width, -(-window.right // width)):
-                if dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band) is not None:
-                    return False
-    return True
 
 
 def lacks_blocks(dataset: Any) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +12,8 @@ from mapgen.arrays import Array, Floats, Longs, is_uniform
 from mapgen.grid import Grid
 from mapgen.kernels import kernel
 from mapgen.layers.area import outlined_areas
+from mapgen.legend import NODATA, Legend
+from mapgen.results.report import finite
 
 CELL = 512
 """Columns that are counted together."""
@@ -54,6 +58,26 @@ class ClassAreas:
             for k, cells in strip.items():
                 result[k] = result.get(k, 0.0) + float(cells @ each)
         return result
+
+
+def class_rows(
+    census: ClassAreas, legend: Legend, grid: Grid, polygons: Mapping[str, int] | None
+) -> list[dict[str, Any]]:
+    """What a report says of each class of the legend; `polygons` are their numbers by name, if there is a layer."""
+    pixels = census.finish()
+    areas = {} if grid.crs is None else census.areas(grid)
+    known = max(1, sum(pixels.values()) - pixels.get(NODATA, 0))
+    rows = []
+    for c in legend:
+        count = pixels.get(c.id, 0)
+        area = None if grid.crs is None else finite(areas.get(c.id, 0.0))
+        hectares = None if area is None else round(area / 10_000, 7)
+        rows.append({
+            "id": c.id, "name": c.name, "color": c.color, "background": c.background, "pixels": count,
+            "share": round(count / known, 6), "area_m2": area, "area_ha": hectares,
+            "polygons": None if polygons is None else polygons.get(c.name, 0),
+        })  # fmt: skip
+    return rows
 
 
 def _pixel_areas(grid: Grid, row: int, height: int) -> Floats:

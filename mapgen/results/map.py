@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from affine import Affine
 
@@ -19,125 +18,48 @@ from mapgen.files.gdal import environment
 from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.kind import REPORT
 from mapgen.files.pictures import shown_bands
-from mapgen.files.vet import beside, is_url, public_name
 from mapgen.grid import Grid
+from mapgen.inference.counting import Result as ClassMap
 from mapgen.inference.done import says_origin
-from mapgen.inference.options import SegmentOptions
-from mapgen.inference.segment import Result as ClassMap
-from mapgen.inference.segment import Segmenter, score_path
+from mapgen.inference.segment import Segmenter
 from mapgen.kernels import announced
 from mapgen.layers.crs import placed
 from mapgen.layers.vectorize import Vectorizer, settled_format
 from mapgen.legend import NODATA, LayerClass
-from mapgen.parallel import Progress
 from mapgen.polygons.regions import RegionFinder
 from mapgen.raster.classmap import class_map_output
 from mapgen.raster.masks import open_mask
 from mapgen.raster.mosaic import Mosaic, open_mosaic
 from mapgen.raster.open import grid_of, opened_dataset
-from mapgen.results.class_areas import ClassAreas
+from mapgen.results.class_areas import ClassAreas, class_rows
 from mapgen.results.map_page import PAGE, write_map_page
 from mapgen.results.options import MapOptions
+from mapgen.results.planned import PRODUCTS, Listener, Result, default_name, planned, scores
 from mapgen.results.preview import Preview, write_preview
 from mapgen.results.products import Products, is_begun, products_key
 from mapgen.results.report import (
+    SCHEMA,
     described_grid,
+    described_model,
+    described_scenes,
     digest,
     drop_report,
-    finite,
     leave_folder,
     make_folder,
     now,
     older_files,
-    seen_from,
     versions,
     write_json,
 )  # fmt: skip
-from mapgen.results.stac import Source, map_item, model_item, quoted
+from mapgen.results.stac import map_item, model_item, quoted, source_of
 from mapgen.results.warm import warming
 from mapgen.tiling.containers.container import check_tiles
 from mapgen.tiling.footprint import footprint
 from mapgen.tiling.options import TilesOptions
 from mapgen.tiling.tiles import Tiler
 
-SCHEMA = 1
-"""Of report.json; fields are only added while it stays."""
-
-PRODUCTS = {
-    "preview": ("preview",), "layer": ("layer", "layer_geojson"), "raster_tiles": ("raster_tiles",),
-    "vector_tiles": ("vector_tiles",), "page": ("page",), "stac": ("stac_item", "stac_model"),
-}  # fmt: skip
-"""The parts that come from the class map, and the roles of their files."""
-
 _HARMLESS = (1, 130, 143)
 """Exit codes of errors that no part may swallow: bugs and interruptions."""
-
-
-class Listener:
-    """Told what happens. This one does not care."""
-
-    def progress(self, part: str, unit: str = "") -> Progress | None:
-        """How far a part is; `part` is its name for people, `unit` what is counted (`px`)."""
-        del part, unit
-        return None
-
-    def done(self, path: Path) -> None:
-        """An output is finished."""
-
-    def note(self, text: str) -> None:
-        """Something good to know."""
-
-    def failed(self, error: MapgenError) -> None:
-        """A part failed; the others go on."""
-
-
-@dataclasses.dataclass(slots=True)
-class Result:
-    """What became of a map: what `report.json` says, and the exit code."""
-
-    report: dict[str, Any]
-    exit_code: int
-    folder: Path
-
-    @property
-    def files(self) -> dict[str, Path]:
-        """The outputs by role."""
-        return {role: self.folder / name for role, name in self.report["files"].items()}
-
-    def __repr__(self) -> str:
-        files = ", ".join(self.report["files"].values())
-        return f"<map of {self.report['name']} in {self.folder}: {files}; {self.report['seconds']['total']:.1f} s>"
-
-
-def planned(options: MapOptions, name: str, folder: Path) -> dict[str, Path]:
-    """The outputs that were asked for, by role."""
-    names = {"class_map": f"{name}.mask.tif"}
-    for kind in scores(options):
-        names[kind] = score_path(folder / names["class_map"], kind).name
-    if options.layer:
-        names["layer"] = f"{name}.{options.format}"
-    if options.tiles:
-        names |= {"raster_tiles": f"{name}.mask.pmtiles", "vector_tiles": f"{name}.pmtiles"}
-    if options.preview:
-        names["preview"] = f"{name}.preview.webp"
-    if options.layer and options.format == "gpkg" and options.crs is None:  # GeoJSON is in WGS 84
-        names["layer_geojson"] = f"{name}.geojson"
-    if options.page:
-        names["page"] = PAGE
-    if options.stac:
-        names |= {"stac_item": f"{name}.stac.json", "stac_model": f"{name}.model.stac.json"}
-    return {role: folder / file for role, file in names.items()}
-
-
-def scores(options: SegmentOptions) -> list[str]:
-    """The rasters of scores that were asked for, in the order in which `segment` writes them."""
-    asked = {"confidence": options.confidence, "probabilities": options.probabilities}
-    return [kind for kind, wanted in asked.items() if wanted]
-
-
-def default_name(scenes: Sequence[str], folder: Path) -> str:
-    """One scene's own name; of several, that of the folder."""
-    return beside(scenes[0], "").name if len(scenes) == 1 else folder.resolve().name or "map"
 
 
 class Mapper:
@@ -304,7 +226,8 @@ class _Run:
                 self.listener.progress(f"{self.name}: kernels")
             self.warming.join()
         parts: dict[str, Callable[[], None]] = {
-            "preview": self.picture, "layer": self.layer, "raster_tiles": self.raster_tiles,
+            "preview": self.picture, "layer": self.layer,
+            "raster_tiles": lambda: self.tile("raster_tiles", self.mapper.tiled),
             "vector_tiles": self.vector_tiles, "page": self.page, "stac_item": self.stac,
         }  # fmt: skip
         for role, work in parts.items():
@@ -370,7 +293,9 @@ class _Run:
     def layer(self) -> None:
         """The polygons of the class map."""
         options = dataclasses.replace(
-            self.mapper.listed, confidence_raster=self.confidence(), overwrite=self.replaces(self.paths["layer"])
+            self.mapper.listed,
+            confidence_raster=self.paths.get("confidence"),
+            overwrite=self.replaces(self.paths["layer"]),
         )
         run = Vectorizer(options)
         self.listener.progress(f"{self.name}: layer")
@@ -387,14 +312,11 @@ class _Run:
         if made.copy is not None:
             self.finished("layer_geojson", made.copy)
 
-    def raster_tiles(self) -> None:
-        """Pictures of the class map."""
-        self.tile("raster_tiles", self.mapper.tiled)
-
     def vector_tiles(self) -> None:
         """Polygons of the class map, drawn anew at every zoom."""
         self.tile(
-            "vector_tiles", dataclasses.replace(self.mapper.tiled, vector=True, confidence_raster=self.confidence())
+            "vector_tiles",
+            dataclasses.replace(self.mapper.tiled, vector=True, confidence_raster=self.paths.get("confidence")),
         )
 
     def tile(self, role: str, options: TilesOptions) -> None:
@@ -405,10 +327,6 @@ class _Run:
         self.warnings += [text for text in made.warnings if text not in self.warnings]
         self.notes += [text for text in made.notes if text not in self.notes]
         self.finished(role, self.paths[role])
-
-    def confidence(self) -> Path | None:
-        """The raster of confidence, if it was made."""
-        return self.paths.get("confidence")
 
     def picture(self) -> None:
         """The preview, of what passed by."""
@@ -428,7 +346,7 @@ class _Run:
             self.notes.append(f"{PAGE} is left out: the map has no place on Earth")
             return
         classes = [LayerClass(c.id, c.name, c.color) for c in self.card.legend]
-        areas = [(c, row["area_m2"]) for c, row in zip(classes, self.classes(), strict=True) if row["pixels"]]
+        areas = [(c, row["area_m2"]) for c, row in zip(classes, self.class_rows(), strict=True) if row["pixels"]]
         made, left_out = write_map_page(
             self.folder, self.name, self.files, self.placing, areas, overwrite=self.replaces(self.folder / PAGE)
         )
@@ -444,7 +362,7 @@ class _Run:
         item = model_item(self.card, quoted(model.path.name), model.parameters, model.sha256)
         write_json(self.output(self.paths["stac_model"]), item)
         self.finished("stac_model", self.paths["stac_model"])
-        sources = [Source(named(scene), self.href(scene)) for scene in self.scenes]
+        sources = [source_of(scene, self.folder) for scene in self.scenes]
         software = {"mapgen": __version__, self.card.name: self.card.version}
         item = map_item(
             self.name, self.grid, self.card.legend, self.files | {"report": REPORT}, sources,
@@ -453,33 +371,16 @@ class _Run:
         write_json(self.output(self.paths["stac_item"]), item)
         self.finished("stac_item", self.paths["stac_item"])
 
-    def href(self, scene: str) -> str:
-        """Where a scene is as seen from the results; of a URL neither password nor query."""
-        if not is_url(scene):
-            return quoted(seen_from(self.folder, Path(scene)))
-        parts = urlsplit(scene)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
     def report(self) -> dict[str, Any]:
         """What report.json says."""
         made, card, grid = self.made, self.card, self.grid
         self.seconds["total"] = round(time.perf_counter() - self.began, 3)
         return {
             "mapgen_report": SCHEMA, "name": self.name, "created": now(), "mapgen": __version__,
-            "scenes": [
-                {"name": public_name(s), "path": None if is_url(s) else seen_from(self.folder, Path(s))}
-                for s in self.scenes
-            ],
-            "model": {
-                "name": card.name, "version": card.version, "sha256": self.segmenter.model.sha256,
-                "domain": card.domain, "license": card.license,
-            },
-            "engine": {
-                "name": made.engine, "device": made.device, "precision": made.precision, "windows": made.windows,
-                "skipped": made.skipped,
-            },
+            "scenes": described_scenes(self.scenes, self.folder),
+            "model": described_model(card, self.segmenter.model.sha256), "engine": made.described_engine(),
             "grid": described_grid(grid),
-            "classes": self.classes(),
+            "classes": self.class_rows(),
             "nodata_pixels": self.census.finish().get(NODATA, 0),
             "files": self.files,
             "sha256": {name: digest(self.folder / name) for name in self.files.values()},
@@ -491,24 +392,7 @@ class _Run:
             "versions": versions(),
         }  # fmt: skip
 
-    def classes(self) -> list[dict[str, Any]]:
+    def class_rows(self) -> list[dict[str, Any]]:
         """A row for each class of the legend."""
-        pixels = self.census.finish()
-        areas = {} if self.grid.crs is None else self.census.areas(self.grid)
-        known = max(1, sum(pixels.values()) - pixels.get(NODATA, 0))
-        rows = []
-        for c in self.card.legend:
-            count = pixels.get(c.id, 0)
-            area = None if self.grid.crs is None else finite(areas.get(c.id, 0.0))
-            hectares = None if area is None else round(area / 10_000, 7)
-            rows.append({
-                "id": c.id, "name": c.name, "color": c.color, "background": c.background, "pixels": count,
-                "share": round(count / known, 6), "area_m2": area, "area_ha": hectares,
-                "polygons": self.polygons.get(c.name, 0) if "layer" in self.files else None,
-            })  # fmt: skip
-        return rows
-
-
-def named(scene: str) -> str:
-    """What a scene is called, without the folders that it lies in."""
-    return public_name(scene if is_url(scene) else Path(scene).name)
+        polygons = self.polygons if "layer" in self.files else None
+        return class_rows(self.census, self.card.legend, self.grid, polygons)

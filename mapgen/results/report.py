@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -17,8 +17,13 @@ from mapgen import __version__
 from mapgen.errors import InputError, OutputError, one_line, option
 from mapgen.files.commit import Output, staged, translated
 from mapgen.files.kind import REPORT
+from mapgen.files.vet import is_url, public_name
 from mapgen.grid import Grid
+from mapgen.model.card import ModelCard
 from mapgen.tiling.footprint import footprint
+
+SCHEMA = 1
+"""Of report.json; fields are only added while it stays."""
 
 
 def write_json(output: Output, content: Mapping[str, Any]) -> None:
@@ -106,6 +111,22 @@ def known_crs(grid: Grid) -> str | None:
 
     known = CRS.from_user_input(grid.crs).to_authority()
     return ":".join(known) if known else grid.crs
+
+
+def described_scenes(scenes: Sequence[str], folder: Path) -> list[dict[str, Any]]:
+    """Scenes as the report in a folder says them; of a URL there is no path."""
+    return [{"name": public_name(s), "path": None if is_url(s) else seen_from(folder, Path(s))} for s in scenes]
+
+
+def described_model(card: ModelCard, sha256: str) -> dict[str, Any]:
+    """A model as a report says it."""
+    return {
+        "name": card.name,
+        "version": card.version,
+        "sha256": sha256,
+        "domain": card.domain,
+        "license": card.license,
+    }
 
 
 def described_grid(grid: Grid) -> dict[str, Any]:

@@ -9,14 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 
+from mapgen.files.vet import is_url, public_name
 from mapgen.grid import Grid
 from mapgen.legend import NODATA, Legend
 from mapgen.model.card import ModelCard
 from mapgen.raster.classmap import SCORE_SCALE
+from mapgen.results.report import seen_from
 
 VERSION = "1.1.0"
 CLASSIFICATION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
@@ -63,6 +67,15 @@ class Source:
 
     name: str
     href: str
+
+
+def source_of(scene: str, folder: Path) -> Source:
+    """A scene for an item in a folder; of a URL neither password nor query."""
+    if not is_url(scene):
+        return Source(public_name(Path(scene).name), quoted(seen_from(folder, Path(scene))))
+    parts = urlsplit(scene)
+    place = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return Source(public_name(scene), place)
 
 
 def map_item(

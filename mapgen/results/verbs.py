@@ -10,8 +10,9 @@ from typing import Any, Unpack
 
 from mapgen.errors import UsageError, option
 from mapgen.results.info import describe
-from mapgen.results.map import Mapper, Result
+from mapgen.results.map import Mapper
 from mapgen.results.options import MapKeys, MapOptions, ViewKeys, ViewOptions
+from mapgen.results.planned import Result
 from mapgen.results.view import View
 from mapgen.settings import DEFAULT_MODEL, PathLike, taking
 

@@ -27,7 +27,7 @@ from mapgen.polygons.regions import Regions, find_regions
 from mapgen.polygons.sieve import fill_holes, sieved
 from mapgen.raster.aoi import area_of
 from mapgen.raster.masks import Mask, open_mask
-from mapgen.roads.gaps import bridged
+from mapgen.roads.bridges import bridged
 from mapgen.roads.graph import Graph
 from mapgen.roads.ground import on_the_ground
 from mapgen.roads.junctions import contracted

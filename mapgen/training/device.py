@@ -10,7 +10,7 @@ import torch
 
 from mapgen.errors import ResourceError, UsageError
 from mapgen.model.torch import cuda_half, find_device
-from mapgen.training.fit import Precision
+from mapgen.training.pace import Precision
 
 
 def device_of(wanted: str) -> torch.device:

@@ -7,12 +7,11 @@ import json
 import math
 import os
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,8 +20,8 @@ from torch import Tensor, nn
 
 from mapgen.errors import InputError, Interrupted, ModelError, UsageError
 from mapgen.training.losses import Loss
+from mapgen.training.pace import Pace, Recipe, rate_at, stage_at
 
-Precision = Literal["fp32", "bf16", "fp16"]
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 """The type of the forward pass where torch's autocast deems it safe."""
 
@@ -48,83 +47,6 @@ class Term(Protocol):
     def __call__(self, images: Tensor, scores: Tensor, state: State) -> Tensor:
         """The part for `images` (N, C, H, W), pixel values, and the network's float32 `scores` (N, K, H, W) of them."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """From `start`, a fraction 0…1 of the run, batches have `count` crops of `size`×`size` pixels."""
-
-    start: float
-    count: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What the loop does. Two runs of one recipe on one CPU and thread count end in the same weights."""
-
-    steps: int
-    stages: tuple[Stage, ...]
-    rate: float = 1e-3
-    """The highest learning rate."""
-    warmup: float = 0.05
-    """The fraction of the run in which the rate rises; it falls as a cosine to 0 after that (Smith & Topin 2018)."""
-    weight_decay: float = 0.01
-    ema_decay: float = 0.998
-    clip: float = 1.0
-    """Gradients are scaled down to this Euclidean norm."""
-    precision: Precision = "fp32"
-    encoder_rate: float = 1.0
-    """The rate of `network.encoder`, as a share of that of the rest."""
-    frozen: float = 0.0
-    """The fraction of the run, from its beginning, in which `network.encoder` stays as it is."""
-    save_every: int = 50
-    check_every: int = 200
-    patience: int = 0
-    """Checks without a better mIoU after which the run ends; 0 never ends it early."""
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How far a run is, as a pure function of the step: straight lines between knots (step, progress) from 0 to 1.
-
-    A run that has to end sooner or later than planned gets a further knot, which its checkpoint records.
-    """
-
-    knots: tuple[tuple[int, float], ...]
-
-    @classmethod
-    def even(cls, steps: int) -> Pace:
-        """Progress in equal steps."""
-        return cls(((0, 0.0), (steps, 1.0)))
-
-    @property
-    def end(self) -> int:
-        """The number of steps in all."""
-        return self.knots[-1][0]
-
-    def at(self, step: int) -> float:
-        """Progress 0…1 before `step`."""
-        i = min(bisect_right([s for s, _ in self.knots], step), len(self.knots) - 1)
-        (s0, p0), (s1, p1) = self.knots[i - 1], self.knots[i]
-        return min(1.0, p0 + (p1 - p0) * (step - s0) / (s1 - s0))
-
-    def until(self, step: int, end: int) -> Pace:
-        """The same pace up to `step`, then evenly to `end`."""
-        if self.at(step) == 1:
-            raise UsageError("steps", f"the run is finished after {step} steps", "begin another run")
-        if not step < end:
-            raise UsageError("steps", f"{end} is not after step {step}, where the run is", "name a later end")
-        past = tuple(k for k in self.knots if k[0] < step)
-        return Pace((*past, (step, self.at(step)), (end, 1.0)))
-
-
-def rate_at(progress: float, highest: float, warmup: float) -> float:
-    """The learning rate: a line from 0 to `highest` over `warmup`, then half a cosine down to 0."""
-    if progress < warmup:
-        return highest * progress / warmup
-    return highest * 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
 
 
 @dataclass(slots=True)
@@ -216,7 +138,7 @@ def fit(
     """
     device = _device(state.network)
     mean, std = (torch.as_tensor(s, dtype=torch.float32, device=device).view(1, -1, 1, 1) for s in scale)
-    plan = (_stage(recipe, state.pace, step) for step in range(state.step, state.pace.end))
+    plan = (stage_at(recipe, state.pace, step) for step in range(state.step, state.pace.end))
     made = ahead(batches.batch(step, stage.count, stage.size) for step, stage in plan)
     saved = time.perf_counter()
     for images, target in () if state.ended(recipe) else made:
@@ -314,11 +236,6 @@ def _check_finite(what: str, value: Tensor, state: State) -> None:
 
 def _device(network: nn.Module) -> torch.device:
     return next(network.parameters()).device
-
-
-def _stage(recipe: Recipe, pace: Pace, step: int) -> tuple[int, Stage]:
-    due = [s for s in recipe.stages if s.start <= pace.at(step)]
-    return step, due[-1]
 
 
 def save(state: State, recipe: Recipe, path: Path) -> None:

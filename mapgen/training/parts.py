@@ -17,7 +17,7 @@ from mapgen.schema import in_toml
 from mapgen.training.config import TrainConfig
 
 if TYPE_CHECKING:
-    from mapgen.training.fit import Recipe
+    from mapgen.training.pace import Recipe
 
 BLOCK = 256
 """Side of the bootstrap's blocks in pixels: several houses and streets."""
@@ -36,7 +36,7 @@ def loaded(model: Model) -> Any:
 
 def stages_of(config: TrainConfig) -> Iterator[Any]:
     """What crops each part of the run has."""
-    from mapgen.training.fit import Stage
+    from mapgen.training.pace import Stage
 
     if not config.run.stages:
         yield Stage(0.0, config.run.batch, config.run.crop)
@@ -46,7 +46,7 @@ def stages_of(config: TrainConfig) -> Iterator[Any]:
 
 def recipe_of(config: TrainConfig, data: Dataset, precision: Any) -> Recipe:
     """What the loop does."""
-    from mapgen.training.fit import Recipe
+    from mapgen.training.pace import Recipe
 
     run, stages = config.run, tuple(stages_of(config))
     ends = [*(s.start for s in stages[1:]), 1.0]

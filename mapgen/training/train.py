@@ -6,12 +6,12 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mapgen.dataset.check import Survey, check_dataset
+from mapgen.dataset.check import check_dataset
 from mapgen.dataset.contact_sheet import draw_contact
 from mapgen.dataset.dataset import Dataset
 from mapgen.errors import Interrupted, ModelError, UsageError, require
@@ -24,6 +24,7 @@ from mapgen.model.write import save_model
 from mapgen.parallel import ahead
 from mapgen.training.config import TrainConfig, read_config
 from mapgen.training.curves import Curves, draw_curves
+from mapgen.training.outcome import Checked, Report, Trained
 from mapgen.training.parts import (
     BLOCK,
     card_of,
@@ -43,58 +44,6 @@ if TYPE_CHECKING:
 
 AFTER = 1 << 32
 """A step that no run comes to: samples from there on are none that it sees."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a step tells: steps done, of how many, and at the start; its loss and rate; the last mIoU, else NaN."""
-
-    step: int
-    end: int
-    begun: int
-    loss: float
-    rate: float
-    miou: float
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Trained:
-    """A run that is done. `model` is the best average of its weights, with its card."""
-
-    run: Run
-    model: Path
-    steps: int
-    end: int
-    begun: int
-    """The step it went on from; 0 for a run from nothing, `steps` for one that was done before."""
-    card: ModelCard
-    seconds: float
-    warnings: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        score = self.card.scores.get("miou")
-        known = f", mIoU {score:.3f}" if isinstance(score, float) else ""
-        return f"<model {self.model}: step {self.steps} of {self.end}{known}>"
-
-    def to_json(self) -> dict[str, Any]:
-        """A dictionary of plain values."""
-        return {
-            "run": str(self.run.path), "model": str(self.model), "steps": self.steps, "end": self.end,
-            "begun": self.begun, "scores": dict(self.card.scores), "warnings": list(self.warnings),
-            "seconds": self.seconds, "exit_code": 0,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What `check` found, and the picture that it drew."""
-
-    survey: Survey
-    picture: Path
-
-    def to_json(self) -> dict[str, Any]:
-        """A dictionary of plain values."""
-        return self.survey.to_json() | {"picture": str(self.picture), "exit_code": 9 if self.survey.failed else 0}
 
 
 @one_run()

@@ -41,9 +41,10 @@ from mapgen.model.write import save_model  # noqa: E402
 from mapgen.patch import padded  # noqa: E402
 from mapgen.settings import Precision  # noqa: E402
 from mapgen.training.compress import compress  # noqa: E402
-from mapgen.training.fit import Stage, fit, resume, start  # noqa: E402
+from mapgen.training.fit import fit, resume, start  # noqa: E402
 from mapgen.training.losses import combined  # noqa: E402
 from mapgen.training.measure import confusion, measure, scores  # noqa: E402
+from mapgen.training.pace import Stage  # noqa: E402
 from mapgen.training.samples import Piece, Sampler, ahead, statistics  # noqa: E402
 
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {

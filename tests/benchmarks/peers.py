@@ -235,8 +235,9 @@ def train(pieces: list[Any], folder: Path) -> None:
     from mapgen.model.card import ModelCard
     from mapgen.model.network import build
     from mapgen.model.write import save_model
-    from mapgen.training.fit import Stage, fit, start
+    from mapgen.training.fit import fit, start
     from mapgen.training.losses import combined
+    from mapgen.training.pace import Stage
     from mapgen.training.samples import Sampler, ahead
 
     document, recipe, sampling = read_recipe(HERE / "recipe.toml")

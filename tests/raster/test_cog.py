@@ -15,9 +15,9 @@ from mapgen.files.commit import Output
 from mapgen.grid import Grid, Window
 from mapgen.legend import BUILTIN, NODATA
 from mapgen.raster import cog
+from mapgen.raster.blocks import absent
 from mapgen.raster.classmap import Scores, write_class_map
 from mapgen.raster.downsample import evened, mean_of_four, mode_of_four
-from mapgen.raster.scene import absent
 
 IDS = np.array([1, 2, 3, 4, 5, NODATA], np.uint8)
 

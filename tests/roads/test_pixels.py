@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from patterns import label, masks, spiral
 
+from mapgen.roads.bridges import bridged
 from mapgen.roads.centre import centre_lines, crossing
 from mapgen.roads.depth import depths
-from mapgen.roads.gaps import bridged, find_candidates
+from mapgen.roads.gaps import find_candidates
 from mapgen.roads.graph import Graph
 from mapgen.roads.junctions import contracted
 from mapgen.roads.skeleton import skeleton_of, trace

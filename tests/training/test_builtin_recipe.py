@@ -7,7 +7,7 @@ from pathlib import Path
 from mapgen.legend import BUILTIN
 from mapgen.model.file import find_model
 from mapgen.training.config import read_config
-from mapgen.training.fit import Recipe, Stage
+from mapgen.training.pace import Recipe, Stage
 from mapgen.training.parts import recipe_of, sampling_of
 
 FOLDER = Path(__file__).parents[2] / "examples" / "builtin_model"

@@ -19,9 +19,10 @@ from mapgen.parallel import ahead
 from mapgen.training import fit as fitting
 from mapgen.training.augment import Geometry
 from mapgen.training.device import device_of, precision_of
-from mapgen.training.fit import Pace, Recipe, Stage, fit, hold, rate_at, resume, start
+from mapgen.training.fit import fit, hold, resume, start
 from mapgen.training.losses import combined
 from mapgen.training.measure import measure, scores
+from mapgen.training.pace import Pace, Recipe, Stage, rate_at
 from mapgen.training.samples import Piece, Sampler, Sampling, statistics
 
 LOSS = combined({"cross_entropy": 1.0, "dice": 0.5}, 0.1)

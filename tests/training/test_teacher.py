@@ -15,8 +15,9 @@ from mapgen.legend import Class, Legend
 from mapgen.model.card import ModelCard
 from mapgen.model.file import open_model, read_tensors
 from mapgen.training.config import content_key, parse_config, resolved
-from mapgen.training.fit import Recipe, Stage, fit, start
+from mapgen.training.fit import fit, start
 from mapgen.training.losses import combined
+from mapgen.training.pace import Recipe, Stage
 from mapgen.training.teacher import Teacher, own_average, taught, taught_classes, tutor
 from mapgen.training.train import train
 

@@ -23,9 +23,10 @@ from mapgen.cli.train import _show
 from mapgen.model.file import open_model, read_tensors
 from mapgen.training.config import content_key, parse_config, read_config
 from mapgen.training.curves import Curves, draw_curves, smoothed, ticks
+from mapgen.training.outcome import Report
 from mapgen.training.parts import recipe_of
 from mapgen.training.runs import Log
-from mapgen.training.train import Report, train
+from mapgen.training.train import train
 
 ROOT = Path(__file__).parents[2]
 
