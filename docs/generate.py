@@ -59,6 +59,9 @@ def _command(path: str, command: Any) -> Iterator[str]:
     for p in options:
         yield _option(p)
     yield "- `-h, --help`: Show the help and exit."
+    if command.epilog:
+        yield ""
+        yield from (f"    {line.strip()}" for line in command.epilog.splitlines()[2:])
     if commands:
         yield ""
         yield "Commands: " + ", ".join(f"[{path} {name}](#{_anchor(f'{path} {name}')})" for name in commands) + "."

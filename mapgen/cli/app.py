@@ -15,6 +15,8 @@ from mapgen.cli.compress import compress
 from mapgen.cli.console import console
 from mapgen.cli.doctor import doctor
 from mapgen.cli.evaluate import evaluate
+from mapgen.cli.examples import foot
+from mapgen.cli.group import Group
 from mapgen.cli.info import info
 from mapgen.cli.map import map_
 from mapgen.cli.models import models
@@ -31,6 +33,7 @@ from mapgen.files.inputs import is_input, note_inputs
 
 app = typer.Typer(
     name="mapgen",
+    cls=Group,
     help="Aerial and satellite imagery in, maps out.",
     no_args_is_help=True,
     rich_markup_mode=None,  # rich is slow to import and breaks lines that scripts compare
@@ -111,19 +114,19 @@ def root(
     """Aerial and satellite imagery in, maps out."""
 
 
-app.command(cls=Command)(segment)
-app.command(cls=Command)(vectorize)
-app.command(cls=Command)(roads)
-app.command(cls=Command)(route)
-app.command(cls=Command)(tiles)
-app.command("map", cls=Command)(map_)
-app.command(cls=Command)(view)
-app.command(cls=Command)(train)
-app.command(cls=Command)(evaluate)
-app.command(cls=Command)(info)
-app.command(cls=Command)(verify)
-app.command(cls=Command)(bench)
+app.command(cls=Command, epilog=foot("segment"))(segment)
+app.command(cls=Command, epilog=foot("vectorize"))(vectorize)
+app.command(cls=Command, epilog=foot("roads"))(roads)
+app.command(cls=Command, epilog=foot("route"))(route)
+app.command(cls=Command, epilog=foot("tiles"))(tiles)
+app.command("map", cls=Command, epilog=foot("map"))(map_)
+app.command(cls=Command, epilog=foot("view"))(view)
+app.command(cls=Command, epilog=foot("train"))(train)
+app.command(cls=Command, epilog=foot("evaluate"))(evaluate)
+app.command(cls=Command, epilog=foot("info"))(info)
+app.command(cls=Command, epilog=foot("verify"))(verify)
+app.command(cls=Command, epilog=foot("bench"))(bench)
 app.add_typer(models, name="models")
-app.command(cls=Command)(compress)
-app.command(cls=Command)(clean)
-app.command(cls=Command)(doctor)
+app.command(cls=Command, epilog=foot("compress"))(compress)
+app.command(cls=Command, epilog=foot("clean"))(clean)
+app.command(cls=Command, epilog=foot("doctor"))(doctor)

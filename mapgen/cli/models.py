@@ -8,11 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from mapgen.cli import bundles as given_by
+from mapgen.cli.batch import check_suffix
 from mapgen.cli.console import console
+from mapgen.cli.examples import foot
+from mapgen.cli.group import Group
 from mapgen.cli.options import takes
 from mapgen.errors import UsageError, option
 
-models = typer.Typer(help="Built-in and local models.", no_args_is_help=False, invoke_without_command=True)
+models = typer.Typer(cls=Group, help="Built-in and local models.", no_args_is_help=False, invoke_without_command=True)
 
 
 @models.callback()
@@ -22,7 +25,7 @@ def default(context: typer.Context) -> None:
         list_models(json=False, quiet=False, verbose=0)
 
 
-@models.command("list")
+@models.command("list", epilog=foot("models list"))
 @takes(given_by.Json)
 def list_models(**given: Any) -> None:
     """List the models: name, resolution, bands, classes, what imagery they know.
@@ -38,7 +41,7 @@ def list_models(**given: Any) -> None:
             console.text(line_of(entry))
 
 
-@models.command("upgrade")
+@models.command("upgrade", epilog=foot("models upgrade"))
 @takes(given_by.Json)
 def upgrade_models(
     names: Annotated[list[str], typer.Argument(metavar="FILE", help="Model files of an earlier mapgen.")],
@@ -52,6 +55,8 @@ def upgrade_models(
 
     Needs torch once: pip install 'mapgen[torch]'. Weights stay as they are; an int8 file beside it goes along.
     """
+    if output is not None and not output.is_dir():
+        check_suffix(str(output), ".safetensors", folders=False)
     from mapgen.model.upgrade import upgrade
 
     if output is not None and len(names) > 1:
@@ -63,7 +68,7 @@ def upgrade_models(
         console.result(done.output, done.to_json())
 
 
-@models.command("show")
+@models.command("show", epilog=foot("models show"))
 @takes(given_by.Json)
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A model by name or its file.")],
