@@ -73,6 +73,10 @@ class MapgenError(Exception):
         self.remedy = remedy
         super().__init__(f"{self.subject}: {problem}" + (f"; {remedy}" if remedy else ""))
 
+    def __reduce__(self) -> tuple[type[MapgenError], tuple[str, str, str], dict[str, object]]:
+        """How it goes from one process to another."""
+        return type(self), (self.subject, self.problem, self.remedy), self.__dict__
+
 
 class UsageError(MapgenError):
     """Wrong options or configuration; nothing was started."""

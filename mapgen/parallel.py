@@ -16,6 +16,7 @@ Progress = Callable[[int, int], None]
 """Told how much is done, of how much; first of all what was done before."""
 
 _CGROUPS = Path("/sys/fs/cgroup")
+_jobs = 1
 _MOST = 8
 """Threads that are taken unasked: beyond them, what works in Python in between is what takes the time."""
 
@@ -33,8 +34,19 @@ def processors() -> int:
 
 
 def threads(wanted: int | None) -> int:
-    """The number of threads that was asked for, else as many as there are processors, up to 8."""
-    return wanted or min(_MOST, processors())
+    """The number of threads that was asked for, else as many as there are processors, up to 8; its share of them."""
+    return max(1, (wanted or min(_MOST, processors())) // _jobs)
+
+
+def share(jobs: int) -> None:
+    """From now on this process is one of `jobs` that work side by side, and takes its share of threads and memory."""
+    global _jobs
+    _jobs = jobs
+
+
+def jobs() -> int:
+    """How many processes like this one work side by side."""
+    return _jobs
 
 
 def _quota(groups: Path) -> int | None:

@@ -1,19 +1,37 @@
-"""Many inputs: where each result goes, and how the run ends when some of them fail."""
+"""Many inputs: what they are, where each result goes, and how the run goes over them when some of them fail."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import typer
+
+from mapgen.cli import jobs
 from mapgen.cli.console import console
-from mapgen.cli.course import Report
-from mapgen.errors import MapgenError, OutputError, PartialError, UsageError
+from mapgen.cli.course import Marks, Outcome, Report, inputs_of
+from mapgen.cli.progress import Progress, ProgressBar, duration
+from mapgen.errors import InputError, MapgenError, OutputError, PartialError, UsageError, option
+from mapgen.files.commit import free_bytes
 from mapgen.files.inputs import note_inputs
 from mapgen.files.vet import check_scheme, public_name
+from mapgen.settings import Options, choice
+
+Work = Callable[[str, Path, Progress], dict[str, Any]]
+"""What is done with one input: its output and how far it is; the record of what was made."""
+
+Unlike = Callable[[str, Path], str]
+"""What tells an output that is there from the one that would be made of an input; empty where nothing does."""
+
+_OF_THE_RUN = {
+    "engine", "device", "precision", "window", "halo", "format", "crs", "append", "threads", "creation_options",
+}  # fmt: skip
+"""Options that are wrong for all inputs where they are for one."""
 
 
 def expand(names: Sequence[str]) -> list[str]:
@@ -37,13 +55,17 @@ def expand(names: Sequence[str]) -> list[str]:
     return result
 
 
+# Where results go ---------------------------------------------------------------------------------------------------
+
+
 def place(
-    names: Sequence[str], output: str | None, default: Callable[[str, Path | None], Path]
+    names: Sequence[str], output: str | None, default: Callable[[str, Path | None], Path], suffix: str
 ) -> list[tuple[str, Path]]:
     """Each input with the path of its result: beside it, in the folder `output`, or at `output` itself.
 
-    `output` is a folder if it is one, ends with a slash (it is then created), or there are several inputs. Raises
-    `UsageError` where two inputs would have the same result.
+    `output` is a folder if it is one, ends with a slash (it is then created), or there are several inputs; anything
+    else is a file and has a suffix, such as `suffix`. Raises `UsageError` where it does not, or where two inputs would
+    have the same result.
     """
     if output is None:
         pairs = [(name, default(name, None)) for name in names]
@@ -51,6 +73,7 @@ def place(
         folder = _folder(Path(output), created=output.endswith(("/", "\\")))
         pairs = [(name, default(name, folder)) for name in names]
     else:
+        check_suffix(output, suffix)
         return [(names[0], Path(output))]
     taken: dict[Path, str] = {}
     for name, path in pairs:
@@ -58,6 +81,30 @@ def place(
             raise UsageError("-o", f"{taken[path]} and {name} would both be written to {path}", "run them apart")
         taken[path] = name
     return pairs
+
+
+def check_suffix(output: str, suffix: str, *, folders: bool = True) -> None:
+    """Raise `UsageError` for the name of a file without a suffix: maybe a folder was meant, and it is not there.
+
+    `suffix` is what the remedy offers, `folders` whether it also offers a folder.
+    """
+    if output == "-":
+        raise UsageError("-o -", "stdout carries names, not files", f"name a file, such as x{suffix}")
+    if not Path(output).suffix:
+        folder = f", or {output}/ for a folder" if folders else ""
+        problem = "has no suffix and is not a folder that exists"
+        raise UsageError(f"-o {output}", problem, f"name {output}{suffix}{folder}")
+
+
+def check_folder(output: str | Path) -> None:
+    """Raise `UsageError` for a folder that is to be made and has the name of a file."""
+    path = Path(output)
+    if path.suffix.lower() in _FILES and not path.is_dir():
+        raise UsageError(f"-o {path}", f"names a folder, and ends in {path.suffix}", f"name it {path.with_suffix('')}")
+
+
+_FILES = {".tif", ".tiff", ".gpkg", ".geojson", ".json", ".fgb", ".shp", ".parquet", ".pmtiles", ".mbtiles", ".png",
+          ".html", ".safetensors", ".toml"}  # fmt: skip
 
 
 def _folder(path: Path, *, created: bool) -> Path:
@@ -76,49 +123,187 @@ def _folder(path: Path, *, created: bool) -> Path:
     return path
 
 
-def run_batch(
-    pairs: Iterable[tuple[str, Path]],
-    work: Callable[[str, Path], dict[str, Any]],
-    *,
-    silent: bool = False,
-    stop: bool = False,
-    report: Report | None = None,
-) -> int:
-    """Do `work` for each (input, output); print each result as it is done, unless `silent`; return the exit code.
+# The run over them --------------------------------------------------------------------------------------------------
 
-    A failed input does not stop the others, unless `stop`: 0 if all are done, 3 if only some are, else the code of the
-    first failure. The report, if any, gets a line for each input as it ends.
-    """
-    done, failures = 0, []
-    for source, output in pairs:
+
+class Batch:
+    """The inputs of one run of a command, and how it goes over them: what the options of `bundles.Batch` say."""
+
+    def __init__(self, named: Sequence[str], given: Mapping[str, Any], argument: str) -> None:
+        """Read the inputs that are named, `argument` being what the command calls one, and those of lists.
+
+        Raises `UsageError` where there are none; ends the run well where a report names none that failed.
+        """
+        self.stop = choice("on_error", given["on_error"], ("skip", "fail")) == "fail"
+        if given["only"] is not None:
+            choice("only", given["only"], ("failed",))
+        self.skip_done: bool = given["skip_done"]
+        self.overwrite: bool = given["overwrite"]
+        self.report: Path | None = given["report"]
+        self.jobs: int = given["jobs"]
+        self.largest = 0
+        self.names = jobs.served() or self._read(named, given, argument)
+        note_inputs(*jobs.served())
+
+    def _read(self, named: Sequence[str], given: Mapping[str, Any], argument: str) -> list[str]:
+        names = inputs_of(named, given["from_"] or [], given["only"])
+        if not names and given["only"] is not None:
+            console.note("no input of the report failed")
+            raise typer.Exit(0)
+        if not names:
+            raise UsageError(argument, "no input is named", f"name files, or a list of them with {option('from')}")
+        return expand(names)
+
+    def place(
+        self, output: str | None, default: Callable[[str, Path | None], Path], suffix: str
+    ) -> list[tuple[str, Path]]:
+        """See `place`. A process that helps another is told where each result goes."""
+        return [] if jobs.served() else place(self.names, output, default, suffix)
+
+    def marks(self, options: Options, command: str) -> Marks:
+        """What a report keeps of outputs that have no mark of what they were made from in themselves.
+
+        Raises `UsageError` for --skip-done without a report.
+        """
+        if self.skip_done and self.report is None:
+            problem = f"{command} knows by its report what is done"
+            raise UsageError(option("skip_done", True), problem, f"add {option('report', 'run.jsonl')}")
+        return Marks(self.report, options, command)
+
+    def run(
+        self,
+        pairs: Iterable[tuple[str, Path]],
+        work: Work,
+        *,
+        unit: str = "",
+        about: Mapping[str, Any] | None = None,
+        unlike: Unlike | None = None,
+        marks: Marks | None = None,
+        silent: bool = False,
+    ) -> int:
+        """Do `work` for each (input, output); print each result in order, unless `silent`; return the exit code.
+
+        A failed input does not stop the others, unless `--on-error fail`: 0 if all are done, 3 if only some are, else
+        the code of the first failure. `unlike` is what --skip-done goes by; `about` is what the report says of the run.
+        `unit` is what the progress of one input counts. Raises what is not about one input.
+        """
+        pairs = list(pairs)
+
+        def attempt(source: str, target: Path, progress: Progress) -> Outcome:
+            return self._attempt(source, target, progress, work, unlike or (marks.unlike if marks else None), marks)
+
+        if jobs.served():
+            jobs.serve(attempt)
+            return 0
+        report = None if self.report is None else Report(self.report, {"inputs": len(pairs), **(about or {})})
+        many = min(self.jobs, len(pairs))
+        outcomes = jobs.outcomes(pairs, self.names, many, unit) if many > 1 else _one_by_one(pairs, attempt, unit)
+        with closing(outcomes):
+            return self._told(pairs, outcomes, report, silent)
+
+    def _told(
+        self, pairs: Sequence[tuple[str, Path]], outcomes: Iterable[Outcome], report: Report | None, silent: bool
+    ) -> int:
+        """Say what became of each input as it ends, in order, and of all of them at the end."""
+        began, failures = time.monotonic(), list[MapgenError]()
+        count = dict.fromkeys(("done", "skipped", "damaged", "failed"), 0)
+        bar = ProgressBar("in all", "inputs") if len(pairs) > 1 else None
+        if bar:
+            bar(0, len(pairs))
+        for number, ((source, target), outcome) in enumerate(zip(pairs, outcomes, strict=False)):
+            if report is not None:
+                report.ended(source, target, outcome)
+            if outcome.error is not None and not _is_about(outcome.error):
+                raise outcome.error
+            count[outcome.status] += 1
+            if outcome.error is not None:
+                error = _own(outcome.error, source, alone=len(pairs) == 1)
+                failures.append(error)
+                console.error(error)
+                if console.as_json:
+                    record = {"source": public_name(source), "error": str(error), "exit_code": error.exit_code}
+                    console.result("", record)
+                if self.stop:
+                    break
+            else:
+                if outcome.status == "damaged":
+                    failures.append(PartialError(source, "has damaged blocks"))
+                if not silent:
+                    console.result(target, {**outcome.record, "exit_code": 3 if outcome.status == "damaged" else 0})
+            if bar:
+                bar(number + 1, len(pairs), f"{count['failed']} failed" if count["failed"] else "")
+        done = count["done"] + count["skipped"] + count["damaged"]
+        code = 0 if not failures else 3 if done else failures[0].exit_code
+        summary = {"summary": {"done": done, "failed": len(failures), "exit_code": code}}
+        if console.as_json:
+            console.result("", summary)
+        if report is not None:
+            report.line(summary)
+        if bar:
+            rest = ", ".join(f"{n} {what}" for what, n in count.items() if n and what != "done")
+            told = f"{count['done']} of {len(pairs)} done" + (f", {rest}" if rest else "")
+            console.note(f"{told}, {duration(time.monotonic() - began)}")
+        return code
+
+    def _attempt(
+        self, source: str, target: Path, progress: Progress, work: Work, unlike: Unlike | None, marks: Marks | None
+    ) -> Outcome:
+        """One input; what is wrong with it is part of the outcome."""
         began = time.monotonic()
         try:
-            record = work(source, output)
+            if self.skip_done and unlike is not None and self._is_done(source, target, unlike):
+                record = {"source": public_name(source), "output": str(target), "done_before": True}
+                return Outcome("skipped", time.monotonic() - began, record, mark=marks.known(target) if marks else None)
+            self._check_room(target)
+            record = work(source, target, progress)
+            self.largest = max(self.largest, target.stat().st_size if target.is_file() else 0)
+            mark = marks.made(source, target) if marks else None
         except MapgenError as exc:
             status = "interrupted" if exc.exit_code in (130, 143) else "failed"
-            if report is not None:
-                report.ended(source, output, status, time.monotonic() - began, error=exc)
-            if exc.exit_code in (1, 2, 6, 130, 143):  # not about this input: the others would fare no better
-                raise
-            failures.append(exc)
-            console.error(exc)
-            if console.as_json:
-                console.result("", {"source": public_name(source), "error": str(exc), "exit_code": exc.exit_code})
-            if stop:
-                break
-            continue
-        done += 1
-        damaged = record.get("damaged")
-        if damaged:
-            failures.append(PartialError(source, "has damaged blocks"))
-        if report is not None:
-            status = "damaged" if damaged else "skipped" if record.get("done_before") else "done"
-            report.ended(source, output, status, time.monotonic() - began, record)
-        if not silent:
-            console.result(output, {**record, "exit_code": 3 if damaged else 0})
-    code = 0 if not failures else 3 if done else failures[0].exit_code
-    if console.as_json:
-        console.result("", {"summary": {"done": done, "failed": len(failures), "exit_code": code}})
-    if report is not None:
-        report.line({"summary": {"done": done, "failed": len(failures), "exit_code": code}})
-    return code
+            return Outcome(status, time.monotonic() - began, error=exc)
+        return Outcome("damaged" if record.get("damaged") else "done", time.monotonic() - began, record, mark=mark)
+
+    def _is_done(self, source: str, target: Path, unlike: Unlike) -> bool:
+        """Whether the output is there and as it would be made. Raises `OutputError` where it must not be replaced."""
+        if not os.path.lexists(target):
+            return False
+        why = unlike(source, target)
+        if not why:
+            console.note(f"{public_name(source)}: {target} is done already")
+        elif not self.overwrite:
+            remedy = f"use {option('overwrite', True)} to make it again, or choose another name with {option('output')}"
+            raise OutputError(target, why, remedy)
+        return not why
+
+    def _check_room(self, target: Path) -> None:
+        """Raise `OutputError` where the disk has no room for as much as the largest output so far, and its copy."""
+        if self.largest and target.parent.is_dir() and free_bytes(target.parent) < 2 * self.largest:
+            problem = f"outputs have taken up to {self.largest / 1e6:.0f} MB, and the disk has no room for two of these"
+            raise OutputError(target, problem, f"free some space or write elsewhere with {option('output')}")
+
+
+def _one_by_one(
+    pairs: Iterable[tuple[str, Path]], attempt: Callable[[str, Path, Progress], Outcome], unit: str
+) -> Generator[Outcome]:
+    for source, target in pairs:
+        bar = ProgressBar(source, unit)
+        outcome = attempt(source, target, bar)
+        bar.close()
+        yield outcome
+
+
+def _is_about(error: MapgenError) -> bool:
+    """Whether an error is about the input that it came with: then the others may fare better."""
+    if isinstance(error, UsageError):
+        return error.key not in _OF_THE_RUN
+    return error.exit_code not in (1, 6, 130, 143)
+
+
+def _own(error: MapgenError, source: str, *, alone: bool) -> MapgenError:
+    """The error as that of its input: among several, an option that does not fit one is no wrong usage."""
+    if alone or not isinstance(error, UsageError):
+        return error
+    name = public_name(source)
+    problem = error.problem if error.subject == name else f"{error.subject}: {error.problem}"
+    return InputError(name, problem, error.remedy)
+

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mapgen.cli import bundles as given_by
-from mapgen.cli.batch import expand
+from mapgen.cli.batch import check_suffix, expand
 from mapgen.cli.console import console
 from mapgen.cli.options import chosen, takes
 from mapgen.errors import UsageError, option
@@ -57,6 +57,8 @@ def compress(
     options = CompressOptions(windows=windows, evaluate=pairs, **chosen(CompressOptions, given))
     named = [*(calibrate or []), *(more or [])]
     scenes = expand(named) if named else []
+    if output is not None and not output.is_dir():
+        check_suffix(str(output), ".int8.safetensors", folders=False)
     from mapgen.model.listing import compression_lines
     from mapgen.training.compress import run
 

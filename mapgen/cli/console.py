@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +35,8 @@ class Console:
     as_json = False
     screen: Screen | None = None
     """The bars that stand on the terminal."""
+    relay: Callable[..., None] | None = None
+    """Who is told everything instead, in a process that helps another: see `replay`."""
     _log: TextIO | None = None
 
     def log_to(self, path: Path | None) -> None:
@@ -42,6 +44,8 @@ class Console:
 
         Raises `OutputError` where the file cannot be written.
         """
+        if self.relay is not None:  # the log is kept by whoever this process helps
+            return
         if self._log is not None:
             self._log.close()
         try:
@@ -51,6 +55,8 @@ class Console:
             raise OutputError(path, problem, f"name another file with {option('log_file')}") from exc
 
     def _logged(self, level: str, text: object) -> None:
+        if self.relay is not None:
+            self.relay("_logged", level, str(text))
         if self._log is None:
             return
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -92,6 +98,11 @@ class Console:
         self.clear_screen()
         self._err(f"mapgen: error: {one_line(text)}")
 
+    def replay(self, said: Iterable[tuple[str, ...]]) -> None:
+        """Say what a process that helps this one would have said."""
+        for how, *texts in said:
+            getattr(self, how)(*texts)
+
     def clear_screen(self) -> None:
         """Take the bars off the terminal, so that nothing is glued to them."""
         if self.screen is not None:
@@ -111,6 +122,9 @@ class Console:
             self.screen.resume()
 
     def _out(self, text: str) -> None:
+        if self.relay is not None:
+            self.relay("_out", text)
+            return
         if sys.stdout is None:  # the caller closed it
             return
         try:
@@ -124,7 +138,9 @@ class Console:
             sys.stdout.flush()
 
     def _err(self, text: str) -> None:
-        if sys.stderr is not None:
+        if self.relay is not None:
+            self.relay("_err", text)
+        elif sys.stderr is not None:
             with suppress(BrokenPipeError, UnicodeEncodeError), self._above():
                 print(text, file=sys.stderr, flush=True)
 

@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
+from mapgen import __version__
 from mapgen.errors import InputError, MapgenError, OutputError, UsageError, option
+from mapgen.files.fingerprint import content_mark, fingerprint, parts_of
 from mapgen.files.vet import is_url, public_name
+from mapgen.settings import Options
 
-From = Annotated[
-    list[Path] | None,
-    typer.Option("--from", metavar="LIST", help="Inputs from a file: names, one a line, or the report of a run."),
-]
-Only = Annotated[
-    str | None,
-    typer.Option("--only", metavar="failed", help="Of a report that --from names, the inputs that failed last."),
-]
-OnError = Annotated[
-    str, typer.Option("--on-error", metavar="skip|fail", help="A failed input lets the others go on, or ends the run.")
-]
-SkipDone = Annotated[
-    bool,
-    typer.Option("--skip-done", help="Leave outputs that are whole and were made from the same, by their content."),
-]
-ReportTo = Annotated[
-    Path | None,
-    typer.Option("--report", metavar="FILE.jsonl", help="Append a line of JSON for each input as it ends."),
-]
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one input: `done`, `skipped`, `damaged`, `failed` or `interrupted`.
+
+    `mark` is what a report keeps to know the output by.
+    """
+
+    status: str
+    seconds: float
+    record: dict[str, Any] = field(default_factory=dict)
+    error: MapgenError | None = None
+    mark: dict[str, str] | None = None
 
 
 def inputs_of(names: Sequence[str], lists: Sequence[Path], only: str | None) -> list[str]:
@@ -125,15 +122,66 @@ class Report:
             self.path, f"cannot be written ({exc.strerror})", f"name another file with {option('report')}"
         )
 
-    def ended(
-        self, source: str, output: Path, status: str, seconds: float, record: Mapping[str, Any] | None = None,
-        error: MapgenError | None = None,
-    ) -> None:  # fmt: skip
-        """What became of an input: done, skipped, damaged, failed or interrupted."""
-        line: dict[str, Any] = {"input": public_name(source), "output": str(output), "status": status,
-                                "seconds": round(seconds, 3), "exit_code": error.exit_code if error else 0}  # fmt: skip
-        if not is_url(source):
-            line["input"] = source
+    def ended(self, source: str, output: Path, outcome: Outcome) -> None:
+        """What became of an input."""
+        error = outcome.error
+        line: dict[str, Any] = {
+            "input": public_name(source) if is_url(source) else source, "output": str(output),
+            "status": outcome.status, "seconds": round(outcome.seconds, 3),
+            "exit_code": error.exit_code if error else 0,
+        }  # fmt: skip
         if error is not None:
             line |= {"error": str(error)}
-        self.line(line | ({"result": dict(record)} if record else {}))
+        if outcome.mark:
+            line |= {"mark": outcome.mark}
+        self.line(line | ({"result": outcome.record} if outcome.record else {}))
+
+
+_CHANGES_NOTHING = {"overwrite", "threads"}
+
+
+class Marks:
+    """What a batch knows outputs by that say nothing of their origin themselves: marks in its report, by output.
+
+    A mark holds what the output was made from (command, version, options, content of the input and what lies beside
+    it) and its own content. An output is done where both are what they were.
+    """
+
+    def __init__(self, report: Path | None, options: Options, command: str) -> None:
+        self.kept: dict[str, dict[str, str]] = {}
+        self.wanted = report is not None
+        self.command = command
+        given = {one.name: getattr(options, one.name) for one in fields(options)}  # type: ignore[arg-type]
+        self.options = {k: str(v) for k, v in given.items() if k not in _CHANGES_NOTHING and not isinstance(v, Path)}
+        self.read = [value for value in given.values() if isinstance(value, Path)]
+        if report is not None and report.is_file():
+            for line in records(report.read_bytes().decode("utf-8", "replace")):
+                if isinstance(line.get("mark"), dict) and isinstance(line.get("output"), str):
+                    self.kept[line["output"]] = line["mark"]
+
+    def made(self, source: str, output: Path) -> dict[str, str] | None:
+        """The mark of an output that is there; None where nobody asks, or the input has no content of its own."""
+        origin = self._origin(source) if self.wanted else ""
+        return {"origin": origin, "content": content_mark(output)} if origin else None
+
+    def known(self, output: Path) -> dict[str, str] | None:
+        """The mark that the report has of an output."""
+        return self.kept.get(str(output))
+
+    def unlike(self, source: str, output: Path) -> str:
+        """What tells an output that is there from the one that would be made; empty where nothing does."""
+        mark = self.kept.get(str(output))
+        if mark is None:
+            return "exists, and the report does not say what it was made from"
+        if mark.get("origin") != self._origin(source):
+            return "exists, from another input or with other options"
+        return "" if mark.get("content") == content_mark(output) else "exists and is not what the run has made"
+
+    def _origin(self, source: str) -> str:
+        """A hash of all that an output depends on; empty where that is not known."""
+        if is_url(source):
+            return ""
+        files = [*parts_of(Path(source)), *self.read]
+        found = {path.name: {k: v for k, v in fingerprint(path).items() if k != "mtime_ns"} for path in files}
+        said = [self.command, __version__, self.options, found]
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from mapgen.cli.console import console, silence_stdout
 from mapgen.cli.options import in_shell
@@ -13,6 +13,9 @@ from mapgen.cli.signals import listen, say
 from mapgen.cli.spellings import modern
 from mapgen.errors import Interrupted, MapgenError, speaking
 from mapgen.files.inputs import one_run
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 BROKEN_PIPE = 141
 """What a shell reports for a program that SIGPIPE ended: 128 + 13."""
@@ -58,8 +61,10 @@ def _run(arguments: list[str]) -> int:
     from typer.exceptions import TyperException
 
     import mapgen.files.gdal  # noqa: F401 - cleans the environment before anything loads GDAL
+    from mapgen.cli import jobs
     from mapgen.cli.app import app
 
+    jobs.arguments, jobs.entry = list(arguments), help_another
     try:
         result = app(arguments, prog_name="mapgen", standalone_mode=False)
         return result if isinstance(result, int) else 0
@@ -67,6 +72,15 @@ def _run(arguments: list[str]) -> int:
         return _usage(exc, arguments)
     except SystemExit as exc:  # typer's own --install-completion and --show-completion
         return exc.code if isinstance(exc.code, int) else 0
+
+
+def help_another(pipe: Connection, arguments: list[str], names: list[str], count: int) -> None:
+    """The life of a process that helps another: the same command, over inputs that it is told."""
+    from mapgen.cli import jobs
+
+    jobs.begin(pipe, names, count)
+    listen()
+    jobs.end(run(arguments))
 
 
 def _failed(error: BaseException, code: int) -> int:

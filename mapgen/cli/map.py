@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mapgen.cli import bundles as given_by
-from mapgen.cli.batch import expand
+from mapgen.cli.batch import check_folder, expand
 from mapgen.cli.console import console
 from mapgen.cli.options import chosen, takes
 from mapgen.cli.progress import ProgressBar
@@ -48,6 +48,7 @@ def map_(
     options = MapOptions(
         name=name, **chosen(MapOptions, given),
     )  # fmt: skip
+    check_folder(output)
     names = expand(scenes)
     from mapgen.results.map import Mapper
     from mapgen.results.planned import Listener

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from mapgen.cli.console import console
@@ -14,6 +15,9 @@ from mapgen.files.vet import public_name
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
+
+Progress = Callable[[int, int], None]
+"""Told how much is done, of how much: a bar, or what tells one in another process."""
 
 _LOOKED_BACK = 30.0
 """Seconds over which a rate is taken: what came before says little about what is left."""

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from mapgen.cli import bundles as given_by
-from mapgen.cli.batch import expand, place, run_batch
+from mapgen.cli.batch import Batch
 from mapgen.cli.console import console
 from mapgen.cli.options import chosen, takes
-from mapgen.cli.progress import ProgressBar
+from mapgen.cli.progress import Progress
 from mapgen.files.vet import public_name
 from mapgen.roads.options import RoadsOptions
 
@@ -19,16 +19,17 @@ from mapgen.roads.options import RoadsOptions
 @takes(
     given_by.Output, given_by.NetworkForm, given_by.RoadsRead, given_by.Sieve, given_by.Holes, given_by.RoadSizes,
     given_by.Simplify, given_by.Clip, given_by.Crs, given_by.AssumeCrs, given_by.LayerName, given_by.Threads,
-    given_by.Overwriting, given_by.Json,
+    given_by.Batch, given_by.Overwriting, given_by.Json,
     sieve="60m2", min_hole="60m2", simplify="1px",
 )  # fmt: skip
 def roads(
     masks: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="MASK", help="Class maps: rasters of integers, from mapgen or not; - reads names from stdin."
+            metavar="MASK",
+            help="Class maps: rasters of integers, from mapgen or not; patterns; - reads names from stdin.",
         ),
-    ],
+    ] = None,
     **given: Any,
 ) -> None:
     """Write the roads of each class map as a network: edges with length and width, and the nodes they meet at.
@@ -37,22 +38,23 @@ def roads(
     directions, turn rules or levels; gaps that were bridged are told apart (bridged_m).
     """
     options, output = RoadsOptions(**chosen(RoadsOptions, given)), given["output"]
-    names = expand(masks)
+    batch = Batch(masks or [], given, "MASK")
+    marks = batch.marks(options, "roads")
     from mapgen.roads.extract import Extractor, default_output
 
     run = Extractor(options, announce=console.note)
     suffix = options.format or "gpkg"
+    pairs = batch.place(output, lambda name, folder: default_output(name, folder, suffix), f".{suffix}")
 
-    def work(source: str, target: Path) -> dict[str, Any]:
-        result = run(source, target, ProgressBar(source))
+    def work(source: str, target: Path, progress: Progress) -> dict[str, Any]:
+        result = run(source, target, progress)
         for warning in result.warnings:
             console.warning(source, warning)
         console.note(f"{public_name(source)}: {summary(result.to_json())}")
         console.note(f"{public_name(source)}: {result.limits}", verbosity=1)
         return result.to_json()
 
-    pairs = place(names, output, lambda name, folder: default_output(name, folder, suffix))
-    raise typer.Exit(run_batch(pairs, work))
+    raise typer.Exit(batch.run(pairs, work, marks=marks))
 
 
 def summary(found: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mapgen.cli import bundles as given_by
+from mapgen.cli.batch import check_suffix
 from mapgen.cli.console import console
 from mapgen.cli.options import takes
 from mapgen.errors import UsageError
@@ -34,6 +35,8 @@ def route(
     Points are taken to the nearest edge, up to 100 m away. Where there is no way the exit code is 10, and the message
     says how far the two parts are from each other. Directions, turn rules and levels are not known.
     """
+    if output is not None:
+        check_suffix(str(output), ".geojson", folders=False)
     from mapgen.roads.route import find_way, parse_point, write_way
 
     if len(points) < 2:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mapgen.cli import bundles as given_by
+from mapgen.cli.batch import check_folder
 from mapgen.cli.console import console
 from mapgen.cli.options import takes
 from mapgen.cli.progress import ProgressBar
@@ -48,6 +49,8 @@ def train(
 
     found = read_config(Path(config))
     folder = None if output is None else Path(output)
+    if folder is not None:
+        check_folder(folder)
     if check:
         _check(config, found, folder, overwrite)
         return

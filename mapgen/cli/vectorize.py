@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mapgen.cli import bundles as given_by
-from mapgen.cli.batch import expand, place, run_batch
+from mapgen.cli.batch import Batch
 from mapgen.cli.console import console
 from mapgen.cli.options import chosen, takes
-from mapgen.cli.progress import ProgressBar
-from mapgen.errors import UsageError
+from mapgen.cli.progress import Progress
+from mapgen.errors import UsageError, option
 from mapgen.files.vet import public_name
 from mapgen.layers.options import VectorizeOptions
 
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 @takes(
     given_by.Output, given_by.LayerForm, given_by.Sieve, given_by.Holes, given_by.Simplify, given_by.Regions,
     given_by.Clip, given_by.ConfidenceRaster, given_by.Crs, given_by.Decimals, given_by.AssumeCrs, given_by.LayerName,
-    given_by.Append, given_by.Threads, given_by.Overwriting, given_by.Json,
+    given_by.Append, given_by.Threads, given_by.Batch, given_by.Overwriting, given_by.Json,
 )  # fmt: skip
 def vectorize(
     masks: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="MASK", help="Class maps: rasters of integers, from mapgen or not; - reads names from stdin."
+            metavar="MASK",
+            help="Class maps: rasters of integers, from mapgen or not; patterns; - reads names from stdin.",
         ),
-    ],
+    ] = None,
     **given: Any,
 ) -> None:
     """Write a map layer (polygons) of each class map.
@@ -40,22 +41,24 @@ def vectorize(
     beside it; -o - streams newline-delimited GeoJSON to stdout. The paths of finished layers are printed on stdout.
     """
     options, output = VectorizeOptions(**chosen(VectorizeOptions, given)), given["output"]
-    names = expand(masks)
     streaming = output == "-"
     if streaming and console.as_json:
         raise UsageError("-o -", "stdout cannot carry features and reports at once", "leave out --json")
+    if streaming and given["jobs"] > 1:
+        raise UsageError(option("jobs"), "the features of several inputs would mix on stdout", "leave it out")
+    batch = Batch(masks or [], given, "MASK")
+    marks = batch.marks(options, "vectorize")
     from mapgen.layers.vectorize import STDOUT, Vectorizer, default_output
 
     run = Vectorizer(options, announce=console.note)
     suffix = options.format or "geojson"
     pairs = (
-        [(name, STDOUT) for name in names] if streaming
-        else place(names, output, lambda name, folder: default_output(name, folder, suffix))
+        [(name, STDOUT) for name in batch.names] if streaming
+        else batch.place(output, lambda name, folder: default_output(name, folder, suffix), f".{suffix}")
     )  # fmt: skip
 
-    def work(source: str, target: Path) -> dict[str, Any]:
-        bar = ProgressBar(source, "px")
-        result = run(source, target, bar, sys.stdout.buffer if streaming else None)
+    def work(source: str, target: Path, progress: Progress) -> dict[str, Any]:
+        result = run(source, target, progress, sys.stdout.buffer if streaming else None)
         for warning in result.warnings:
             console.warning(source, warning)
         for note in result.notes:
@@ -63,7 +66,7 @@ def vectorize(
         console.note(f"{public_name(source)}: {summary(result.features, result.not_written)}, {result.seconds:.1f} s")
         return result.to_json()
 
-    raise typer.Exit(run_batch(pairs, work, silent=streaming))
+    raise typer.Exit(batch.run(pairs, work, unit="px", marks=marks, silent=streaming))
 
 
 def summary(features: int, not_written: dict[str, int]) -> str:

@@ -21,6 +21,7 @@ from mapgen.model.engine import Output
 from mapgen.model.file import Model
 from mapgen.model.normalization import Normalization, disagreement, normalization
 from mapgen.model.select import likely_precision
+from mapgen.parallel import jobs
 from mapgen.plan import Plan, Step, check_window, plan_windows
 from mapgen.raster.aoi import Area, area_of
 from mapgen.raster.bands import choose_bands
@@ -161,15 +162,15 @@ def _budget(scene: Scene, model: Model, options: SegmentOptions, grid: Grid, hal
     carried += 1 if only_classes(options) and not resampled else 4 * len(card.legend)
     budget = choose(
         card, precision, model.parameters, (grid.height, grid.width), halo, max(0, limit - around), options.window,
-        carried=carried,
+        carried=carried, own=max(0, limit // jobs() - around),
     )  # fmt: skip
     needed = around + budget.bytes
-    if options.max_memory is not None and needed > limit:
+    if options.max_memory is not None and needed * jobs() > limit:
         window = max(budget.window)
         raise ResourceError(
             scene.name,
             f"needs about {needed / 1e6:.0f} MB with windows of {window} pixels, "
-            f"{option('max_memory')} is {limit / 1e6:.0f} MB",
+            f"{option('max_memory')} is {limit / 1e6:.0f} MB" + (f" for {jobs()} jobs" if jobs() > 1 else ""),
             f"give a larger {option('max_memory')}"
             if options.window is None
             else f"use a smaller {option('window')}, or a larger {option('max_memory')}",

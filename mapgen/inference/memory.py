@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mapgen.model.card import ModelCard
+from mapgen.parallel import share
 from mapgen.plan import Plan, Span, plan_windows
 from mapgen.settings import Precision
 
@@ -43,6 +44,11 @@ class Budget:
     """Height and width."""
     requests: int
     bytes: int
+
+
+def share_machine(jobs: int) -> None:
+    """From now on this process takes one of `jobs` equal shares of the memory limit and of the threads."""
+    share(jobs)
 
 
 def pixel_bytes(card: ModelCard, precision: Precision) -> int:
@@ -81,16 +87,17 @@ def choose(
     window: int | None = None,
     most: int = 64,
     carried: int = 0,
+    own: int | None = None,
 ) -> Budget:
     """The window that reads a scene of `size` (height, width) with least repetition and leaves room for two at a time.
 
     `room` are the bytes for the network; `window` is taken where it is given; at most `most` requests. `carried` are
     the bytes of a pixel of a window that goes in and comes out, once for each request and once each for the window
     that waits and the one that is worked on; they reduce the requests, never the window, so that the map is the same
-    whatever is written beside it. Where even the smallest window does not fit, it is returned with one request: its
-    `bytes` then exceed the room.
+    whatever is written beside it. `own` is the room of requests where other jobs share the rest. Where even the
+    smallest window does not fit, it is returned with one request: its `bytes` then exceed the room.
     """
-    found: list[tuple[int, Budget]] = []
+    found: list[tuple[int, int, Budget]] = []
     plans = (
         candidates(card, halo, *size)
         if window is None
@@ -101,10 +108,12 @@ def choose(
         weights, one = parameters * _PARAMETER.get(precision, 8), pixels * pixel_bytes(card, precision)
         fits = weights + one * min(2, len(plan), most) <= room
         around, each = weights + 2 * carried * pixels, one + carried * pixels
-        requests = max(1, min(most, len(plan), (room - around) // each))
-        budget = Budget(sides, requests, around + requests * each)
-        found.append((_read_pixels(plan) if fits else 1 << 62, budget))
-    return min(found, key=lambda pair: (pair[0], pair[1].bytes))[1]
+        alone, shared = (
+            max(1, min(most, len(plan), (bytes - around) // each)) for bytes in (room, room if own is None else own)
+        )
+        budget = Budget(sides, shared, around + shared * each)
+        found.append((_read_pixels(plan) if fits else 1 << 62, around + alone * each, budget))
+    return min(found, key=lambda one: one[:2])[2]
 
 
 def pixels_at_once(plan: Plan, stride: int) -> int:

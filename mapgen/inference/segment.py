@@ -35,7 +35,7 @@ from mapgen.legend import NODATA
 from mapgen.model.engine import Engine, Setup
 from mapgen.model.file import find_model, network_of
 from mapgen.model.select import idle_gpu, open_engine
-from mapgen.parallel import Progress, ahead, threads
+from mapgen.parallel import Progress, ahead, jobs, threads
 from mapgen.patch import Patch
 from mapgen.plan import Step
 from mapgen.raster.aoi import Area
@@ -188,7 +188,8 @@ class Segmenter:
         dtype = np.dtype(np.float32) if job.resampled else job.scene.patch_dtype
         options = self.options
         setup = Setup(
-            job.normalization, dtype, job.output, options.precision, options.threads, job.budget.requests
+            job.normalization, dtype, job.output, options.precision,
+            options.threads if jobs() == 1 else threads(options.threads), job.budget.requests,
         )  # fmt: skip
         if setup not in self._engines:
             network = network_of(self.model, options.precision)

@@ -3,10 +3,12 @@
 import json
 import os
 import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
 from factory import contents, make_model, make_raster, noise, read_map
+from layer_maps import class_map, town
 
 
 @pytest.fixture
@@ -175,3 +177,187 @@ def test_a_long_batch_keeps_its_memory_and_its_handles(tmp_path, out, segment):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 20_000  # kilobytes
     assert not [p for p in out.iterdir() if p.name.startswith(".")]
     assert (read_map(out / "099.mask.tif") == read_map(tmp_path / "first.tif")).all()
+
+
+# Class maps: vectorize, tiles and roads ---------------------------------------------------------------------------
+
+COMMANDS = {"vectorize": "geojson", "tiles": "pmtiles", "roads": "gpkg"}
+"""By command the suffix of what it writes."""
+
+
+@pytest.fixture(params=sorted(COMMANDS))
+def command(request, mapgen):
+    """A command that takes class maps, by its name and as a function."""
+    return request.param, lambda *arguments: mapgen(request.param, *arguments)
+
+
+@pytest.fixture
+def masks(tmp_path):
+    """Three class maps, the second of which is none."""
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    for seed, name in enumerate("abc"):
+        class_map(folder / f"{name}.tif", town(seed=seed + 5))
+    (folder / "b.tif").write_text("no map")
+    return folder
+
+
+def test_lists_patterns_and_reports_serve_every_command(tmp_path, masks, out, command):
+    """--from, --only and --report: what failed is run again alone, when it is good."""
+    name, run = command
+    report = tmp_path / "run.jsonl"
+    (tmp_path / "list.txt").write_text(f"{masks / 'c.tif'}\n")
+    first = run(masks / "[ab].tif", "--from", tmp_path / "list.txt", "-o", out, "--report", report)
+    assert (first.code, len(first.out.split()), len(first.errors)) == (3, 2, 1)
+    assert results(report) == [("a.tif", "done"), ("b.tif", "failed"), ("c.tif", "done")]
+    assert "2 of 3 done, 1 failed" in first.err
+    class_map(masks / "b.tif", town(seed=9))
+    again = run("--from", report, "--only", "failed", "-o", out, "--report", report)
+    assert (again.code, [Path(p).stem for p in again.out.split()]) == (0, ["b"] if name != "roads" else ["b.roads"])
+    assert "no input of the report failed" in run("--from", report, "--only", "failed", "-o", out).err
+
+
+def test_the_first_failure_ends_every_run_where_that_is_wanted(masks, out, command):
+    _, run = command
+    done = run(masks / "*.tif", "-o", out, "--on-error", "fail")
+    assert (done.code, len(done.out.split())) == (3, 1)
+
+
+def test_what_the_report_knows_as_done_is_left(tmp_path, masks, out, command):
+    """--skip-done by the marks of --report: content of input and output, options."""
+    name, run = command
+    arguments = (masks / "a.tif", masks / "c.tif", "-o", out, "--report", tmp_path / "run.jsonl", "--skip-done")
+    assert run(*arguments).code == 0
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    os.utime(masks / "a.tif")  # another time is no other content
+    again = run(*arguments)
+    assert (again.code, len(again.out.split()), again.err.count("is done already")) == (0, 2, 2)
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    changed = ("--zoom", "15") if name == "tiles" else ("--sieve", "20px")
+    other = run(*arguments, *changed)
+    assert (other.code, other.err.count("from another input or with other options")) == (5, 2)
+    assert run(*arguments, *changed, "--overwrite").code == 0
+    assert run(*arguments, *changed).err.count("is done already") == 2
+    made = next(out.glob(f"a*.{COMMANDS[name]}"))
+    made.write_bytes(made.read_bytes() + b" ")
+    damaged = run(*arguments, *changed)
+    assert (damaged.code, "is not what the run has made" in damaged.err) == (3, True)
+
+
+def test_without_a_report_nobody_knows_what_is_done(masks, command):
+    _, run = command
+    refused = run(masks / "a.tif", "--skip-done")
+    assert (refused.code, "add --report run.jsonl" in refused.err) == (2, True)
+
+
+def test_an_option_that_does_not_fit_one_input_fails_that_input_alone(tmp_path, masks, out, mapgen):
+    class_map(masks / "b.tif", np.full((20, 20), 7, np.uint8), legend=None)
+    done = mapgen("vectorize", masks / "*.tif", "--classes", "road", "-o", out, "--json")
+    *records, summary = map(json.loads, done.out.splitlines())
+    assert [record["exit_code"] for record in records] == [0, 4, 0]
+    assert summary["summary"] == {"done": 2, "failed": 1, "exit_code": 3}
+    assert f"{masks / 'b.tif'}: --classes: no class is called 'road'" in records[1]["error"]
+    assert mapgen("vectorize", masks / "b.tif", "--classes", "road").code == 2  # nothing was begun
+
+
+def test_a_layer_among_maps_fails_alone(tmp_path, masks, out, mapgen):
+    assert mapgen("vectorize", masks / "a.tif", "-o", masks / "b.geojson").code == 0
+    done = mapgen("tiles", masks / "a.tif", masks / "b.geojson", masks / "c.tif", "-o", out)
+    assert (done.code, len(done.out.split()), "b.geojson" in done.errors[0]) == (3, 2, True)
+
+
+def test_two_jobs_make_the_bytes_of_one_in_its_order(tmp_path, masks, mapgen):
+    report = tmp_path / "run.jsonl"
+    said = {}
+    for jobs in (1, 2):
+        folder = tmp_path / f"out{jobs}"
+        done = mapgen("vectorize", masks / "*.tif", "-o", f"{folder}/", "--jobs", jobs, "--report", report, "--json")
+        records = [json.loads(line) for line in done.out.splitlines()]
+        assert (done.code, len(done.errors)) == (3, 1)
+        said[jobs] = [(record.get("source"), record.get("features"), record.get("exit_code")) for record in records]
+    assert said[1] == said[2]
+    assert results(report) == 2 * [("a.tif", "done"), ("b.tif", "failed"), ("c.tif", "done")]
+    assert files(tmp_path / "out1") == files(tmp_path / "out2")
+
+
+def files(folder):
+    """The content of each file of a folder by its name."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_two_jobs_map_as_one_does(tmp_path, scenes, mapgen):
+    """With the built-in model, --jobs 2 in processes of their own."""
+    for jobs in (1, 2):
+        folder = f"{tmp_path / str(jobs)}/"
+        done = mapgen("segment", scenes / "*.tif", "-o", folder, "--jobs", jobs, "--engine", "openvino")
+        assert (done.code, [Path(name).name for name in done.out.split()]) == (3, ["a.mask.tif", "c.mask.tif"])
+        assert done.err.count("model drycity") == 1
+    assert files(tmp_path / "1") == files(tmp_path / "2")
+
+
+def test_every_command_takes_jobs(masks, out, command):
+    """--jobs 1 is what is done without it; none is refused."""
+    _, run = command
+    assert run(masks / "a.tif", "-o", out, "--jobs", "1").code == 0
+    assert run(masks / "a.tif", "-o", out, "--jobs", "0").code == 2
+
+
+def test_features_of_two_jobs_cannot_share_stdout(masks, mapgen):
+    assert mapgen("vectorize", masks / "*.tif", "-o", "-", "--jobs", "2").code == 2
+
+
+def test_a_disk_that_is_nearly_full_is_seen_before_the_next_input(masks, out, command, monkeypatch):
+    _, run = command
+    class_map(masks / "b.tif", town(seed=9))
+    monkeypatch.setattr("mapgen.cli.batch.free_bytes", lambda folder: 1000)
+    done = run(masks / "*.tif", "-o", out)
+    assert (done.code, len(done.out.split()), len(done.errors)) == (3, 1, 2)
+    assert all("has no room" in error for error in done.errors)
+
+
+# What -o means --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["segment", *sorted(COMMANDS)])
+def test_a_name_without_a_suffix_is_neither_a_file_nor_a_folder(tmp_path, masks, scenes, segment, mapgen, command):
+    run = segment if command == "segment" else lambda *arguments: mapgen(command, *arguments)
+    source = scenes / "a.tif" if command == "segment" else masks / "a.tif"
+    before = contents(tmp_path)
+    suffix = {"segment": "tif", **COMMANDS}[command]
+    done = run(source, "-o", tmp_path / "masks2")
+    assert (done.code, len(done.errors)) == (2, 1)
+    assert f"name {tmp_path / 'masks2'}.{suffix}, or {tmp_path / 'masks2'}/ for a folder" in done.err
+    if command != "vectorize":
+        assert "stdout carries names" in run(source, "-o", "-").err
+    assert contents(tmp_path) == before
+    assert run(source, "-o", f"{tmp_path / 'masks2'}/").code == 0
+    assert [path.suffix for path in (tmp_path / "masks2").glob(f"a*.{suffix}")] == [f".{suffix}"]
+
+
+def test_tiles_go_to_a_folder_of_their_own_where_that_is_said(tmp_path, masks, mapgen):
+    assert mapgen("tiles", masks / "a.tif", "-o", tmp_path / "town", "-f", "folder").code == 0
+    assert (tmp_path / "town" / "tilejson.json").is_file() or list((tmp_path / "town").glob("*.json"))
+    assert mapgen("tiles", masks / "a.tif", "-o", tmp_path / "town", "--overwrite").code == 0
+
+
+@pytest.mark.parametrize("command", ["map", "train"])
+def test_a_folder_is_not_named_like_a_file(tmp_path, scenes, mapgen, command):
+    (tmp_path / "run.toml").write_text("")
+    source = scenes / "a.tif" if command == "map" else tmp_path / "run.toml"
+    done = mapgen(command, source, "-o", tmp_path / "out.tif")
+    assert done.code in (2, 4)
+    assert not (tmp_path / "out.tif").exists()
+    if command == "map":
+        assert f"name it {tmp_path / 'out'}" in done.err
+
+
+def test_a_way_and_a_model_are_files_with_a_suffix(tmp_path, mapgen, model):
+    assert "name out.geojson" in mapgen("route", "net.gpkg", "1,2", "3,4", "-o", "out").err
+    assert "has no suffix" in mapgen("compress", model, "scene.tif", "-o", tmp_path / "out").err
+
+
+def test_a_model_is_upgraded_to_a_file_with_a_suffix(tmp_path, mapgen, model):
+    """Also with --json, --quiet and --verbose, which are those of every command."""
+    for more in ((), ("--json",), ("--quiet",), ("--verbose",)):
+        done = mapgen("models", "upgrade", model, "-o", tmp_path / "out", *more)
+        assert (done.code, len(done.errors), "name " + str(tmp_path / "out.safetensors") in done.err) == (2, 1, True)

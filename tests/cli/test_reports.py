@@ -133,7 +133,8 @@ def test_info_tells_of_a_result(scene, model, engines, mapgen, tmp_path):
 @pytest.mark.parametrize("name", ["town.pmtiles", "town.mbtiles", "town"])
 def test_info_says_what_a_tile_set_is(scene, segment, mapgen, tmp_path, name):
     assert segment(scene, "-o", tmp_path / "town.mask.tif").code == 0
-    assert mapgen("tiles", tmp_path / "town.mask.tif", "-o", tmp_path / name).code == 0
+    form = () if "." in name else ("-f", "folder")
+    assert mapgen("tiles", tmp_path / "town.mask.tif", "-o", tmp_path / name, *form).code == 0
     said = json.loads(mapgen("info", tmp_path / name, "--json").out)
     assert (said["kind"], said["format"], said["tiling"]) == ("tile set", "png", "WebMercatorQuad")
     assert [c["name"] for c in said["classes"]] == ["dark", "middle", "bright"]

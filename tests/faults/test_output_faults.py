@@ -157,11 +157,11 @@ ODD_NAMES = [
     "ünïcödé 地図 🗺.tif",
     "new\nline.tif",
     "-leading-dash.tif",
-    "--overwrite",
+    "--overwrite.tif",
     "quotes'\"`$(true).tif",
     "percent%20#?.tif",
     "plain.tif",  # the name of the working copy
-    "no suffix",
+    "a space.tif",
     "two.dots..tif",
     ".hidden.tif",
     "UPPER.TIF",

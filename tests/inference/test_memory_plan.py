@@ -56,3 +56,13 @@ def test_what_is_carried_takes_requests_and_never_changes_the_window():
 
 def test_a_window_that_was_asked_for_is_taken():
     assert choose(CARD, "fp32", 0, (3000, 3000), 32, 10 * MB, window=1024).window == (1024, 1024)
+
+
+def test_jobs_that_share_memory_take_fewer_windows_at_once_and_no_other_ones():
+    """Law: the window, and with it every pixel, is that of one job."""
+    for room in (300_000_000, 1_000_000_000):
+        alone = choose(CARD, "fp32", 1_000_000, (4000, 4000), 32, room)
+        shared = choose(CARD, "fp32", 1_000_000, (4000, 4000), 32, room, own=room // 3)
+        assert shared.window == alone.window
+        assert 1 <= shared.requests < alone.requests
+        assert shared.bytes < alone.bytes

@@ -284,7 +284,7 @@ def test_an_output_that_exists_is_replaced_only_when_asked(mapgen: Mapgen, mask:
 
 
 @pytest.mark.parametrize(("arguments", "code", "words"), [
-    (["-o", "{tmp}/a.xyz"], 2, ("a.xyz", ".gpkg")), (["-o", "{tmp}/a"], 2, ("(none)",)),
+    (["-o", "{tmp}/a.xyz"], 2, ("a.xyz", ".gpkg")), (["-o", "{tmp}/a"], 2, ("has no suffix", "a.geojson")),
     (["-o", "{tmp}/none/a.gpkg"], 5, ("does not exist",)), (["-o", "{mask}", "-f", "gpkg"], 5, ("also an input",)),
     (["-f", "gkpg"], 2, ("did you mean gpkg",)), (["--method", "dq"], 2, ("'dq' is not one of dp, vw",)),
     (["--simplify", "2m2"], 2, ("--simplify",)), (["--simplify", "-1"], 2, ("--simplify",)),

@@ -184,3 +184,8 @@ def test_the_command_prints_what_is_whole_and_exits_9_where_something_is_not(tmp
     assert (run.code, [one["whole"] for one in told], told[0]["kind"]) == (9, [True, False], "layer")
     assert mapgen("verify", good).code == 0
     assert mapgen("verify", tmp_path).code == 9
+
+
+def test_the_command_is_quiet_or_verbose_as_any_other(made, mapgen):
+    assert mapgen("verify", made / "town.gpkg", "--quiet").err == ""
+    assert mapgen("verify", made / "none.gpkg", "--verbose").code == 9

@@ -389,7 +389,8 @@ def test_a_scene_whose_pixels_say_where_they_are_is_put_there(tmp_path: Path) ->
 def test_output_names_the_set_and_its_container(tmp_path: Path, mapgen: Mapgen) -> None:
     source = class_map(tmp_path / "map.tif")
     for name in ("b.pmtiles", "b.mbtiles", "b"):
-        run = mapgen("tiles", source, "-o", tmp_path / name)
+        form = () if Path(name).suffix else ("-f", "folder")
+        run = mapgen("tiles", source, "-o", tmp_path / name, *form)
         assert (run.code, run.out) == (0, f"{tmp_path / name}\n")
     assert (tmp_path / "b.pmtiles").read_bytes().startswith(b"PMTiles\x03")
     assert (tmp_path / "b.mbtiles").read_bytes().startswith(b"SQLite format 3")

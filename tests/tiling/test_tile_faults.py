@@ -46,13 +46,20 @@ def refused(mapgen: Mapgen, tmp_path: Path) -> Callable[..., Run]:
 
     def check(code: int, words: tuple[str, ...], *arguments: object) -> Run:
         before = contents(tmp_path)
-        run = mapgen("tiles", *arguments)
+        run = mapgen("tiles", *formed(*arguments))
         assert (run.code, len(run.errors), run.out) == (code, 1, ""), run
         assert all(word in run.errors[0] for word in words), run.errors
         assert contents(tmp_path) == before
         return run
 
     return check
+
+
+def formed(*arguments: object) -> list[object]:
+    """The arguments, with -f folder where -o names something without a suffix."""
+    given = list(arguments)
+    plain = "-o" in given and "." not in Path(str(given[given.index("-o") + 1])).name
+    return [*given, "-f", "folder"] if plain else given
 
 
 # --- places -----------------------------------------------------------------------------------------------------------
@@ -120,7 +127,7 @@ def test_the_smallest_maps_have_tiles(tmp_path: Path, shape: tuple[int, int]) ->
 @pytest.mark.parametrize("name", NAMES)
 def test_an_empty_map_makes_an_empty_set_and_a_warning(tmp_path: Path, mapgen: Mapgen, name: str) -> None:
     path = make_raster(tmp_path / "m.tif", np.full((200, 200), 255, np.uint8), nodata=255)
-    run = mapgen("tiles", path, "-o", tmp_path / name)
+    run = mapgen("tiles", *formed(path, "-o", tmp_path / name))
     assert (run.code, run.out) == (0, f"{tmp_path / name}\n")
     assert len(run.warnings) == 1
     assert "nothing to write: the set of tiles is empty" in run.warnings[0]
@@ -229,7 +236,8 @@ source, output, *limits = {arguments!r}
 seen = []
 for limit in limits:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-    code = run(["tiles", "-q", source, "-o", output, "--overwrite"])
+    form = [] if Path(output).suffix else ["-f", "folder"]
+    code = run(["tiles", "-q", source, "-o", output, "--overwrite", *form])
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
     there = sorted(p.name for p in Path(output).parent.iterdir())
     tiles = sorted(map(list, tile_images(Path(output)))) if code == 0 else []
@@ -290,7 +298,7 @@ def test_a_run_that_is_killed_leaves_the_older_set_as_it_was(tmp_path: Path, sou
     before = contents(tmp_path)
     heard, said = os.pipe()
     command = [sys.executable, "-c", WAITING.format(pipe=said)]
-    command += ["tiles", str(source), "-o", str(tmp_path / name), "--overwrite"]
+    command += map(str, formed("tiles", source, "-o", tmp_path / name, "--overwrite"))
     process = subprocess.Popen(command, pass_fds=(said,), cwd=ROOT, stderr=subprocess.PIPE)
     os.close(said)
     assert os.read(heard, 7) == b"running"

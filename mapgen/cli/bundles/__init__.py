@@ -17,7 +17,19 @@ from mapgen.cli.bundles.layers import (
     Simplify,
 )
 from mapgen.cli.bundles.roads import NetworkForm, Passable, RoadSizes, RoadsRead
-from mapgen.cli.bundles.run import DryRun, Json, Limits, Log, Network, Output, Overwriting, Resuming, Threads, Voice
+from mapgen.cli.bundles.run import (
+    Batch,
+    DryRun,
+    Json,
+    Limits,
+    Log,
+    Network,
+    Output,
+    Overwriting,
+    Resuming,
+    Threads,
+    Voice,
+)
 from mapgen.cli.bundles.segmenting import Area, Bands, Creation, Engine, Ground, Memory, Model, Scores, To, Windows
 from mapgen.cli.bundles.tiles import BaseUrl, Colors, Parts, TileForm, Zoom
 from mapgen.cli.bundles.truth import Ignore, TruthRead
@@ -28,6 +40,7 @@ __all__ = [
     "AssumeCrs",
     "Bands",
     "BaseUrl",
+    "Batch",
     "Clip",
     "Colors",
     "ConfidenceRaster",

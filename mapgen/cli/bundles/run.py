@@ -100,3 +100,25 @@ class DryRun:
     dry_run: Annotated[
         bool, say("--dry-run", help="Say what it would take (windows, time, memory, disk) and write nothing.")
     ] = False
+
+
+class Batch:
+    from_: Annotated[
+        list[Path] | None,
+        say("--from", metavar="LIST", help="Inputs from a file: names, one a line, or the report of a run."),
+    ] = None
+    only: Annotated[
+        Text, say("--only", metavar="failed", help="Of a report that --from names, the inputs that failed last.")
+    ] = None
+    on_error: Annotated[
+        str, say("--on-error", metavar="skip|fail", help="A failed input lets the others go on, or ends the run.")
+    ] = "skip"
+    skip_done: Annotated[
+        bool, say("--skip-done", help="Leave outputs that are whole and were made from the same, by their content.")
+    ] = False
+    report: Annotated[
+        Path | None, say("--report", metavar="FILE.jsonl", help="Append a line of JSON for each input as it ends.")
+    ] = None
+    jobs: Annotated[
+        int, say("--jobs", min=1, metavar="N", help="Inputs that are worked on at once; they share cores and memory.")
+    ] = 1
