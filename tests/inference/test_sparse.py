@@ -11,8 +11,9 @@ from rasterio.enums import ColorInterp
 from mapgen.files.journal import Journal
 from mapgen.grid import Window
 from mapgen.legend import NODATA
+from mapgen.raster.blocks import absent
 from mapgen.raster.mosaic import open_mosaic
-from mapgen.raster.scene import RasterScene, absent, stored_pixels
+from mapgen.raster.scene import RasterScene, stored_pixels
 
 TILED = {"tiled": True, "blockxsize": 64, "blockysize": 64}
 COLORS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
