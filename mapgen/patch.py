@@ -76,12 +76,14 @@ def _nearest(valid: Array) -> Array:
     return np.clip(np.where(cols - left <= right - cols, left, right), 0, width - 1)
 
 
-def padded(pixels: Array, stride: int) -> Array:
-    """`pixels` (C, H, W) extended below and to the right by reflection to the next multiples of `stride`.
+def padded(pixels: Array, stride: int | tuple[int, ...]) -> Array:
+    """`pixels` (C, H, W) extended below and to the right by reflection to the next multiples of `stride`, or of the
+    two of height and width.
 
     Reflection repeats (a scene of one pixel becomes constant), so any size can be padded.
     """
-    rows, cols = (_reflected(size, -(-size // stride) * stride) for size in pixels.shape[1:])
+    strides = (stride, stride) if isinstance(stride, int) else stride
+    rows, cols = (_reflected(size, -(-size // n) * n) for size, n in zip(pixels.shape[1:], strides, strict=True))
     if rows is None and cols is None:
         return pixels
     if rows is not None:

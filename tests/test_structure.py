@@ -28,7 +28,8 @@ RIM = {
     "cli.console", "kernels", "parallel",
     "files.commit", "files.parquet", "files.pictures", "files.vectors", "files.vet", "files.vrt", "files.webfiles",
     "raster.classmap", "raster.cog", "raster.legends", "raster.masks", "raster.open",
-    "model.convert", "model.file", "model.select", "model.write",
+    "model.exporting", "model.file", "model.folders", "model.importing", "model.runtime", "model.select",
+    "model.write",
     "layers.formats", "layers.write",
     "inference.bench",
     "tiling.containers.container", "tiling.containers.folder", "tiling.containers.mbtiles",
@@ -54,7 +55,7 @@ CALLS = {
 LATE = {
     "torch": {"model.torch", "model.network", "model.convert", "training"},
     "segmentation_models_pytorch": {"model.network", "training"},
-    "openvino": {"model.openvino", "model.convert", "training"},
+    "openvino": {"model.runtime", "training"},
     "nncf": {"training"},
     "rasterio": set(),
     "geopandas": set(),

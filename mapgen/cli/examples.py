@@ -41,6 +41,11 @@ EXAMPLES = {
     "verify": ("mapgen verify out", "mapgen verify masks/*.tif layers/*.gpkg --json"),
     "bench": ("mapgen bench", "mapgen bench scene.tif --precision fp32 --threads 2"),
     "models list": ("mapgen models list",),
+    "models import": (
+        "mapgen models import roads.onnx --check scene.tif",
+        "mapgen models import roads.onnx --resolution 0.5 --classes other,road --name roads",
+    ),
+    "models export": ("mapgen models export drycity-rgb-1m --to onnx -o drycity.onnx --window 512",),
     "models upgrade": ("mapgen models upgrade town.safetensors",),
     "models show": ("mapgen models show drycity-rgb-1m",),
     "compress": ("mapgen compress town.safetensors --calibrate scenes/a.tif --windows 64",),

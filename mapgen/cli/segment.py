@@ -65,9 +65,11 @@ def segment(
 
 def _introduce(run: Segmenter) -> None:
     """Say once which model it is and what imagery it knows."""
+    from mapgen.model.file import builtin_models
+
     card = run.model.card
-    kind = "built-in: " if run.options.model == card.name else ""
-    console.note(f"model {card.name} ({kind}{card.domain or f'{card.architecture} {card.encoder}'.strip()})")
+    kind = "built-in: " if run.model.path in builtin_models() else ""
+    console.note(f"model {card.name} ({kind}{card.domain or card.network or 'a graph'})")
     for advice in run.advice():
         console.note(advice)
 

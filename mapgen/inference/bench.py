@@ -136,7 +136,7 @@ def samples(job: Job, engine: Engine) -> list[Array]:
             yield from ()
 
     batch = job.options.batch or engine.batch
-    for _ in infer(job.scene.patches(job.steps, job.grid), Keeper(), job.model.card.stride, batch):
+    for _ in infer(job.scene.patches(job.steps, job.grid), Keeper(), job.model.card.lattice, batch):
         pass
     if not kept:
         raise InputError(job.scene.name, "has no valid pixel to measure with", "name another scene, or none")

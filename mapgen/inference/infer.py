@@ -53,7 +53,11 @@ symmetric too.
 
 
 def infer(
-    patches: Iterable[Patch], engine: Runner, stride: int, batch: int = 1, views: tuple[View, ...] = ()
+    patches: Iterable[Patch],
+    engine: Runner,
+    stride: int | tuple[int, ...],
+    batch: int = 1,
+    views: tuple[View, ...] = (),
 ) -> Iterator[Patch]:
     """What the engine gives for each patch of pixels (C, H, W), in order: probabilities (K, H, W) or classes (H, W).
 
@@ -97,7 +101,9 @@ def _averaged(
             total = None
 
 
-def _batches(patches: Iterable[Patch], stride: int, size: int) -> Iterator[tuple[list[Patch], Array | None]]:
+def _batches(
+    patches: Iterable[Patch], stride: int | tuple[int, ...], size: int
+) -> Iterator[tuple[list[Patch], Array | None]]:
     """Groups of patches with their padded pixels (N, C, H, W); an empty patch is a group of its own, with None."""
     group: list[Patch] = []
     pixels: list[Array] = []

@@ -150,7 +150,7 @@ def _budget(scene: Scene, model: Model, options: SegmentOptions, grid: Grid, hal
     if options.window is not None:
         check_window(options.window, halo, card.stride)
     limit = DEFAULT_LIMIT if options.max_memory is None else options.max_memory
-    rows = options.window or card.window
+    rows = options.window or max(card.fixed_window or (card.window,))
     # What grows with the width alone: GDAL's blocks, strips of the map, and a row of windows of probabilities.
     pixel = len(scene.bands) * scene.dtype.itemsize + 1
     around = PROCESS + cache_bytes(scene.grid.width, rows + BLOCK, pixel) + 3 * BLOCK * scene.grid.width
@@ -161,8 +161,8 @@ def _budget(scene: Scene, model: Model, options: SegmentOptions, grid: Grid, hal
     carried = len(card.bands) * (1 if bytes_each else 4)
     carried += 1 if only_classes(options) and not resampled else 4 * len(card.legend)
     budget = choose(
-        card, precision, model.parameters, (grid.height, grid.width), halo, max(0, limit - around), options.window,
-        carried=carried, own=max(0, limit // jobs() - around),
+        card, precision, model.parameters, (grid.height, grid.width), halo, max(0, limit - around),
+        card.fixed_window or options.window, carried=carried, own=max(0, limit // jobs() - around),
     )  # fmt: skip
     needed = around + budget.bytes
     if options.max_memory is not None and needed * jobs() > limit:

@@ -53,7 +53,7 @@ def share_machine(jobs: int) -> None:
 
 def pixel_bytes(card: ModelCard, precision: Precision) -> int:
     """Bytes that one pixel of a window takes while the network runs on it."""
-    single, half = _PIXEL.get(card.architecture, _UNKNOWN)
+    single, half = _PIXEL.get(card.network.partition(" ")[0], _UNKNOWN)
     return {"fp32": single, "int8": half // 2}.get(precision, half)
 
 
@@ -84,7 +84,7 @@ def choose(
     size: tuple[int, int],
     halo: int,
     room: int,
-    window: int | None = None,
+    window: int | tuple[int, ...] | None = None,
     most: int = 64,
     carried: int = 0,
     own: int | None = None,
@@ -101,10 +101,10 @@ def choose(
     plans = (
         candidates(card, halo, *size)
         if window is None
-        else [((window, window), plan_windows(*size, window, halo, card.stride))]
+        else [(_sides(window), plan_windows(*size, _sides(window), halo, card.stride))]
     )
     for sides, plan in plans:
-        pixels = max(1, pixels_at_once(plan, card.stride))
+        pixels = max(1, pixels_at_once(plan, card.lattice))
         weights, one = parameters * _PARAMETER.get(precision, 8), pixels * pixel_bytes(card, precision)
         fits = weights + one * min(2, len(plan), most) <= room
         around, each = weights + 2 * carried * pixels, one + carried * pixels
@@ -116,9 +116,16 @@ def choose(
     return min(found, key=lambda one: one[:2])[2]
 
 
-def pixels_at_once(plan: Plan, stride: int) -> int:
+def _sides(window: int | tuple[int, ...]) -> tuple[int, int]:
+    """Height and width of a window."""
+    return (window, window) if isinstance(window, int) else (window[0], window[1])
+
+
+def pixels_at_once(plan: Plan, stride: int | tuple[int, ...]) -> int:
     """Pixels of the windows of a row, one of each size: an engine keeps a graph for each of these."""
-    heights, widths = ({-(-(s.end - s.start) // stride) * stride for s in spans} for spans in (plan.rows, plan.cols))
+    rows, cols = _sides(stride)
+    heights = {-(-(s.end - s.start) // rows) * rows for s in plan.rows}
+    widths = {-(-(s.end - s.start) // cols) * cols for s in plan.cols}
     return max(heights) * sum(widths)
 
 

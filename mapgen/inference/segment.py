@@ -15,6 +15,7 @@ import numpy as np
 
 from mapgen import __version__
 from mapgen.arrays import Array
+from mapgen.errors import UsageError, option
 from mapgen.files.commit import Output, check_output, locked
 from mapgen.files.gdal import environment
 from mapgen.files.inputs import note_inputs, one_run
@@ -32,6 +33,7 @@ from mapgen.inference.rescale import rescale
 from mapgen.inference.resume import below, key_of, strips_with_journal
 from mapgen.inference.stitch import STITCH, strips
 from mapgen.legend import NODATA
+from mapgen.model.card import ModelCard
 from mapgen.model.engine import Engine, Setup
 from mapgen.model.file import find_model, network_of
 from mapgen.model.select import idle_gpu, open_engine
@@ -88,6 +90,7 @@ class Segmenter:
         self.watch = watch
         self.opener = opener
         self.model = find_model(options.model)
+        _check_model(self.model.card, options)
         check_creation_options(options.creation_options)
         self._inputs = [self.model.path, options.aoi, *inputs]
         self.made_from: dict[str, Any] | None = None
@@ -220,6 +223,22 @@ def segment(source: PathLike, output: PathLike | None = None, **options: Unpack[
     return run(str(source), Path(output) if output is not None else default_output(str(source)))
 
 
+def _check_model(card: ModelCard, options: SegmentOptions) -> None:
+    """Raise `UsageError` where the options ask for what a network from elsewhere cannot give."""
+    if card.graph is not None and card.graph.head == "ids":
+        for name in ("confidence", "probabilities"):
+            if getattr(options, name):
+                raise UsageError(option(name), f"{card.name} does not say how sure it is of a class", "leave it out")
+    if card.fixed_window is None:
+        return
+    height, width = card.fixed_window
+    if options.window not in (None, height) or (options.window and height != width):
+        problem = f"{card.name} takes windows of {height} × {width} pixels alone"
+        raise UsageError(option("window"), problem, "leave it out")
+    if options.tta == "d4" and height != width:
+        raise UsageError(option("tta"), f"{card.name} takes windows of {height} × {width}, not turned", "use flip")
+
+
 def score_planes(job: Job) -> int:
     """Planes of a strip, the classes and the scores behind them; 0 where there are no scores."""
     options = job.options
@@ -237,8 +256,8 @@ def class_strips(
     steps = job.steps
     count.windows = len(steps)
     pixels = count.read(ahead(watch("read", scene.patches(steps, job.grid))))
-    batch = options.batch if options.batch is not None else engine.batch
-    known = watch("infer", infer(pixels, engine, card.stride, batch, TTA[options.tta]))
+    batch = 1 if card.fixed_window else options.batch if options.batch is not None else engine.batch
+    known = watch("infer", infer(pixels, engine, card.lattice, batch, TTA[options.tta]))
     stitched = STITCH[options.stitch](known, job.plan)
     if job.resampled:
         old, new = (job.grid.height, job.grid.width), (scene.grid.height, scene.grid.width)
@@ -260,8 +279,9 @@ def class_strips(
 def seconds_per_pixel(engine: Engine, job: Job) -> float:
     """Seconds that the engine takes for a pixel of a window, at the size and in the number that the job runs."""
     height, width = (max(s.end - s.start for s in spans) for spans in (job.plan.rows, job.plan.cols))
-    stride = job.model.card.stride
-    shape = (1, len(job.model.card.bands), -(-height // stride) * stride, -(-width // stride) * stride)
+    card = job.model.card
+    rows, cols = card.fixed_window or (card.stride, card.stride)
+    shape = (1, len(card.bands), -(-height // rows) * rows, -(-width // cols) * cols)
     pixels = np.zeros(shape, np.float32 if job.resampled else job.scene.patch_dtype)
     several = min(2, max(1, job.budget.requests))
     for _ in engine.stream([(0, pixels)] * several):  # prepares for the shape

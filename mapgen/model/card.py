@@ -21,6 +21,9 @@ VERSION = 2
 READ = (1, 2)
 DATA_TYPES = ("uint8", "uint16", "float32")
 
+LARGEST = 8192
+"""Pixels of a side of a window that a network may insist on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Compression:
@@ -42,6 +45,23 @@ class Compression:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a network comes from that mapgen holds as a graph alone: nothing but the graph's engine can run it."""
+
+    source: str
+    """The format it came in, such as onnx."""
+    sha256: str
+    """The hash of the file it came in."""
+    head: str = "scores"
+    """What it gave there: softmax, sigmoid, probabilities, scores or ids. The graph gives scores of it."""
+    tool: str = ""
+    """What had written that file."""
+    opset: int = 0
+    network: str = ""
+    """What it is, as far as is known, such as Unet resnet18."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """What a model says about itself. Field names follow the STAC Machine Learning Model extension where it has them.
 
@@ -51,7 +71,7 @@ class ModelCard:
 
     name: str
     architecture: str
-    """A class of segmentation_models_pytorch, such as Unet or FPN."""
+    """A class of segmentation_models_pytorch, such as Unet or FPN; empty where the file holds a graph alone."""
     encoder: str
     """An encoder of segmentation_models_pytorch, such as resnet18."""
     bands: tuple[str, ...]
@@ -80,6 +100,10 @@ class ModelCard:
     """Measured quality, with the ground it was measured on."""
     compression: Compression | None = None
     """Of a cheaper form of another model; not written where None, so that mapgens before it read all other cards."""
+    graph: Origin | None = None
+    """Of a network from elsewhere that is held as a graph alone; not written where None."""
+    fixed_window: tuple[int, ...] | None = None
+    """Height and width of the only windows that the network takes; not written where None."""
 
     def __post_init__(self) -> None:
         count = len(self.bands)
@@ -93,6 +117,8 @@ class ModelCard:
             else f"a resolution of {self.resolution_m} m" if not 0 < self.resolution_m < 1e5
             else f"a stride of {self.stride}" if self.stride < 1
             else f"data_type {self.data_type!r}, not one of {', '.join(DATA_TYPES)}" if self.data_type not in DATA_TYPES
+            else f"a fixed_window of {list(self.fixed_window)}"
+            if self.fixed_window is not None and not _is_window(self.fixed_window, self.window)
             else None
         )  # fmt: skip
         if problem is None:
@@ -105,15 +131,25 @@ class ModelCard:
                 one_line(self.name), f"its card has {problem}", "correct the card and save the model again"
             )
 
+    @property
+    def lattice(self) -> int | tuple[int, ...]:
+        """What the sides of windows are multiples of: the stride, or the only height and width that there are."""
+        return self.fixed_window or self.stride
+
+    @property
+    def network(self) -> str:
+        """What the network is called, on one line; empty where nobody knows."""
+        return f"{self.architecture} {self.encoder}".strip() or (self.graph.network if self.graph else "")
+
     def to_json(self) -> str:
         """The card as one JSON object, keys in a fixed order."""
         entries = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         entries["legend"] = self.legend.to_json()
         entries["parameters"], entries["scores"] = dict(self.parameters), dict(self.scores)
-        del entries["compression"]
-        if self.compression is not None:
-            compression = {f.name: getattr(self.compression, f.name) for f in dataclasses.fields(Compression)}
-            entries["compression"] = compression | {"measured": dict(self.compression.measured)}
+        for name in ("compression", "graph", "fixed_window"):
+            part = entries.pop(name)
+            if part is not None:
+                entries[name] = list(part) if isinstance(part, tuple) else _plain(part)
         return json.dumps({"mapgen_card": VERSION, **entries}, ensure_ascii=False, allow_nan=False)
 
     @classmethod
@@ -135,7 +171,17 @@ class ModelCard:
             raise ModelError(source, exc.problem, exc.remedy) from exc
 
 
-def _fields(kind: type[ModelCard] | type[Compression], entries: dict[str, Any], source: object) -> dict[str, Any]:
+def _is_window(sides: tuple[int, ...], window: int) -> bool:
+    return len(sides) == 2 and min(sides) == window and max(sides) <= LARGEST
+
+
+def _plain(part: Compression | Origin) -> dict[str, Any]:
+    """The fields of a part of the card."""
+    values = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
+    return {k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
+
+
+def _fields(kind: type[Any], entries: dict[str, Any], source: object) -> dict[str, Any]:
     """The values of the fields of `kind` from `entries`, which are to hold nothing else."""
     hints = typing.get_type_hints(kind)
     values: dict[str, Any] = {}
@@ -172,10 +218,12 @@ def _parsed(name: str, value: Any, hint: Any, source: object) -> Any:
             return Legend.from_json(value)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as exc:
             raise ModelError(source, f"the legend of its card is broken ({exc})", "save the model again") from exc
-    if hint == Compression | None:
-        if not isinstance(value, dict):
-            raise wrong
-        return Compression(**_fields(Compression, value, source))
+    if isinstance(hint, types.UnionType) and type(None) in typing.get_args(hint):
+        hint = typing.get_args(hint)[0]  # what may be None is left out then
+        if hint in (Compression, Origin):
+            if not isinstance(value, dict):
+                raise wrong
+            return hint(**_fields(hint, value, source))
     origin = typing.get_origin(hint)
     if origin is tuple:
         if not isinstance(value, list):

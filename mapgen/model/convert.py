@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-import tempfile
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,14 +13,11 @@ import torch
 from mapgen.arrays import Array
 from mapgen.errors import ModelError, one_line
 from mapgen.model.card import ModelCard
-from mapgen.model.engine import unreported
 from mapgen.model.graph import NotAGraph, canonical, load_graph
 from mapgen.model.network import build
+from mapgen.model.runtime import ov, written
 from mapgen.model.stored import REST, TEXT, block, named, packed
 from mapgen.model.torch import with_weights
-
-with unreported():
-    import openvino as ov
 
 TOLERANCE = 1e-4
 """The largest difference of a score from torch's, as a share of the highest score, or of 1 where that is less."""
@@ -82,14 +76,6 @@ def converted(net: torch.nn.Module, card: ModelCard) -> tuple[bytes, bytes]:
     except (RuntimeError, NotAGraph) as exc:  # of the tracer, of the frontend, of our own list of layers
         problem = f"OpenVINO cannot take its network ({one_line(exc).strip()[-200:]})"
         raise ModelError(one_line(card.name), problem, _UNCHECKED) from exc
-
-
-def written(model: Any) -> tuple[bytes, bytes]:
-    """XML and numbers of a graph of OpenVINO's."""
-    with tempfile.TemporaryDirectory(prefix="mapgen-") as folder:
-        path = Path(folder) / "graph.xml"
-        ov.save_model(model, path, compress_to_fp16=False)
-        return path.read_bytes(), path.with_suffix(".bin").read_bytes()
 
 
 def difference(net: torch.nn.Module, card: ModelCard, text: bytes, numbers: bytes) -> float:

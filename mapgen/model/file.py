@@ -62,12 +62,14 @@ class Model:
     @property
     def parameters(self) -> int:
         """How many numbers the tensors hold."""
+        if self.card.graph is not None and self.card.compression is None:
+            return int(np.prod(self.tensors.get(GRAPH_NUMBERS, (0,)))) // 4
         return sum(int(np.prod(shape)) for name, shape in self.tensors.items() if name not in (TEXT, REST))
 
     @property
     def has_graph(self) -> bool:
         """Whether the file holds the graph of its network, so that no torch is needed to run it in floating point."""
-        return {TEXT, REST} <= self.tensors.keys()
+        return self.card.graph is not None or {TEXT, REST} <= self.tensors.keys()
 
     @property
     def int8(self) -> Path | None:
@@ -227,6 +229,9 @@ def read_tensors(model: Model) -> dict[str, np.ndarray[Any, Any]]:
         raise ModelError(
             one_line(model.path), problem, f"use {option('precision', 'int8')}, or the model it was made from"
         )
+    if model.card.graph is not None:
+        problem = "holds a graph from elsewhere, not the tensors of a network"
+        raise ModelError(one_line(model.path), problem, f"use {option('engine', 'openvino')}")
     tensors = {name: value for name, value in _load(model.path).items() if name not in (TEXT, REST)}
     _check_finite(tensors, model.path)
     return tensors
@@ -236,6 +241,14 @@ def _check_finite(tensors: Mapping[str, np.ndarray[Any, Any]], path: Path) -> No
     for name, tensor in tensors.items():
         if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
             raise ModelError(one_line(path), f"the weights {one_line(name)} are not finite", "train it again")
+
+
+def plain_tensors(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """The tensors of a safetensors file that need not be a model of mapgen's. Raises `ModelError`."""
+    _header(path, one_line(path))
+    tensors = _load(path)
+    _check_finite(tensors, path)
+    return tensors
 
 
 def read_encoder(encoder: str) -> dict[str, np.ndarray[Any, Any]] | None:
@@ -267,7 +280,7 @@ def read_graph(model: Model) -> tuple[bytes, bytes]:
     """
     subject = one_line(model.path)
     try:
-        if model.card.compression is None:
+        if model.card.compression is None and model.card.graph is None:
             text, numbers, known = _stored_graph(model)
         else:
             (text, numbers), known = _own_graph(model), 0

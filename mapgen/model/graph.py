@@ -26,12 +26,14 @@ CONSTANT_LIMIT = 1 << 24
 """Bytes that constants may claim beyond eight times the block of numbers: layers may share numbers, within reason."""
 
 _LAYERS = (
-    "AdaptiveAvgPool AdaptiveMaxPool Add AvgPool BatchNormInference Broadcast Ceiling Clamp Concat Const Convert "
-    "Convolution ConvolutionBackpropData DepthToSpace Divide Elu Exp FakeQuantize Floor Gather Gelu GroupConvolution "
-    "GroupConvolutionBackpropData GroupNormalization HSigmoid HSwish Interpolate Log MVN MatMul MaxPool Maximum "
-    "Minimum Mish Multiply Negative Pad Parameter Power PReLU Range ReLU ReduceMax ReduceMean ReduceProd ReduceSum "
-    "Reshape Result ScaledDotProductAttention Selu ShapeOf Sigmoid Slice SoftMax SoftPlus SpaceToDepth Split Sqrt "
-    "SquaredDifference Squeeze StridedSlice Subtract Swish Tanh Tile Transpose Unsqueeze VariadicSplit"
+    "Abs AdaptiveAvgPool AdaptiveMaxPool Add AvgPool BatchNormInference Broadcast Ceiling Clamp Concat Const Convert "
+    "Convolution ConvolutionBackpropData DepthToSpace Divide Elu Equal Erf Exp FakeQuantize Floor Gather Gelu Greater "
+    "GreaterEqual GroupConvolution GroupConvolutionBackpropData GroupNormalization HSigmoid HSwish HardSigmoid "
+    "Interpolate Less LessEqual Log LogicalAnd LogicalNot LogicalOr MVN MatMul MaxPool Maximum Minimum Mish Multiply "
+    "Negative NotEqual Pad Parameter Power PReLU Range ReLU ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd "
+    "ReduceSum Reshape Result ScaledDotProductAttention Select Selu ShapeOf Sigmoid Slice SoftMax SoftPlus "
+    "SpaceToDepth Split Sqrt SquaredDifference Squeeze StridedSlice Subtract Swish Tanh Tile TopK Transpose Unsqueeze "
+    "VariadicSplit"
 )
 LAYERS = frozenset(_LAYERS.split())
 """What image networks are made of. None of them holds another graph, keeps a state, names a file or loops."""
@@ -230,25 +232,34 @@ def load_graph(core: Any, text: bytes, numbers: bytes, card: ModelCard, subject:
     It is tried on one small window: the number of bands and classes, the size of the output, and how much memory its
     layers ask for, so that no graph can take a thousand times what a network needs. Raises `ModelError`.
     """
-    bands, classes, side = len(card.bands), len(card.legend), 8 * card.stride
+    bands, classes = len(card.bands), len(card.legend)
+    side = max(8 * card.stride, -(-64 // card.stride) * card.stride)
+    height, width = card.fixed_window or (side, side)
     try:
         model = core.read_model(text, numbers)
-        model.reshape([1, bands, side, side])
+        model.reshape([1, bands, height, width])
         result = model.output().get_partial_shape()
         shape = list(model.output().shape) if result.is_static else []
-        made, fixed = _made(model, len(numbers))
-        model.reshape([-1, bands, -1, -1])
+        check_memory(model, len(numbers), height * width, subject)
+        if card.fixed_window is None:
+            model.reshape([-1, bands, -1, -1])
     except RuntimeError as exc:
         problem = f"its graph cannot be run on {bands} bands ({one_line(exc).strip()[-160:]})"
         raise ModelError(subject, problem, _REMEDY) from exc
-    if shape != [1, classes, side, side]:
-        problem = f"its graph makes {shape} of a window of {side} × {side}, not [1, {classes}, {side}, {side}]"
+    if shape != [1, classes, height, width]:
+        problem = f"its graph makes {shape} of a window of {height} × {width}, not [1, {classes}, {height}, {width}]"
         raise ModelError(subject, problem, _REMEDY)
+    return model
+
+
+def check_memory(model: Any, numbers: int, pixels: int, subject: str) -> None:
+    """Raise `ModelError` where the layers of OpenVINO's model, set up for one window of `pixels`, ask for far more
+    memory than networks do. `numbers` are the bytes of its constants."""
+    made, fixed = _made(model, numbers)
     if fixed > FIXED_BYTES:
         raise ModelError(subject, f"its graph takes {fixed} bytes whatever the window", _REMEDY)
-    if made > MOST_BYTES * side * side:
-        raise ModelError(subject, f"its graph takes {made // (side * side)} bytes a pixel", _REMEDY)
-    return model
+    if made > MOST_BYTES * pixels:
+        raise ModelError(subject, f"its graph takes {made // pixels} bytes a pixel", _REMEDY)
 
 
 def _made(model: Any, numbers: int) -> tuple[int, int]:

@@ -77,7 +77,9 @@ def card_lines(record: Mapping[str, Any]) -> Iterator[str]:
     """The description of a model as text, one fact a line. Card text is shown on one line, whatever is in it."""
     card = record["card"]
     legend = ", ".join(f"{c['id']} {one_line(c['name'])}" for c in card["legend"])
-    network = f"{card['architecture']} {card['encoder']}, {record['parameters_count'] / 1e6:.1f} M parameters"
+    origin = card.get("graph") or {}
+    called = f"{card['architecture']} {card['encoder']}".strip() or origin.get("network") or "a graph"
+    network = f"{called}, {record['parameters_count'] / 1e6:.1f} M parameters"
     yield f"{one_line(card['name'])} (version {one_line(card['version'])})"
     facts = {
         "file": record["file"], "sha256": record["sha256"], "size": f"{record['bytes'] / 1e6:.1f} MB",
@@ -88,6 +90,9 @@ def card_lines(record: Mapping[str, Any]) -> Iterator[str]:
         "description": card["description"], "data": card["data"], "license": card["license"] or "not stated",
         "limits": card["limits"],
     }  # fmt: skip
+    if origin:
+        parts = [origin["source"], f"opset {origin['opset']}" if origin["opset"] else "", origin["tool"]]
+        facts["comes from"] = f"{', '.join(filter(None, parts))}; it gave {origin['head']}"
     for name, value in facts.items():
         if value:
             yield f"  {name + ':':<13}{one_line(value)}"

@@ -11,14 +11,11 @@ import numpy as np
 
 from mapgen.arrays import Array
 from mapgen.errors import ModelError
-from mapgen.model.engine import UNDECIDED, Network, Setup, Tag, unreported
+from mapgen.model.engine import UNDECIDED, Network, Setup, Tag
 from mapgen.model.file import no_graph
 from mapgen.model.graph import load_graph
+from mapgen.model.runtime import ops, ov
 from mapgen.settings import Precision
-
-with unreported():
-    import openvino as ov
-    from openvino import opset13 as ops
 
 _TYPES = {"uint8": ov.Type.u8, "float32": ov.Type.f32}
 """Of pixels that a graph takes. All but bytes go in as float32: the CPU plugin passes 16-bit integers on to kernels

@@ -21,6 +21,8 @@ def open_engine(network: Network, setup: Setup, name: EngineName, device: Device
         raise UsageError(
             option("device"), f"OpenVINO runs on the CPU here, not on {device}", f"use {option('engine', 'torch')}"
         )
+    if network.card.graph is not None and name == "auto" and device == "auto":
+        name = "openvino"
     if _suitable(name, device, setup.precision) == "openvino":
         if find_spec("openvino") is None:
             raise UsageError(
@@ -32,6 +34,9 @@ def open_engine(network: Network, setup: Setup, name: EngineName, device: Device
 
         precision = _openvino_precision(network, setup.precision)
         return OpenVINOEngine(network, dataclasses.replace(setup, precision=precision))
+    if network.card.graph is not None:
+        problem = f"{network.card.name} is held as a graph, which torch cannot run"
+        raise UsageError(option("engine" if name == "torch" else "device"), problem, f"use {option('device', 'cpu')}")
     if setup.precision == "int8":
         raise UsageError(
             option("precision"),

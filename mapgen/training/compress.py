@@ -222,14 +222,15 @@ class _Compressor:
         """Up to `count` windows of one scene, at random places of its plan, each at least half with data."""
         options, card = self._segment_options(), self.model.card
         side = max(card.stride, min(SIDE, card.window) // card.stride * card.stride)
-        with opened_job(source, self.model, replace(options, window=side, halo=0)) as job:
+        window = None if card.fixed_window else side
+        with opened_job(source, self.model, replace(options, window=window, halo=0)) as job:
             steps = _whole(job.steps)
             found = 0
             for at in rng.permutation(len(steps))[: 20 * count]:
                 patch = next(job.scene.patches([steps[at]], job.grid))
                 if found < count and patch.values is not None and patch.valid.mean() >= 0.5:
                     found += 1
-                    yield _normalized(padded(patch.values, card.stride), job.normalization)[None]
+                    yield _normalized(padded(patch.values, card.lattice), job.normalization)[None]
 
     def _segment_options(self) -> SegmentOptions:
         options = self.options
