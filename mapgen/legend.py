@@ -95,7 +95,12 @@ PALETTE = (
 
 def numbered(ids: Iterable[int]) -> Legend:
     """A legend for bare class ids: the numbers as names, colours from the palette."""
-    return Legend(tuple(Class(i, str(i), PALETTE[i % len(PALETTE)]) for i in sorted(set(ids))))
+    return Legend(tuple(Class(i, str(i), color_of(i)) for i in sorted(set(ids))))
+
+
+def color_of(number: int) -> str:
+    """The colour of what has none of its own."""
+    return PALETTE[number % len(PALETTE)]
 
 
 BUILTIN = Legend(

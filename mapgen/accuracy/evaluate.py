@@ -26,7 +26,7 @@ from mapgen.files.gdal import MEBIBYTE, cache_bytes, environment
 from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.pictures import write_picture
 from mapgen.grid import Window
-from mapgen.legend import PALETTE
+from mapgen.legend import color_of
 from mapgen.parallel import Progress
 from mapgen.raster.class_raster import class_key, read_values
 from mapgen.raster.codebook import LIMIT, NONE, CodeArray, Codebook
@@ -247,7 +247,7 @@ class _Job:
         key = self.codes.keys[code]
         known = self._named(code) or bool(counts[:, code].any())
         if isinstance(key, str):
-            return Rated(None, self.truth.names.get(key, key), PALETTE[code % len(PALETTE)], known)
+            return Rated(None, self.truth.names.get(key, key), color_of(code), known)
         (one,) = self.mask.names.of([key])
         name = self.truth.names.get(key, one.name) if one.name == str(key) else one.name
         return Rated(key, name, one.color, known)

@@ -306,4 +306,3 @@ def _own(error: MapgenError, source: str, *, alone: bool) -> MapgenError:
     name = public_name(source)
     problem = error.problem if error.subject == name else f"{error.subject}: {error.problem}"
     return InputError(name, problem, error.remedy)
-

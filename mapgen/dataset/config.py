@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mapgen.errors import UsageError
-from mapgen.legend import PALETTE, Class, Legend
+from mapgen.legend import Class, Legend, color_of
 from mapgen.schema import key
 from mapgen.settings import parse_size
 
@@ -140,10 +140,7 @@ class DataConfig:
     def legend(self) -> Legend:
         """The classes as the model's legend."""
         return Legend(
-            tuple(
-                Class(c.id, c.name, c.color or PALETTE[i % len(PALETTE)], c.background)
-                for i, c in enumerate(self.classes)
-            )
+            tuple(Class(c.id, c.name, c.color or color_of(i), c.background) for i, c in enumerate(self.classes))
         )
 
 

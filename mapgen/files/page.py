@@ -28,6 +28,17 @@ SERVED_POLICY = (
 )
 """The Content-Security-Policy of the served page: nothing from anywhere else, no script that is not a file of ours."""
 
+_HEAD = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{title}}</title>
+<link rel="icon" href="data:,">
+{{head}}</head>
+"""
+"""Of every page; the templates hold the rest."""
+
 _FIELD = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -70,7 +81,7 @@ def _alone(
 def _filled(template: str, title: str, data: Mapping[str, Any], head: str, scripts: str) -> str:
     fields = {"title": html.escape(title), "head": head, "data": script_json(data), "scripts": scripts}
     # In one pass, so that a field's name within the content of another is left alone.
-    return _FIELD.sub(lambda found: fields[found[1]], template)
+    return _FIELD.sub(lambda found: fields[found[1]], _HEAD + template)
 
 
 def script_json(data: Any) -> str:

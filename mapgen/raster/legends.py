@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
 from mapgen.files.inputs import note_inputs
-from mapgen.legend import PALETTE, LayerClass
+from mapgen.legend import LayerClass, color_of
 
 _XML_LIMIT = 20_000_000
 _BACKGROUND = ("background", "no data", "nodata", "unclassified", "unlabeled", "unlabelled")
@@ -26,7 +26,7 @@ class ClassNames:
 
     def of(self, values: Iterable[int]) -> tuple[LayerClass, ...]:
         """A class for each value, by increasing value: as named, or the number itself with a colour of the palette."""
-        return tuple(self.classes.get(v, LayerClass(v, str(v), PALETTE[v % len(PALETTE)])) for v in sorted(set(values)))
+        return tuple(self.classes.get(v, LayerClass(v, str(v), color_of(v))) for v in sorted(set(values)))
 
     def find(self, key: str) -> int | None:
         """The value of a class by name (any case) or number; None if it is neither a known name nor an integer."""
@@ -59,7 +59,7 @@ def read_names(path: Path | None, tags: dict[str, str], colors: dict[int, tuple[
 
 
 def _color(table: dict[int, LayerClass], value: int) -> str:
-    return table[value].color if value in table else PALETTE[value % len(PALETTE)]
+    return table[value].color if value in table else color_of(value)
 
 
 def _from_tag(text: str) -> ClassNames | None:

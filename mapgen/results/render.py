@@ -23,7 +23,7 @@ from mapgen.files.inputs import note_inputs
 from mapgen.grid import Window
 from mapgen.layers.crs import placed
 from mapgen.layers.read import PolygonLayer, read_polygons
-from mapgen.legend import BUILTIN, PALETTE, LayerClass
+from mapgen.legend import BUILTIN, PALETTE, LayerClass, color_of
 from mapgen.raster.open import gdal_reason
 from mapgen.results.still import Frame
 from mapgen.tiling.containers.container import open_tiles
@@ -280,7 +280,7 @@ def _kinds(layer: PolygonLayer, known: Sequence[LayerClass]) -> tuple[tuple[Laye
         numbers = list(range(len(order)))
     classes = []
     for number, (name, key) in zip(numbers, order, strict=True):
-        color = colors.get(name.casefold(), PALETTE[number % len(PALETTE)])
+        color = colors.get(name.casefold(), color_of(number))
         classes.append(LayerClass(number, name or str(key), color))
     places = {pair: i for i, pair in enumerate(order)}
     return tuple(classes), np.array([places[p] for p in pairs], np.int64)

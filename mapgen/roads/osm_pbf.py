@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from mapgen.files.protobuf import bytes_field, number_field, varint
 from mapgen.roads.network import Network
 from mapgen.roads.osm_xml import osm_nodes, osm_tags, osm_ways
 
 GROUP = 8000
 """Nodes or ways in one block."""
-
-_VARINT, _BYTES = 0, 2
 
 
 def write_osm_pbf(path: Path, network: Network) -> None:
@@ -28,14 +27,14 @@ def write_osm_pbf(path: Path, network: Network) -> None:
         for first in range(0, len(lat), GROUP):
             part = slice(first, first + GROUP)
             ids = np.arange(first + 1, first + 1 + len(lat[part]))
-            dense = _field(1, _packed(_deltas(ids))) + _field(8, _packed(_deltas(lat[part])))
-            dense += _field(9, _packed(_deltas(lon[part])))
-            out.write(_blob(b"OSMData", _block([b""], _field(2, dense))))
+            dense = bytes_field(1, _packed(_deltas(ids))) + bytes_field(8, _packed(_deltas(lat[part])))
+            dense += bytes_field(9, _packed(_deltas(lon[part])))
+            out.write(_blob(b"OSMData", _block([b""], bytes_field(2, dense))))
         ways = list(osm_ways(network, number))
         for first in range(0, len(ways), GROUP):
             strings: dict[str, int] = {"": 0}
             group = b"".join(
-                _field(3, _way(i, refs.tolist(), osm_tags(network, edge), strings))
+                bytes_field(3, _way(i, refs.tolist(), osm_tags(network, edge), strings))
                 for i, (edge, refs) in enumerate(ways[first : first + GROUP], first + 1)
             )
             out.write(_blob(b"OSMData", _block([s.encode() for s in strings], group)))
@@ -43,24 +42,24 @@ def write_osm_pbf(path: Path, network: Network) -> None:
 
 def _header() -> bytes:
     features = [(4, b"OsmSchema-V0.6"), (4, b"DenseNodes"), (5, b"Sort.Type_then_ID"), (16, b"mapgen")]
-    return b"".join(_field(number, text) for number, text in features)
+    return b"".join(bytes_field(number, text) for number, text in features)
 
 
 def _block(strings: list[bytes], group: bytes) -> bytes:
     """A primitive block; granularity and offsets are the defaults, so coordinates are in units of 1e-7 degrees."""
-    return _field(1, b"".join(_field(1, s) for s in strings)) + _field(2, group)
+    return bytes_field(1, b"".join(bytes_field(1, s) for s in strings)) + bytes_field(2, group)
 
 
 def _way(number: int, refs: list[int], tags: dict[str, str], strings: dict[str, int]) -> bytes:
     keys, values = ([strings.setdefault(text, len(strings)) for text in texts] for texts in (tags, tags.values()))
-    out = _varint(1 << 3 | _VARINT) + _varint(number)
-    out += _field(2, b"".join(map(_varint, keys))) + _field(3, b"".join(map(_varint, values)))
-    return out + _field(8, _packed(_deltas(np.array(refs))))
+    out = number_field(1, number)
+    out += bytes_field(2, b"".join(map(varint, keys))) + bytes_field(3, b"".join(map(varint, values)))
+    return out + bytes_field(8, _packed(_deltas(np.array(refs))))
 
 
 def _blob(kind: bytes, data: bytes) -> bytes:
-    body = _varint(2 << 3 | _VARINT) + _varint(len(data)) + _field(3, zlib.compress(data, 6))
-    header = _field(1, kind) + _varint(3 << 3 | _VARINT) + _varint(len(body))
+    body = number_field(2, len(data)) + bytes_field(3, zlib.compress(data, 6))
+    header = bytes_field(1, kind) + number_field(3, len(body))
     return len(header).to_bytes(4, "big") + header + body
 
 
@@ -73,17 +72,4 @@ def _deltas(values: Iterable[int]) -> Iterator[int]:
 
 def _packed(values: Iterable[int]) -> bytes:
     """Signed numbers in zigzag coding, small ones short."""
-    return b"".join(_varint(value << 1 if value >= 0 else (-value << 1) - 1) for value in values)
-
-
-def _field(number: int, data: bytes) -> bytes:
-    return _varint(number << 3 | _BYTES) + _varint(len(data)) + data
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    return b"".join(varint(value << 1 if value >= 0 else (-value << 1) - 1) for value in values)

@@ -85,22 +85,8 @@ def _link(lines, x, links, degree):  # type: ignore[no-untyped-def]
                 up += 1
             while down < down_end and x[down] < c - 1:
                 down += 1
-            k = up
-            nw, n, ne = -1, -1, -1
-            if k < up_end and x[k] == c - 1:
-                nw, k = k, k + 1
-            if k < up_end and x[k] == c:
-                n, k = k, k + 1
-            if k < up_end and x[k] == c + 1:
-                ne = k
-            k = down
-            sw, s, se = -1, -1, -1
-            if k < down_end and x[k] == c - 1:
-                sw, k = k, k + 1
-            if k < down_end and x[k] == c:
-                s, k = k, k + 1
-            if k < down_end and x[k] == c + 1:
-                se = k
+            nw, n, ne = _three(x, up, up_end, c)
+            sw, s, se = _three(x, down, down_end, c)
             w = i - 1 if i > lines[y] and x[i - 1] == c - 1 else -1
             e = i + 1 if i + 1 < lines[y + 1] and x[i + 1] == c + 1 else -1
             count = 0
@@ -112,6 +98,19 @@ def _link(lines, x, links, degree):  # type: ignore[no-untyped-def]
                     links[i, count] = near
                     count += 1
             degree[i] = count
+
+
+@kernel
+def _three(x, k, end, c):  # type: ignore[no-untyped-def]
+    """The pixels in columns c - 1, c, c + 1 among those of a row from `k` on; -1 where there is none."""
+    left, middle, right = -1, -1, -1
+    if k < end and x[k] == c - 1:
+        left, k = k, k + 1
+    if k < end and x[k] == c:
+        middle, k = k, k + 1
+    if k < end and x[k] == c + 1:
+        right = k
+    return left, middle, right
 
 
 @kernel

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapgen.arrays import Ints, Longs
+from mapgen.files.protobuf import DOUBLE, bytes_field, number_field, tag
 from mapgen.kernels import kernel
 
 EXTENT = 4096
@@ -64,10 +65,10 @@ def encode_layer(
         shapes.x, shapes.y, shapes.rings, shapes.polygons, shapes.features, numbers, counts, flat, out, part
     )
     body = b"".join((
-        _field(15, 0) + _varint(2), _text(1, name), out[:used].tobytes(), *(_text(3, key) for key in keys),
-        *(_bytes(4, _value(value)) for value in values), _field(5, 0) + _varint(extent),
+        number_field(15, 2), _text(1, name), out[:used].tobytes(), *(_text(3, key) for key in keys),
+        *(bytes_field(4, _value(value)) for value in values), number_field(5, extent),
     ))  # fmt: skip
-    return _bytes(3, body)
+    return bytes_field(3, body)
 
 
 def _flat_tags(tags: Sequence[tuple[Longs, NDArray[np.int64]]], features: int) -> tuple[Longs, Longs]:
@@ -81,25 +82,8 @@ def _flat_tags(tags: Sequence[tuple[Longs, NDArray[np.int64]]], features: int) -
     return counts.astype(np.int64), np.ascontiguousarray(pairs[:, order].T).ravel().astype(np.int64)
 
 
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def _field(number: int, wire: int) -> bytes:
-    return _varint(number << 3 | wire)
-
-
-def _bytes(number: int, data: bytes) -> bytes:
-    return _field(number, 2) + _varint(len(data)) + data
-
-
 def _text(number: int, text: str) -> bytes:
-    return _bytes(number, text.encode("utf-8", "replace"))
+    return bytes_field(number, text.encode("utf-8", "replace"))
 
 
 def _value(value: Value) -> bytes:
@@ -107,10 +91,10 @@ def _value(value: Value) -> bytes:
     if isinstance(value, str):
         return _text(1, value)
     if isinstance(value, bool):
-        return _field(7, 0) + _varint(int(value))
+        return number_field(7, int(value))
     if isinstance(value, int):
-        return _field(5, 0) + _varint(value) if value >= 0 else _field(4, 0) + _varint(value + (1 << 64))
-    return _field(3, 1) + struct.pack("<d", value)
+        return number_field(5, value) if value >= 0 else number_field(4, value + (1 << 64))
+    return tag(3, DOUBLE) + struct.pack("<d", value)
 
 
 @kernel
