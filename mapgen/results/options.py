@@ -113,17 +113,17 @@ class MapOptions(SegmentOptions):
     @property
     def segment(self) -> SegmentOptions:
         """How the scenes are segmented."""
-        return SegmentOptions(**{field.name: getattr(self, field.name) for field in fields(SegmentOptions)})
+        return SegmentOptions(**self._shared(SegmentOptions))
 
     @property
     def vectorize(self) -> VectorizeOptions:
         """How the class map becomes a layer."""
-        return VectorizeOptions(
-            format=self.format, classes=self.classes, background=self.background, sieve=self.sieve,
-            min_area=self.min_area, max_area=self.max_area, min_hole=self.min_hole, simplify=self.simplify,
-            method=self.method, smooth=self.smooth, dissolve=self.dissolve, crs=self.crs, decimals=self.decimals,
-            assume_crs=self.assume_crs, overwrite=self.overwrite, threads=self.threads,
-        )  # fmt: skip
+        return VectorizeOptions(**self._shared(VectorizeOptions))
+
+    def _shared(self, kind: type[Options]) -> dict[str, Any]:
+        """The options that another command has too; what one word means for both is one thing."""
+        own = {field.name for field in fields(self)}
+        return {field.name: getattr(self, field.name) for field in fields(kind) if field.name in own}  # type: ignore[arg-type]
 
     @property
     def tile(self) -> TilesOptions:

@@ -63,10 +63,10 @@ def measured(
 ) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
     """Seconds by command on the wall and of the processors, and those of the parts of map."""
     scene, mask = folder / "town.tif", folder / "town.mask.tif"
-    size = ["--height", str(side), "--width", str(side)]
-    truth = folder / "truth.tif"
+    small = folder / "small.tif"
+    draw(small, 512)
     if imagery is None:
-        run([sys.executable, str(MAKE_SCENE), "--seed", "1", *size, "--out", str(scene), "--truth", str(truth)])
+        draw(scene, side)
     else:
         scene.symlink_to(imagery.resolve())
     mapgen = [sys.executable, "-m", "mapgen"]
@@ -79,8 +79,7 @@ def measured(
     }
     if ratio:
         commands = {name: commands[name] for name in ("map", "segment")}
-    run([*mapgen, *map(str, commands["segment"]), "--overwrite", "-q"])  # graphs and kernels are kept from here on
-    run([*mapgen, *map(str, commands["map"]), "--overwrite", "-q"])
+    run([*mapgen, "map", str(small), "-o", str(folder / "small"), "-q"])  # graphs and kernels are kept from here on
     runs = [
         {name: run([*mapgen, *map(str, command), "--overwrite", "-q"]) for name, command in commands.items()}
         for _ in range(repeat)
@@ -88,6 +87,12 @@ def measured(
     seconds, busy = ({name: min(one[name][at] for one in runs) for name in commands} for at in (0, 1))
     report = json.loads((folder / "out" / "report.json").read_text(encoding="utf-8"))
     return seconds, busy, report["seconds"]
+
+
+def draw(scene: Path, side: int) -> None:
+    """Draw a town of so many pixels each way."""
+    size = ["--height", str(side), "--width", str(side), "--truth", str(scene.with_suffix(".truth.tif"))]
+    run([sys.executable, str(MAKE_SCENE), "--seed", "1", *size, "--out", str(scene)])
 
 
 def run(command: list[str]) -> tuple[float, float]:
