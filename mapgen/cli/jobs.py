@@ -230,6 +230,7 @@ def _end(helpers: list[_Helper]) -> None:
         helper.process.join(max(0.0, end - time.monotonic()))
         if helper.process.is_alive():
             helper.process.kill()
+            helper.process.join()
         helper.pipe.close()
 
 

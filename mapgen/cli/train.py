@@ -63,7 +63,7 @@ def train(
     )  # fmt: skip
     bar.close()
     if done.begun == done.steps:
-        console.note(f"the run was done before, after {done.steps} steps; --overwrite begins it anew")
+        console.note(f"the run was done before, after {done.steps} steps; --overwrite starts it over")
     else:
         console.note(_ending(done.steps, done.end, done.card.scores.get("miou"), done.seconds))
     console.result(done.model, done.to_json())

@@ -107,7 +107,7 @@ class Imagery:
                 if scene.grid.crs is not None and all(map(math.isfinite, scene.grid.resolution_m)):
                     return float(f"{math.sqrt(math.prod(scene.grid.resolution_m)):.4g}")
         problem = "no image says how large its pixels are on the ground"
-        raise UsageError("data.resolution_m", problem, "say it, such as resolution_m = 0.5")
+        raise UsageError("data.resolution_m", problem, "set it, such as resolution_m = 0.5")
 
     def _looked_at(self, pair: Pair) -> Image:
         with self.scene(pair) as scene:

@@ -138,7 +138,7 @@ def held_by(path: Path, *, remove: bool = False) -> str | None:
             try:
                 path.unlink(missing_ok=True)
             except PermissionError:
-                return f"nobody any more, but another user has left the lock {path}, which must be removed first"
+                return f"no process now, but another user left the lock {path}, which must be removed first"
         return None
     finally:
         os.close(handle)

@@ -77,7 +77,7 @@ def _geometry(file: Any, subject: str) -> tuple[str, dict[str, Any]]:
         raise InputError(subject, problem, "write it with geopandas or GDAL as GeoParquet") from exc
     if encoding != "WKB" or name not in file.schema_arrow.names:
         problem = f"its geometries are encoded as {one_line(encoding)[:40]}, not as WKB"
-        raise InputError(subject, problem, "write it anew with geometries as WKB")
+        raise InputError(subject, problem, "write it again with geometries as WKB")
     return name, column
 
 
@@ -95,7 +95,7 @@ def _crs(subject: str, column: dict[str, Any]) -> str | None:
     try:
         return None if found is None else str(pyproj.CRS.from_user_input(found).to_wkt())
     except pyproj.exceptions.CRSError as exc:
-        raise InputError(subject, "names a CRS that PROJ does not know", "write it anew with another") from exc
+        raise InputError(subject, "names a CRS that PROJ does not know", "write it again with another") from exc
 
 
 def _array(column: Any) -> NDArray[Any]:

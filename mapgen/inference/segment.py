@@ -205,7 +205,7 @@ class Segmenter:
         if told := idle_gpu(options.engine, options.device, options.precision):
             yield told
         if not self.model.has_graph and self.model.card.compression is None:
-            yield f"its graph is made anew in each run; mapgen models upgrade {shlex.quote(str(path))} keeps it"
+            yield f"its graph is made again in each run; mapgen models upgrade {shlex.quote(str(path))} keeps it"
 
     def release(self) -> None:
         """Let go of the engine and its memory; the next scene opens one again."""

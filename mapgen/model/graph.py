@@ -223,7 +223,7 @@ FIXED_BYTES = 64_000_000
 """Bytes that layers may make of constants alone, beyond four times the block of numbers, and that a row of numbers such
 as a `Range` may take: neither grows with the window, so the limit of a pixel would let gigabytes through."""
 
-_REMEDY = "do not use this file; make its graph anew"
+_REMEDY = "do not use this file; recreate its graph"
 
 
 def load_graph(core: Any, text: bytes, numbers: bytes, card: ModelCard, subject: str) -> Any:

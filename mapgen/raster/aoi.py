@@ -101,7 +101,7 @@ def _polygons(path: Path, grid: Grid, asked: str) -> Any:
 def _check_reach(subject: str, crs: Any, shapes: Any) -> None:
     reach = float(np.abs([shape.bounds for shape in shapes]).max())
     if crs.is_geographic and reach > 400:  # GeoJSON is taken for degrees, whatever is in it
-        problem = f"its coordinates reach {reach:g}, so they are no longitudes and latitudes"
+        problem = f"its coordinates reach {reach:g}, so they are not longitudes and latitudes"
         raise InputError(subject, problem, "save it with the CRS it is in, such as a GeoPackage")
 
 

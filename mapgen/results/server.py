@@ -60,7 +60,7 @@ class PageServer(ThreadingHTTPServer):
         except (OSError, OverflowError) as exc:
             why = exc.strerror if isinstance(exc, OSError) else str(exc)
             raise OutputError(
-                option("port"), f"port {port} cannot be had ({why})", "choose another, or 0 for any"
+                option("port"), f"port {port} is not available ({why})", "choose another, or 0 for any"
             ) from exc
         self.hosts = {f"{name}:{self.server_port}" for name in (LOOPBACK, "localhost")}
 

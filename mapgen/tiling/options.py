@@ -143,5 +143,5 @@ class TilesOptions(Options):
         for key in (key for key, given in (pictures if self.vector else polygons).items() if given):
             if self.vector:
                 remedy = f"leave it out, or leave out {option('vector')}"
-                raise UsageError(option(key), "vector tiles are no pictures", remedy)
+                raise UsageError(option(key), "vector tiles are not pictures", remedy)
             raise UsageError(option(key), "pictures have no attributes and no layers", f"add {option('vector', True)}")

@@ -284,11 +284,11 @@ def resume(state: State, recipe: Recipe, path: Path) -> None:
         theirs, mine = dict(facts["recipe"]), asdict(recipe)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as exc:
         reason = str(exc).split("\n")[0][:200]
-        raise InputError(path, f"is not a checkpoint ({reason})", "delete it to start anew") from exc
+        raise InputError(path, f"is not a checkpoint ({reason})", "delete it to start over") from exc
     mine.pop("save_every")  # decides nothing that is learnt
     changed = [k for k in mine if k not in theirs or _plain(theirs[k]) != _plain(mine[k])]
     if changed:
-        raise UsageError(path, f"was made with another {changed[0]}", "restore the recipe, or delete it to start anew")
+        raise UsageError(path, f"was made with another {changed[0]}", "restore the recipe, or delete it to start over")
     try:
         state.network.load_state_dict(_named(tensors, "network."))
         state.average.load_state_dict(_named(tensors, "average."))
@@ -298,7 +298,7 @@ def resume(state: State, recipe: Recipe, path: Path) -> None:
         state.pace, state.step = Pace(tuple((int(s), float(p)) for s, p in facts["knots"])), int(facts["step"])
     except (RuntimeError, ValueError, KeyError, TypeError, IndexError) as exc:
         reason = str(exc).split("\n")[0][:200]
-        raise InputError(path, f"holds another network ({reason})", "delete it to start anew") from exc
+        raise InputError(path, f"holds another network ({reason})", "delete it to start over") from exc
 
 
 def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

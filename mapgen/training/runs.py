@@ -161,7 +161,7 @@ def _check_config(run: Run, config: TrainConfig, overwrite: bool) -> None:
         if (run.path / OLD_CHECKPOINT).exists():
             problem = f"holds {OLD_CHECKPOINT} of an older mapgen, which is no longer read"
             raise OutputError(
-                run.path, problem, f"begin anew with {option('overwrite', True)}, or end the run with that mapgen"
+                run.path, problem, f"start over with {option('overwrite', True)}, or end the run with that mapgen"
             )
         return
     try:
@@ -170,7 +170,7 @@ def _check_config(run: Run, config: TrainConfig, overwrite: bool) -> None:
         theirs = None
     if theirs is None or content_key(theirs) != content_key(config):
         changed = "which this mapgen cannot read" if theirs is None else _difference(theirs, config)
-        remedy = f"choose another folder with {option('output')}, or use {option('overwrite', True)} to begin anew"
+        remedy = f"choose another folder with {option('output')}, or use {option('overwrite', True)} to start over"
         raise OutputError(run.path, f"holds a run of another configuration ({changed})", remedy)
 
 

@@ -23,27 +23,28 @@ Runner = Callable[..., Run]
 
 INPUTS = {
     "segment": {"scenes", "model", "aoi", "from_"},
-    "vectorize": {"masks", "clip", "confidence_raster"},
-    "tiles": {"sources", "confidence_raster"},
+    "vectorize": {"masks", "clip", "confidence_raster", "from_"},
+    "tiles": {"sources", "confidence_raster", "from_"},
     "map": {"scenes", "model", "aoi"},
     "view": {"path", "compare", "imagery"},
     "train": {"config"},
     "evaluate": {"source", "truth"},
     "info": {"path", "model"},
-    "roads": {"masks", "probabilities_raster", "clip"},
+    "roads": {"masks", "probabilities_raster", "clip", "from_"},
     "route": {"network"},
     "clean": {"folders"},
     "doctor": set(),
+    "verify": {"paths"},
     "bench": {"scene", "model"},
     "compress": {"model", "more", "calibrate", "evaluate", "truth"},
 }
 """Parameters that name files to read."""
 
 WRITTEN = {
-    "segment": {"output", "report", "log_file"}, "vectorize": {"output"}, "tiles": {"output"},
-    "roads": {"output"}, "route": {"output"}, "map": {"output", "log_file"}, "view": {"inline", "png"},
+    "segment": {"output", "report", "log_file"}, "vectorize": {"output", "report"}, "tiles": {"output", "report"},
+    "roads": {"output", "report"}, "route": {"output"}, "map": {"output", "log_file"}, "view": {"inline", "png"},
     "train": {"output"}, "evaluate": {"worst"}, "compress": {"output"}, "info": set(), "bench": set(), "clean": set(),
-    "doctor": set(),
+    "doctor": set(), "verify": set(),
 }  # fmt: skip
 """Parameters that name what is written."""
 
@@ -94,6 +95,7 @@ def ground(tmp_path: Path) -> Path:
     way = "[[57.0,24.4],[57.0001,24.4]]"
     (tmp_path / "lines.geojson").write_text(f'{{"type":"LineString","coordinates":{way}}}')
     (tmp_path / "list.txt").write_text(f"{tmp_path / 'scene.tif'}\n")
+    (tmp_path / "masks.txt").write_text(f"{tmp_path / 'mask.tif'}\n")
     return tmp_path
 
 
@@ -103,16 +105,19 @@ LINES: dict[str, tuple[list[str], dict[str, str]]] = {
         {"scenes": "scene.tif", "from_": "list.txt", "model": "fake.safetensors", "aoi": "area.geojson"},
     ),
     "vectorize": (
-        ["{masks}", "--clip", "{clip}", "--confidence-raster", "{confidence_raster}"],
-        {"masks": "mask.tif", "clip": "area.geojson", "confidence_raster": "confidence.tif"},
+        ["{masks}", "--from", "{from_}", "--clip", "{clip}", "--confidence-raster", "{confidence_raster}"],
+        {"from_": "masks.txt", "masks": "mask.tif", "clip": "area.geojson", "confidence_raster": "confidence.tif"},
     ),
     "tiles": (
-        ["{sources}", "--vector", "--confidence-raster", "{confidence_raster}"],
-        {"sources": "mask.tif", "confidence_raster": "confidence.tif"},
+        ["{sources}", "--from", "{from_}", "--vector", "--confidence-raster", "{confidence_raster}"],
+        {"from_": "masks.txt", "sources": "mask.tif", "confidence_raster": "confidence.tif"},
     ),
     "roads": (
-        ["{masks}", "--classes", "dark", "--clip", "{clip}", "--probabilities-raster", "{probabilities_raster}"],
-        {"masks": "mask.tif", "clip": "area.geojson", "probabilities_raster": "confidence.tif"},
+        [
+            "{masks}", "--from", "{from_}", "--classes", "dark", "--clip", "{clip}", "--probabilities-raster",
+            "{probabilities_raster}",
+        ],
+        {"from_": "masks.txt", "masks": "mask.tif", "clip": "area.geojson", "probabilities_raster": "confidence.tif"},
     ),
     "route": (["{network}", "57.0,24.4", "57.0001,24.4"], {"network": "lines.geojson"}),
     "map": (
@@ -137,15 +142,22 @@ LINES: dict[str, tuple[list[str], dict[str, str]]] = {
 TARGETS: dict[str, list[tuple[str, str]]] = {
     "segment": [("--report", "run.jsonl"), ("--log-file", "log"),
                 ("-o", "x.mask.tif"), ("-o", "x.mask.qml"), ("-o", "x.mask.tif.aux.xml")],
-    "vectorize": [("-o", f"x.{form}") for form in ("geojson", "geojsonl", "gpkg", "fgb", "shp", "dbf", "prj")],
-    "tiles": [("-o", "x.pmtiles"), ("-o", "x.mbtiles"), ("-o", "x.pmtiles.json"), ("-o", "x.pmtiles.style.json")],
+    "vectorize": [
+        ("--report", "run.jsonl"),
+        *(("-o", f"x.{form}") for form in ("geojson", "geojsonl", "gpkg", "fgb", "shp", "dbf", "prj")),
+    ],
+    "tiles": [("--report", "run.jsonl"), ("-o", "x.pmtiles"),
+              ("-o", "x.mbtiles"), ("-o", "x.pmtiles.json"), ("-o", "x.pmtiles.style.json")],
     "map": [
         ("-o", name) for name in (
             "x.mask.tif", "x.confidence.tif", "x.gpkg", "x.mask.pmtiles", "x.pmtiles", "x.preview.webp",
             "x.stac.json", "x.model.stac.json", "report.json", "x.mask.qml", "x.mask.tif.aux.xml",
         )
     ],
-    "roads": [("-o", f"x.{form}") for form in ("gpkg", "geojson", "fgb", "osm", "osm.pbf", "graphml")],
+    "roads": [
+        ("--report", "run.jsonl"),
+        *(("-o", f"x.{form}") for form in ("gpkg", "geojson", "fgb", "osm", "osm.pbf", "graphml")),
+    ],
     "route": [("-o", "x.geojson")],
     "view": [("--inline", "x.html"), ("--png", "x.png")],
     "view --compare": [("--inline", "x.html")],

@@ -165,7 +165,7 @@ def test_segment_refuses_a_graph_of_another_shape_than_its_card(pair, tmp_path, 
     make_raster(tmp_path / "scene.tif", noise(40, 40))
     run = mapgen("segment", tmp_path / "scene.tif", "--model", pair, "--precision", "int8")
     assert (run.code, len(run.errors)) == (6, 1), run
-    assert all(word in run.errors[0] for word in ("model.safetensors", "not [1, 3, 64, 64]", "make its graph anew"))
+    assert all(word in run.errors[0] for word in ("model.safetensors", "not [1, 3, 64, 64]", "recreate its graph"))
     assert not (tmp_path / "scene.mask.tif").exists()
 
 

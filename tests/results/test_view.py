@@ -468,7 +468,7 @@ def test_a_port_that_is_taken_ends_with_5_and_sigterm_with_143(serving: Any) -> 
     second, nothing = serving("--port", port)
     out, err = second.communicate(timeout=60)
     assert (second.returncode, nothing, out) == (5, "", "")
-    assert f"port {port} cannot be had" in err
+    assert f"port {port} is not available" in err
     first.send_signal(signal.SIGTERM)
     assert first.wait(30) == 143
 

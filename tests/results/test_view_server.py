@@ -200,5 +200,5 @@ def test_a_connection_is_kept_for_the_next_request(server: PageServer) -> None:
 
 
 def test_a_port_that_is_taken_says_so(server: PageServer) -> None:
-    with pytest.raises(OutputError, match=f"port {server.server_port} cannot be had.*choose another"):
+    with pytest.raises(OutputError, match=f"port {server.server_port} is not available.*choose another"):
         PageServer({}, [], "", server.server_port)

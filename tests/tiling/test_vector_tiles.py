@@ -353,9 +353,9 @@ def test_confidence_adds_an_attribute(tmp_path, mapgen):
     [
         (
             ("--vector", "--tile-format", "png"),
-            "--tile-format: vector tiles are no pictures; leave it out, or leave out --vector",
+            "--tile-format: vector tiles are not pictures; leave it out, or leave out --vector",
         ),
-        (("--vector", "--quality", "50"), "--quality: vector tiles are no pictures"),
+        (("--vector", "--quality", "50"), "--quality: vector tiles are not pictures"),
         (("--vector", "--simplify", "-1"), "--simplify: -1px is not a size of 0 to 64 in px; such as --simplify 8px"),
         (("--layer", "a"), "--layer: pictures have no attributes and no layers; add --vector"),
         (

@@ -174,7 +174,7 @@ def test_a_checkpoint_of_an_earlier_mapgen_is_not_read(tmp_path, mapgen):
     (tmp_path / "run" / "checkpoint.pt").write_bytes(b"PK")
     again = mapgen("train", config, "-o", tmp_path / "run")
     assert (again.code, len(again.errors)) == (5, 1), again
-    assert "holds checkpoint.pt of an older mapgen, which is no longer read; begin anew with --overwrite" in again.err
+    assert "holds checkpoint.pt of an older mapgen, which is no longer read; start over with --overwrite" in again.err
     assert mapgen("train", config, "-o", tmp_path / "run", "--overwrite").code == 0
     assert not (tmp_path / "run" / "checkpoint.pt").exists()
 

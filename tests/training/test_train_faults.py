@@ -143,7 +143,7 @@ def test_a_checkpoint_that_is_broken_is_exit_4_and_left_alone(tmp_path, fails):
     train(config, tmp_path / "run")
     path = tmp_path / "run" / "checkpoint.safetensors"
     path.write_bytes(path.read_bytes()[:5000])
-    fails(4, (path.name, "is not a checkpoint", "delete it to start anew"), config, "-o", tmp_path / "run")
+    fails(4, (path.name, "is not a checkpoint", "delete it to start over"), config, "-o", tmp_path / "run")
 
 
 def test_a_checkpoint_is_never_executed(tmp_path, fails):

@@ -92,7 +92,7 @@ class Log:
 
 class Resuming:
     no_resume: Annotated[
-        bool, say("--no-resume", help="Begin anew, whatever an interrupted run of the same command has left.")
+        bool, say("--no-resume", help="Start over, and do not go on from what an interrupted run has left.")
     ] = False
 
 

@@ -20,7 +20,7 @@ class TileForm:
             "-f",
             "--format",
             choices=TileContainer,
-            help="Form of the set where -o does not say it.  [default: pmtiles]",
+            help="Form of the set, where the name after -o does not decide it.  [default: pmtiles]",
         ),
     ] = None
     tile_size: Annotated[
