@@ -38,8 +38,8 @@ entry: Callable[..., None] | None = None
 
 _served: _Worker | None = None
 
-_PATIENCE = 1.2
-"""Seconds that workers have to unwind when the run ends early."""
+PATIENCE = 0.8
+"""Seconds that a worker has to unwind when the run ends early: less than the process that waits for it."""
 
 
 def served() -> list[str]:
@@ -225,7 +225,7 @@ def _end(helpers: list[_Helper]) -> None:
             _tell(helper, None)
         else:
             helper.process.terminate()
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + 2 * PATIENCE
     for helper in helpers:
         helper.process.join(max(0.0, end - time.monotonic()))
         if helper.process.is_alive():

@@ -79,7 +79,7 @@ def help_another(pipe: Connection, arguments: list[str], names: list[str], count
     from mapgen.cli import jobs
 
     jobs.begin(pipe, names, count)
-    listen()
+    listen(jobs.PATIENCE)
     jobs.end(run(arguments))
 
 

@@ -25,7 +25,7 @@ def settle() -> None:
     _settled.set()
 
 
-def listen() -> None:
+def listen(patience: float = PATIENCE) -> None:
     """From now on SIGINT and SIGTERM raise `Interrupted` in the main thread, and a watcher sees that the run ends.
 
     Python runs its handlers between two steps of the main thread, which may be minutes away in a call into a library;
@@ -35,7 +35,7 @@ def listen() -> None:
     heard, said = os.pipe()
     os.set_blocking(said, False)
     signal.set_wakeup_fd(said, warn_on_full_buffer=False)
-    threading.Thread(target=_watch, args=(heard,), name="mapgen-signals", daemon=True).start()
+    threading.Thread(target=_watch, args=(heard, patience), name="mapgen-signals", daemon=True).start()
     signal.signal(signal.SIGTERM, _stop)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _stop)  # typer would turn a KeyboardInterrupt into a silent exit
@@ -63,15 +63,15 @@ def _seen(signum: int, frame: FrameType | None) -> None:
     """Nothing: the watcher has heard it too."""
 
 
-def _watch(heard: int) -> None:
-    """Wait for a signal, then for the end of the process; bring it about after `PATIENCE`, or at a second signal."""
+def _watch(heard: int, patience: float) -> None:
+    """Wait for a signal, then for the end of the process; bring it about after `patience`, or at a second signal."""
     number = 0
     while number not in (signal.SIGINT, signal.SIGTERM):
         number = os.read(heard, 1)[0]
     forced = True
     try:
         text = interruption(number)
-        again, _, _ = select.select([heard], [], [], PATIENCE)
+        again, _, _ = select.select([heard], [], [], patience)
         forced = bool(again) or not _settled.is_set()
         if forced:
             say(text)
