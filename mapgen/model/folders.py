@@ -39,7 +39,7 @@ def opened_folder(path: Path, options: ImportOptions) -> Source:
     kind, encoder = entries.get("_model_class"), entries.get("encoder_name")
     bands, classes = entries.get("in_channels", 3), entries.get("classes", 1)
     if not isinstance(kind, str) or not isinstance(encoder, str):
-        raise ModelError(subject, "is no network of segmentation_models_pytorch", "its config.json names none")
+        raise ModelError(subject, "is not a network of segmentation_models_pytorch", "its config.json names none")
     if not all(isinstance(n, int) and 0 < n < 256 for n in (bands, classes)):
         raise ModelError(subject, f"has {bands!r} bands and {classes!r} classes", "get the files again")
     require("torch", subject, "making the graph of a network")
@@ -71,7 +71,7 @@ def opened_item(path: Path, opened: Callable[[Path], Source]) -> Source:
     item = _object(path)
     facts, assets = item.get("properties"), item.get("assets")
     if not isinstance(facts, dict) or not isinstance(assets, dict) or not any(k.startswith("mlm:") for k in facts):
-        raise ModelError(subject, "is no STAC item of a model", "name an ONNX file, or a folder of save_pretrained")
+        raise ModelError(subject, "is not a STAC item of a model", "name an ONNX file, or a folder of save_pretrained")
     targets = [
         a["href"] for a in assets.values()
         if isinstance(a, dict) and "mlm:model" in (a.get("roles") or []) and isinstance(a.get("href"), str)

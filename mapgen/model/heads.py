@@ -163,7 +163,7 @@ class Brought:
         elif len(shape) == 4 and near(shape[1], height) and near(shape[2], width):
             result = ops.transpose(result, ops.constant(np.array([0, 3, 1, 2], np.int64))).output(0)
         else:
-            problem = f"gives {list(shape)} of a window of {height} × {width}, which is no map of it (a detector?)"
+            problem = f"gives {list(shape)} of a window of {height} × {width}, which is not a map of it (a detector?)"
             raise ModelError(self.subject, problem, "mapgen takes networks that give each pixel a class")
         self._model = ov.Model([ops.result(result)], self._model.get_parameters())
 

@@ -214,7 +214,7 @@ def _scaling(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of the card, in units of the pixels."""
     if kind not in RANGES:
-        raise UsageError(option("data_type"), f"{kind!r} is no type of pixels", f"one of {', '.join(RANGES)}")
+        raise UsageError(option("data_type"), f"{kind!r} is not a type of pixels", f"one of {', '.join(RANGES)}")
     bottom, top = RANGES[kind]
     keys = source.said
     if options.scale is None:
@@ -237,7 +237,7 @@ def _mean_and_std(text: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     try:
         mean, std = (tuple(float(v) for v in part.split(",")) for part in text.split("/"))
     except ValueError as exc:
-        raise UsageError(option("scale"), f"{text!r} is no scale", "0,1 or 0,255 or MEAN,…/STD,…") from exc
+        raise UsageError(option("scale"), f"{text!r} is not a scale", "0,1 or 0,255 or MEAN,…/STD,…") from exc
     return mean, std
 
 
@@ -261,7 +261,7 @@ def _place(name: str, output: Path | None) -> Path:
     if name in {path.name.removesuffix(SUFFIX) for path in builtin_models()}:
         raise UsageError(option("name"), f"{name} is the name of a built-in model", "choose another")
     if name != _plain_name(name):
-        raise UsageError(option("name"), f"{name!r} is no name for a file", f"such as {_plain_name(name)}")
+        raise UsageError(option("name"), f"{name!r} is not a name for a file", f"such as {_plain_name(name)}")
     folder = models_folder()
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{name}{SUFFIX}"

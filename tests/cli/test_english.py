@@ -10,7 +10,7 @@ from pathlib import Path
 import mapgen
 
 BANNED = re.compile(
-    r"(?<!there )\b(is|are) no (?!longer|more|larger|smaller|wider|other|better)"
+    r"(?<!there )\b(is|are) no (?!longer|more|larger|smaller|wider|other|better|such)"
     r"|\bsay it\b|\banew\b|\bcannot be had\b|Of outputs without a name|\bnobody any more\b"
 )
 

@@ -97,5 +97,5 @@ def test_items_without_a_model_of_their_own_are_refused(tmp_path):
     with pytest.raises(ModelError, match="cannot be read"):
         import_model(item(tmp_path / "item.json", "nothing.onnx"), ImportOptions())
     (tmp_path / "item.json").write_text(json.dumps({"type": "Feature", "properties": {}, "assets": {}}))
-    with pytest.raises(ModelError, match="no STAC item of a model"):
+    with pytest.raises(ModelError, match="not a STAC item of a model"):
         import_model(tmp_path / "item.json", ImportOptions())
