@@ -11,7 +11,7 @@ from factory import make_raster, noise
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
-BLOCKED = ("torch", "torchvision", "segmentation_models_pytorch", "nncf", "timm")
+BLOCKED = ("torch", "torchvision", "segmentation_models_pytorch", "nncf", "timm", "onnx")
 WITHOUT = f"""
 import sys
 sys.modules.update(dict.fromkeys({BLOCKED!r}))
@@ -57,9 +57,10 @@ def test_mapping_at_the_defaults_needs_no_torch(result):
         ("evaluate", "MAP", "MAP"),
         ("info", "SCENE"),
         ("models", "list"),
+        ("models", "export", "drycity-rgb-1m", "--to", "openvino", "-o", "OUT/model.xml"),
         ("bench", "SCENE"),
     ],
-    ids=lambda arguments: arguments[0],
+    ids=lambda arguments: " ".join(arguments[:2]),
 )
 def test_every_command_that_learns_nothing_works(arguments, scene, result, tmp_path):
     named = {"SCENE": str(scene), "MAP": str(result)}
@@ -74,6 +75,7 @@ def test_every_command_that_learns_nothing_works(arguments, scene, result, tmp_p
         ("segment", "SCENE", "-o", "OUT", "--device", "cuda"),
         ("train", EXAMPLES / "train_scene.toml", "-o", "OUT"),
         ("train", EXAMPLES / "train_scene.toml", "-o", "OUT", "--check"),
+        ("models", "export", "drycity-rgb-1m", "-o", "OUT", "--to", "onnx"),
         ("compress", "drycity-rgb-1m", "-o", "OUT", "--to", "int8", "--calibrate", "SCENE"),
     ],
     ids=lambda arguments: " ".join(map(str, arguments[-2:])),
