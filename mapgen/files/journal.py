@@ -13,6 +13,7 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -81,7 +82,8 @@ class Journal:
     ) -> None:
         self._told.__exit__(kind, exc, trace)
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # on a full disk what could not be written is tried once more, and said before
+                self._file.close()
         if self.keeps and (exc is None or not isinstance(exc, _WORTH_KEEPING)):
             self.path.unlink(missing_ok=True)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, tostring
@@ -12,7 +13,7 @@ from xml.etree.ElementTree import Element, tostring
 import numpy as np
 from numpy.typing import NDArray
 
-from mapgen.errors import OutputError, option
+from mapgen.errors import OutputError, one_line, option
 from mapgen.files.parquet import check_pyarrow
 from mapgen.layers.geojson_wkb import wkb
 from mapgen.layers.layer import Layer
@@ -97,7 +98,7 @@ def add_styles(path: Path, layer: Layer) -> None:
 
 def add_style(path: Path, layer: str, name: str, qml: bytes, description: str) -> None:
     """Make a QGIS style the default one of a layer in the GeoPackage at `path`, in place of an older one."""
-    with closing(sqlite3.connect(path)) as db, db:
+    with closing(sqlite3.connect(path)) as db, _said(path), db:
         (column,) = db.execute(
             "SELECT column_name FROM gpkg_geometry_columns WHERE table_name = ?", (layer,)
         ).fetchone()
@@ -105,6 +106,35 @@ def add_style(path: Path, layer: str, name: str, qml: bytes, description: str) -
         db.execute(_REGISTER)
         db.execute("DELETE FROM layer_styles WHERE f_table_name = ? AND useAsDefault", (layer,))
         db.execute(_INSERT, (layer, column, name, qml.decode(), description, _EPOCH))
+
+
+@contextmanager
+def _said(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors of writing into `OutputError`."""
+    try:
+        yield
+    except sqlite3.Error as exc:
+        problem = f"could not be written ({one_line(exc)})"
+        raise OutputError(path.name, problem, "free some space, or check the folder and the disk") from exc
+
+
+def check_geopackage(path: Path, counts: Mapping[str, int], final: Path) -> None:
+    """Raise `OutputError`, naming `final`, unless each layer of a GeoPackage has so many features, all in its index.
+
+    GDAL leaves the spatial index out, without a word, where the disk is full by then.
+    """
+    damaged = OutputError(final, "did not read back as written (a full or failing disk?)", "free some space")
+    try:
+        with closing(sqlite3.connect(path)) as db:
+            for layer, count in counts.items():
+                query = "SELECT column_name FROM gpkg_geometry_columns WHERE table_name = ?"
+                (column,) = db.execute(query, (layer,)).fetchone()
+                for table in (layer, f"rtree_{layer}_{column}") if count else (layer,):
+                    quoted = table.replace('"', '""')
+                    if db.execute(f'SELECT count(*) FROM "{quoted}"').fetchone() != (count,):
+                        raise damaged
+    except (sqlite3.Error, TypeError) as exc:
+        raise damaged from exc
 
 
 OURS = b"<!-- by mapgen for a layer -->"

@@ -153,7 +153,7 @@ def _pbf_faults(path: Path) -> list[str]:
             except (ValueError, zlib.error) as exc:
                 return [f"block {blocks + 1} cannot be read ({one_line(exc)})"]
             blocks += 1
-    return [] if blocks > 1 else ["it holds no data"]
+    return [] if blocks else ["it holds no data"]
 
 
 def _protobuf(data: bytes) -> dict[int, int | bytes]:

@@ -16,7 +16,7 @@ from mapgen.files.commit import Output, staged, translated
 from mapgen.files.inputs import is_input
 from mapgen.files.kind import SHAPEFILE_PARTS
 from mapgen.files.vectors import reading
-from mapgen.layers.formats import OURS, STYLED, add_styles, arrow_stream, layer_qml
+from mapgen.layers.formats import OURS, STYLED, add_styles, arrow_stream, check_geopackage, layer_qml
 from mapgen.layers.geojson_wkb import geojson_features
 from mapgen.layers.layer import Layer
 from mapgen.parallel import in_order
@@ -159,7 +159,8 @@ def _write_ogr(path: Path, layer: Layer, form: str, append: bool, final: Path) -
             )
         if form == "gpkg":
             add_styles(path, layer)
-        if _count(path, layer.name if form == "gpkg" else None) != before + len(layer):
+            check_geopackage(path, {layer.name: before + len(layer)}, final)
+        elif _count(path, None) != len(layer):
             raise _damaged(final)
     except (DataSourceError, DataLayerError, FieldError, GeometryError) as exc:
         raise OutputError(

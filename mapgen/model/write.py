@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mapgen.arrays import Array
-from mapgen.errors import ModelError, one_line, require
+from mapgen.errors import ModelError, OutputError, one_line, require
 from mapgen.files.commit import Output, staged
 from mapgen.model.card import ModelCard
 from mapgen.model.file import CARD_KEY, GRAPH_NUMBERS, GRAPH_TEXT, Model, open_model, read_graph
@@ -44,10 +44,15 @@ def write_tensors(
     tensors: Mapping[str, Array], card: ModelCard, output: Output, sound: Callable[[Model], bool] = lambda model: True
 ) -> Path:
     """Write tensors as they are with their card as a model file; return its path. `sound` looks at what was written."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     with staged(output) as temporary:
-        save_file(dict(tensors), temporary, metadata={CARD_KEY: card.to_json()})
+        try:
+            save_file(dict(tensors), temporary, metadata={CARD_KEY: card.to_json()})
+        except SafetensorError as exc:  # which hides the system's error in its text
+            problem = f"could not be written ({one_line(exc)})"
+            raise OutputError(output.path, problem, "free some space, or check the folder and the disk") from exc
         written = open_model(temporary)
         if written.card != card or set(written.tensors) != set(tensors) or not sound(written):
             raise ModelError(output.path, "did not read back as written", "check the disk and try again")

@@ -13,7 +13,8 @@ import shapely
 
 from mapgen.errors import OutputError, one_line
 from mapgen.files.commit import Output, staged, translated
-from mapgen.layers.formats import add_style
+from mapgen.layers.formats import add_style, check_geopackage
+from mapgen.layers.whole import layer_faults
 from mapgen.roads.graphml import write_graphml
 from mapgen.roads.network import Network
 from mapgen.roads.osm_pbf import write_osm_pbf
@@ -49,6 +50,8 @@ def write_network(output: Output, network: Network, form: str) -> int:
             _OWN[form](temporary, network)
         else:
             _write_ogr(temporary, network, form, output.path)
+        if layer_faults(temporary)[0]:
+            raise OutputError(output.path, "did not read back as written (a full or failing disk?)", "free some space")
         return temporary.stat().st_size
 
 
@@ -98,6 +101,7 @@ def _write_ogr(path: Path, network: Network, form: str, final: Path) -> None:
             nodes = shapely.to_wkb(shapely.points(network.x, network.y))
             _write_layer(path, "GPKG", "nodes", nodes, _node_fields(network), network.crs, "Point")
             add_style(path, "edges", "roads", edge_qml(), LIMITS)
+            check_geopackage(path, {"edges": len(network), "nodes": len(network.x)}, final)
     except (DataSourceError, DataLayerError, FieldError, GeometryError) as exc:
         problem = f"could not be written ({one_line(exc)[:160]})"
         raise OutputError(final, problem, "check the folder and the disk") from exc
