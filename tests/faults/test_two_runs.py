@@ -63,7 +63,8 @@ def test_every_kind_of_output_belongs_to_one_run_at_a_time(tmp_path, mapgen, mod
     if verb == "map":
         (tmp_path / target).mkdir()
     before = contents(tmp_path)
-    command = (verb, *(("--model", model) if verb == "map" else ()), mask, "-o", tmp_path / target)
+    more = ("--model", model) if verb == "map" else ("-f", "folder") if (verb, target) == ("tiles", "out") else ()
+    command = (verb, *more, mask, "-o", tmp_path / target)
     other = contextvars.Context()
     other.run((lock := locked(tmp_path / target, inside=inside)).__enter__)
     run = mapgen(*command)
