@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mapgen.errors import OutputError, option
+from mapgen.errors import OutputError, one_line, option
 from mapgen.files.inputs import is_input, note_output
 from mapgen.files.lock import lock
 from mapgen.files.unfinished import PREFIX, unfinished
@@ -26,6 +26,9 @@ _FULL = {
     errno.EDQUOT: "the disk quota is used up",
     errno.EFBIG: "the file is too large",
 }
+_NO_ROOM = 1 << 20
+"""Bytes: with fewer left a disk counts as full."""
+
 _NO_LINKS = {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL}
 
 
@@ -248,6 +251,13 @@ def translated(path: Path) -> Iterator[None]:
                 path, "the name is too long for the file system", f"choose a shorter one with {option('output')}"
             ) from exc
         raise
+
+
+def unwritten(path: Path, reason: object) -> OutputError:
+    """The error of an output that a library could not write; it seldom says that the disk is full."""
+    if free_bytes(path.parent) < _NO_ROOM:
+        return OutputError(path, _FULL[errno.ENOSPC], f"free some space or write elsewhere with {option('output')}")
+    return OutputError(path, f"could not be written ({one_line(reason)[:160]})", "check the folder and the disk")
 
 
 def free_bytes(folder: Path) -> int:

@@ -13,7 +13,8 @@ from xml.etree.ElementTree import Element, tostring
 import numpy as np
 from numpy.typing import NDArray
 
-from mapgen.errors import OutputError, one_line, option
+from mapgen.errors import OutputError, option
+from mapgen.files.commit import unwritten
 from mapgen.files.parquet import check_pyarrow
 from mapgen.layers.geojson_wkb import wkb
 from mapgen.layers.layer import Layer
@@ -114,8 +115,7 @@ def _said(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as exc:
-        problem = f"could not be written ({one_line(exc)})"
-        raise OutputError(path.name, problem, "free some space, or check the folder and the disk") from exc
+        raise unwritten(path.parent.with_name(path.name), exc) from exc  # it is written in a folder beside its place
 
 
 def check_geopackage(path: Path, counts: Mapping[str, int], final: Path) -> None:

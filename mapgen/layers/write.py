@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mapgen.errors import OutputError, UsageError, one_line, option
-from mapgen.files.commit import Output, staged, translated
+from mapgen.files.commit import Output, staged, translated, unwritten
 from mapgen.files.inputs import is_input
 from mapgen.files.kind import SHAPEFILE_PARTS
 from mapgen.files.vectors import reading
@@ -163,9 +163,7 @@ def _write_ogr(path: Path, layer: Layer, form: str, append: bool, final: Path) -
         elif _count(path, None) != len(layer):
             raise _damaged(final)
     except (DataSourceError, DataLayerError, FieldError, GeometryError) as exc:
-        raise OutputError(
-            final, f"could not be written ({one_line(exc)[:160]})", "check the folder and the disk"
-        ) from exc
+        raise unwritten(final, exc) from exc
 
 
 def _joined_layer(path: Path, layer: Layer) -> int:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from mapgen.arrays import Array
-from mapgen.errors import ModelError, OutputError, one_line, require
-from mapgen.files.commit import Output, staged
+from mapgen.errors import ModelError, one_line, require
+from mapgen.files.commit import Output, staged, unwritten
 from mapgen.model.card import ModelCard
 from mapgen.model.file import CARD_KEY, GRAPH_NUMBERS, GRAPH_TEXT, Model, open_model, read_graph
 from mapgen.model.graph import NotAGraph, canonical
@@ -51,8 +51,7 @@ def write_tensors(
         try:
             save_file(dict(tensors), temporary, metadata={CARD_KEY: card.to_json()})
         except SafetensorError as exc:  # which hides the system's error in its text
-            problem = f"could not be written ({one_line(exc)})"
-            raise OutputError(output.path, problem, "free some space, or check the folder and the disk") from exc
+            raise unwritten(output.path, exc) from exc
         written = open_model(temporary)
         if written.card != card or set(written.tensors) != set(tensors) or not sound(written):
             raise ModelError(output.path, "did not read back as written", "check the disk and try again")

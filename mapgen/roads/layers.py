@@ -11,8 +11,8 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 import numpy as np
 import shapely
 
-from mapgen.errors import OutputError, one_line
-from mapgen.files.commit import Output, staged, translated
+from mapgen.errors import OutputError
+from mapgen.files.commit import Output, staged, translated, unwritten
 from mapgen.layers.formats import add_style, check_geopackage
 from mapgen.layers.whole import layer_faults
 from mapgen.roads.graphml import write_graphml
@@ -103,8 +103,7 @@ def _write_ogr(path: Path, network: Network, form: str, final: Path) -> None:
             add_style(path, "edges", "roads", edge_qml(), LIMITS)
             check_geopackage(path, {"edges": len(network), "nodes": len(network.x)}, final)
     except (DataSourceError, DataLayerError, FieldError, GeometryError) as exc:
-        problem = f"could not be written ({one_line(exc)[:160]})"
-        raise OutputError(final, problem, "check the folder and the disk") from exc
+        raise unwritten(final, exc) from exc
 
 
 def _lines(network: Network) -> Any:

@@ -319,3 +319,12 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(OutputError, match="the disk is full"):
         vectorize(mask, tmp_path / "town.geojson")
     assert {p.name for p in tmp_path.iterdir()} == {"town.tif"}
+
+
+def test_what_a_library_could_not_write_on_a_full_disk_is_called_so(tmp_path, monkeypatch):
+    """GDAL and SQLite say that a transaction could not be rolled back."""
+    from mapgen.files.commit import unwritten
+
+    assert "could not be written (ROLLBACK failed)" in str(unwritten(tmp_path / "town.gpkg", "ROLLBACK failed"))
+    monkeypatch.setattr("mapgen.files.commit.free_bytes", lambda folder: 4096)
+    assert "town.gpkg: the disk is full; free some space" in str(unwritten(tmp_path / "town.gpkg", "ROLLBACK failed"))
