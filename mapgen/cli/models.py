@@ -86,7 +86,9 @@ def import_(
     colors: Annotated[
         str | None, typer.Option("--colors", metavar="COLORS", help="Of the classes, #rrggbb with commas.")
     ] = None,
-    license: Annotated[str, typer.Option("--license", metavar="TEXT", help="The terms of the model.")] = "",
+    license: Annotated[
+        str | None, typer.Option("--license", metavar="TEXT", help="The terms of the model.")
+    ] = None,
     check: Annotated[
         Path | None, typer.Option("--check", metavar="SCENE", help="Map this scene with it and draw the map beside it.")
     ] = None,
@@ -101,7 +103,7 @@ def import_(
 
     options = ImportOptions(
         resolution, _words(classes), background, _words(bands), scale, data_type, gives, threshold, head,
-        _words(colors), license, name, given["overwrite"],
+        _words(colors), license or "", name, given["overwrite"],
     )  # fmt: skip
     done = import_model(source, options, output)
     for line in told(done):

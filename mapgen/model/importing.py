@@ -18,7 +18,7 @@ from mapgen.model.card import LARGEST, ModelCard, Origin
 from mapgen.model.file import SUFFIX, builtin_models
 from mapgen.model.foreign import ImportOptions, Source
 from mapgen.model.normalization import RANGES
-from mapgen.model.onnx import outline
+from mapgen.model.onnx import SIZE_LIMIT, outline
 from mapgen.model.onnx_keys import SEGMENTOR, is_background, said
 from mapgen.model.write import save_graph
 
@@ -70,12 +70,16 @@ def opened(path: Path, options: ImportOptions) -> Source:
         if path.suffix.lower() == ".json":
             return opened_item(path, lambda target: opened(target, options))
         return opened_folder(path, options)
+    if not path.is_file():
+        problem = "is not a file" if path.exists() else "no such file"
+        raise ModelError(subject, problem, "name an ONNX file, or a folder of save_pretrained")
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as stream:
+            data = stream.read(SIZE_LIMIT)  # no more than is taken
     except OSError as exc:
         raise ModelError(subject, f"cannot be read ({exc.strerror})", "check the path and its permissions") from exc
     note_inputs(path)
-    _refuse_pickles(data[:4], subject)
+    _refuse_others(data[:9], subject)
     return opened_onnx(data, path, options)
 
 
@@ -93,7 +97,11 @@ def opened_onnx(data: bytes, path: Path, options: ImportOptions) -> Source:
     return Source(path.stem, origin, keys, Brought(read_onnx(data, subject), subject, options.head, len(data)))
 
 
-def _refuse_pickles(start: bytes, subject: str) -> None:
+def _refuse_others(start: bytes, subject: str) -> None:
+    """Raise `ModelError` for what is known by its first bytes."""
+    if start[8:9] == b"{":
+        remedy = f"put it into {models_folder()} if it is a model of mapgen's, else name the folder of save_pretrained"
+        raise ModelError(subject, "is a safetensors file, no ONNX file", remedy)
     if start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05"):
         remedy = "load it with its own code and export it to ONNX, or call mapgen.save_model(net, card, path)"
         raise ModelError(subject, "is a pickled checkpoint, which could run any code when loaded", remedy)

@@ -60,7 +60,7 @@ def test_other_folders_are_refused(tmp_path):
     with pytest.raises(ModelError, match=r"holds no config\.json"):
         import_model(tmp_path, ImportOptions())
     (tmp_path / "model.safetensors").write_bytes(b"junk")
-    for text, words in (("{", "not JSON"), ("[]", "not a JSON object"), ('{"model_type": "bert"}', "no network of")):
+    for text, words in (("{", "not JSON"), ("[]", "not a JSON object"), ('{"model_type": "bert"}', "a network of")):
         (tmp_path / "config.json").write_text(text)
         with pytest.raises(ModelError, match=words):
             import_model(tmp_path, ImportOptions())
@@ -94,7 +94,7 @@ def test_a_stac_item_says_what_the_file_it_points_to_does_not(tmp_path):
 def test_items_without_a_model_of_their_own_are_refused(tmp_path):
     with pytest.raises(ModelError, match="at an address"):
         import_model(item(tmp_path / "item.json", "https://models.example/net.onnx"), ImportOptions())
-    with pytest.raises(ModelError, match="cannot be read"):
+    with pytest.raises(ModelError, match="no such file"):
         import_model(item(tmp_path / "item.json", "nothing.onnx"), ImportOptions())
     (tmp_path / "item.json").write_text(json.dumps({"type": "Feature", "properties": {}, "assets": {}}))
     with pytest.raises(ModelError, match="not a STAC item of a model"):

@@ -248,6 +248,7 @@ def test_hostile_files_are_refused_and_nothing_is_written(tmp_path, mapgen, chan
         (b"\x08" + b"\xff" * 11, "not an ONNX file"),
         (b"\x08\x08\x3a\x80", "cut off"),
         (b"<html></html>", "ONNX file"),
+        (bytes(8) + b"{}", "is a safetensors file"),
     ],
 )
 def test_what_is_no_onnx_file_is_refused(tmp_path, mapgen, content, words):
