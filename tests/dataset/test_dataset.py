@@ -227,7 +227,7 @@ def test_pictures_without_georeferencing_must_measure_what_their_labels_do(tmp_p
     make_raster(tmp_path / "l.png", kinds(40, 50), driver="PNG", crs=None, transform=None)
     source = [{"images": "a.png", "labels": "l.png"}]
     expect(drawn(read(tmp_path, source, resolution_m=1.0).training), kinds(40, 50))
-    refused(tmp_path, ["data.resolution_m", "say it"], source, UsageError)
+    refused(tmp_path, ["data.resolution_m", "set it"], source, UsageError)
     make_raster(tmp_path / "l.png", kinds(40, 49), driver="PNG", crs=None, transform=None)
     refused(tmp_path, ["49 × 40", "50 × 40", "of one size"], source, resolution_m=1.0)
 
