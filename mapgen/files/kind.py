@@ -47,10 +47,10 @@ def kind_of(name: str) -> Kind:
     path, suffix = Path(name), suffix_of(name)
     if is_url(name):
         return "raster"
+    if suffix == ".safetensors":  # a folder of that name too: the reader of models says that it is none
+        return "model"
     if path.is_dir():
         return "tiles" if (path / TILEJSON).is_file() else "result" if (path / REPORT).is_file() else "folder"
-    if suffix == ".safetensors":
-        return "model"
     return "tiles" if suffix in ARCHIVE_SUFFIXES else "layer" if suffix in VECTOR_SUFFIXES else "raster"
 
 
