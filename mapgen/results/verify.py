@@ -65,6 +65,8 @@ def verify(path: str | Path) -> Verdict:
         verdict.faults.append(exc.problem)
     except OSError as exc:
         verdict.faults.append(f"cannot be read ({exc.strerror or exc})")
+    except (ValueError, IndexError) as exc:  # pyogrio's, of names that are no UTF-8, or of a file without layers
+        verdict.faults.append(f"cannot be read ({one_line(exc)[:100]})")
     return verdict
 
 

@@ -189,3 +189,10 @@ def test_the_command_prints_what_is_whole_and_exits_9_where_something_is_not(tmp
 def test_the_command_is_quiet_or_verbose_as_any_other(made, mapgen):
     assert mapgen("verify", made / "town.gpkg", "--quiet").err == ""
     assert mapgen("verify", made / "none.gpkg", "--verbose").code == 9
+
+
+def test_a_layer_with_a_name_that_is_no_text_is_a_fault_and_no_bug(made, tmp_path):
+    content = (made / "town.fgb").read_bytes()
+    (tmp_path / "bad.fgb").write_bytes(content.replace(b"class_name", b"clas\xf3_name", 1))
+    (fault,) = verify(tmp_path / "bad.fgb").faults
+    assert "cannot be read" in fault
