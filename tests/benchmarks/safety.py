@@ -63,8 +63,8 @@ def main() -> None:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "versions": {name: version(name) for name in ("mapgen", "openvino", "rasterio", "numpy")},
         "threads": os.cpu_count(), "rows": rows,
-        "notes": f"Together {share:.2%} of a run over {arguments.size}² pixels; the limit is {SHARE:.0%}. The "
-        "difference of the two ways is smaller than what runs differ among themselves.",
+        "notes": f"Together {share:.2%} of a run over {arguments.size}² pixels; the limit is {SHARE:.0%}. The two ways "
+        "differ by less than runs differ among themselves.",
     }  # fmt: skip
     print(json.dumps(record, indent=1, ensure_ascii=False))
     if arguments.json:
