@@ -21,7 +21,7 @@ def open_engine(network: Network, setup: Setup, name: EngineName, device: Device
         raise UsageError(
             option("device"), f"OpenVINO runs on the CPU here, not on {device}", f"use {option('engine', 'torch')}"
         )
-    if network.card.graph is not None and name == "auto" and device == "auto":
+    if name == device == "auto" and network.card.graph is not None:
         name = "openvino"
     if _suitable(name, device, setup.precision) == "openvino":
         if find_spec("openvino") is None:
