@@ -212,9 +212,10 @@ def _place(grid: Grid) -> dict[str, Any]:
     if grid.control is None:
         return {"crs": grid.crs, "transform": grid.transform}
     from rasterio.control import GroundControlPoint
+    from rasterio.crs import CRS
 
     points = [GroundControlPoint(*point) for point in grid.control.points]  # row, column, x, y, z there too
-    return {"crs": grid.control.crs, "gcps": points}
+    return {"crs": grid.control.crs or CRS(), "gcps": points}  # None is a fault of rasterio's beside points
 
 
 def _cog_options(creation_options: Sequence[tuple[str, str]]) -> dict[str, str]:

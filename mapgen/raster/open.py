@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -48,6 +48,8 @@ def open_scene(name: str | Path, *, any_kind: bool = False) -> RasterScene:
         if alphas and len(alphas) < dataset.count:
             _settle_alpha(scene, alphas[0])
         scene.look_for_blocks()
+        with suppress(*gdal_errors()):
+            _ = dataset.colorinterp  # raises what the look was told of damaged keys, which the next question would else
         _place_warnings(scene)
         _file_warnings(scene, None if is_url(str(name)) else Path(name))
     return scene

@@ -176,10 +176,11 @@ def corner_points() -> list[GroundControlPoint]:
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize("known", [rasterio.CRS.from_string(CRS), rasterio.CRS()])
 @pytest.mark.parametrize("options", [(), ("--co", "LEVEL=9")])
-def test_control_points_alone_give_a_map_in_pixel_space_that_has_them_too(tmp_path, segment, engines, options):
+def test_control_points_alone_give_a_map_in_pixel_space_that_has_them_too(tmp_path, segment, engines, options, known):
     engines.rule = cells
-    make_raster(tmp_path / "scene.tif", coordinates(*SIZE), transform=None, gcps=corner_points())
+    make_raster(tmp_path / "scene.tif", coordinates(*SIZE), transform=None, gcps=corner_points(), crs=known)
     run = segment(tmp_path / "scene.tif", "--confidence", *options)
     assert run.code == 0
     assert "ground control points only" in run.warnings[0]
@@ -189,7 +190,7 @@ def test_control_points_alone_give_a_map_in_pixel_space_that_has_them_too(tmp_pa
             assert dataset.transform.is_identity
             assert dataset.crs is None
             points, crs = dataset.gcps
-            assert crs == rasterio.CRS.from_string(CRS)
+            assert crs == (known or None)
             assert [(p.row, p.col, p.x, p.y) for p in points] == [(p.row, p.col, p.x, p.y) for p in corner_points()]
     np.testing.assert_array_equal(read_map(tmp_path / "scene.mask.tif"), coordinate_classes(*SIZE))
 
