@@ -185,7 +185,8 @@ def main(path: str) -> int:
             mapgen("vectorize", mask, "-o", folder / f"layer.{form}", "--sieve", "8px", "--simplify", "1.5px")
         for kind, flags in (("raster", ()), ("vector", ("--vector",))):
             for end in ("", ".pmtiles", ".mbtiles"):
-                mapgen("tiles", mask, "-o", folder / f"{kind}{end}", "--base-url", base, *flags)
+                form = () if end else ("-f", "folder")
+                mapgen("tiles", mask, "-o", folder / f"{kind}{end}", "--base-url", base, *flags, *form)
         checks: dict[str, Callable[[], Iterator[str]]] = {
             "GDAL": lambda: gdal(mask, folder), "QGIS": lambda: qgis(mask, folder),
             "MapLibre": lambda: maplibre(mask, folder, base), "mapgen": lambda: itself(folder),
