@@ -14,6 +14,7 @@ from math import prod
 import numpy as np
 
 from mapgen.errors import ModelError, one_line
+from mapgen.files.protobuf import bytes_field
 
 SIZE_LIMIT = 1 << 31
 """Bytes of a file; beyond it protocol buffers themselves end."""
@@ -68,7 +69,8 @@ def outline(data: bytes, subject: str) -> Outline:
 
 def with_keys(data: bytes, keys: dict[str, str]) -> bytes:
     """The file with these keys behind its own: the fields of a message may come in any order."""
-    return data + b"".join(_message(14, _message(1, k.encode()) + _message(2, v.encode())) for k, v in keys.items())
+    entries = (bytes_field(1, name.encode()) + bytes_field(2, text.encode()) for name, text in keys.items())
+    return data + b"".join(bytes_field(14, entry) for entry in entries)
 
 
 # The messages -------------------------------------------------------------------------------------------------------
@@ -265,16 +267,3 @@ def _text(data: memoryview) -> str:
         return str(data, "utf-8")
     except UnicodeDecodeError as exc:
         raise _Broken("has a text that is not UTF-8") from exc
-
-
-def _message(number: int, data: bytes) -> bytes:
-    return _number(number << 3 | 2) + _number(len(data)) + data
-
-
-def _number(value: int) -> bytes:
-    parts = bytearray()
-    while value > 127:
-        parts.append(value & 127 | 128)
-        value >>= 7
-    parts.append(value)
-    return bytes(parts)

@@ -60,9 +60,9 @@ def pruned(
     except _LOST as exc:
         raise _refusal(network, f"cannot be followed by pruning ({one_line(exc)[:120]})") from exc
     network.zero_grad(set_to_none=True)
-    narrow(fresh, {name: value.shape for name, value in network.state_dict().items()})
-    same = {k: v.shape for k, v in fresh.state_dict().items()} == {k: v.shape for k, v in network.state_dict().items()}
-    if not (same and agrees(network, mean.shape[1], stride)):
+    left = _shapes(network)
+    narrow(fresh, left)
+    if not (_shapes(fresh) == left and agrees(network, mean.shape[1], stride)):
         raise _refusal(network, "has layers that pruning cannot narrow")
     if not (gone := before - _weights(network)):
         raise UsageError("model.prune", f"{ratio:g} takes out nothing: layers keep multiples of {ROUND}", "raise it")
@@ -91,6 +91,10 @@ def _head(network: nn.Module) -> Any:
     """The layers that make the scores: their channels are the classes."""
     head = getattr(network, "segmentation_head", None)
     return head if isinstance(head, nn.Module) else [*network.modules()][-1]
+
+
+def _shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in network.state_dict().items()}
 
 
 def _weights(network: nn.Module) -> int:

@@ -98,14 +98,18 @@ def tutor(name: str, card: ModelCard, network: nn.Module, wanted: ModelCard) -> 
         raise _refusal(name, f"knows {there:g} m a pixel, the run has {here:g}", f"set data.resolution_m = {there:g}")
     theirs = {c.casefold(): i for i, c in enumerate(card.legend.names)}
     channels = tuple(theirs[c.casefold()] for c in wanted.legend.names if c.casefold() in theirs)
-    mean, std = (torch.tensor(v, dtype=torch.float32).view(1, -1, 1, 1) for v in (card.mean, card.std))
-    return Tutor(network.eval().requires_grad_(False), bands, mean, std, channels)
+    return Tutor(network.eval().requires_grad_(False), bands, *_scale(card), channels)
 
 
 def own_average(wanted: ModelCard, classes: Sequence[int]) -> Tutor:
     """The run's own average as its tutor in these of its classes."""
-    mean, std = (torch.tensor(v, dtype=torch.float32).view(1, -1, 1, 1) for v in (wanted.mean, wanted.std))
-    return Tutor(None, tuple(range(len(wanted.bands))), mean, std, tuple(classes))
+    return Tutor(None, tuple(range(len(wanted.bands))), *_scale(wanted), tuple(classes))
+
+
+def _scale(card: ModelCard) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of the card's bands, each (1, C, 1, 1)."""
+    mean, std = (torch.tensor(v, dtype=torch.float32).view(1, -1, 1, 1) for v in (card.mean, card.std))
+    return mean, std
 
 
 def on_device(one: Tutor, device: torch.device) -> Tutor:
