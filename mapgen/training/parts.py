@@ -11,7 +11,7 @@ from mapgen import __version__
 from mapgen.dataset.dataset import Dataset
 from mapgen.errors import speaking
 from mapgen.model.card import ModelCard
-from mapgen.model.file import Model, read_tensors
+from mapgen.model.file import Model, network_of
 from mapgen.plan import check_window
 from mapgen.schema import in_toml
 from mapgen.training.config import TrainConfig
@@ -28,10 +28,9 @@ FEWEST = 10
 
 def loaded(model: Model) -> Any:
     """A model's network with its weights."""
-    from mapgen.model.engine import Network
     from mapgen.model.torch import load_network
 
-    return load_network(Network(model.card, model.sha256, lambda: read_tensors(model), model.card.name))
+    return load_network(network_of(model, "fp32"))
 
 
 def stages_of(config: TrainConfig) -> Iterator[Any]:
