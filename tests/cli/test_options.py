@@ -225,7 +225,7 @@ OPTION_TESTS = {
     ("train", "--steps"): f"{TRAIN}::test_steps_end_a_run_sooner_or_later",
     ("train", "--overwrite"): f"{TRAIN}::test_overwrite_begins_a_run_anew",
     ("train", "--json"): f"{TRAIN}::test_json_is_one_object",
-    ("train", "--quiet"): f"{TRAIN}::test_quiet_says_nothing_but_the_model",
+    ("train", "--quiet"): f"{TRAIN}::test_quiet_says_nothing_but_the_model_and_what_may_spoil_it",
     ("train", "--verbose"): f"{TRAIN}::test_verbose_twice_shows_the_traceback",
     ("tiles", "--output"): f"{TILES}::test_output_names_the_set_and_its_container",
     ("tiles", "--format"): f"{TILES}::test_container_is_that_of_outputs_without_a_name",
