@@ -15,7 +15,7 @@ from mapgen.errors import ModelError, one_line
 from mapgen.model.card import ModelCard
 from mapgen.model.graph import NotAGraph, canonical, load_graph
 from mapgen.model.network import build
-from mapgen.model.runtime import ov, written
+from mapgen.model.runtime import core, written
 from mapgen.model.stored import REST, TEXT, block, named, packed
 from mapgen.model.torch import with_weights
 
@@ -86,10 +86,9 @@ def difference(net: torch.nn.Module, card: ModelCard, text: bytes, numbers: byte
     pixels = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     with torch.inference_mode():
         wanted = net(torch.from_numpy(pixels)).numpy()
-    core = ov.Core()
-    model = load_graph(core, text, numbers, card, one_line(card.name))
+    model = load_graph(core(), text, numbers, card, one_line(card.name))
     model.reshape(list(shape))
-    got = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(pixels)[0]
+    got = core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(pixels)[0]
     return float(np.abs(got - wanted).max() / max(1.0, np.abs(wanted).max()))
 
 

@@ -109,14 +109,13 @@ def _own(model: Model, pixels: Array) -> Array:
     """The model's own probabilities, in float32 by OpenVINO, of pixels from 0 to 1."""
     from mapgen.model.graph import load_graph
     from mapgen.model.openvino import bare_graph
-    from mapgen.model.runtime import ov
+    from mapgen.model.runtime import core
 
-    core = ov.Core()
     graph = read_graph(model) if model.has_graph else bare_graph(network_of(model, "fp32"))
-    net = load_graph(core, *graph, model.card, one_line(model.path))
+    net = load_graph(core(), *graph, model.card, one_line(model.path))
     net.reshape(list(pixels.shape))
     mean, std = _unit(model.card)
-    scores = core.compile_model(net, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})((pixels - mean) / std)[0]
+    scores = core().compile_model(net, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})((pixels - mean) / std)[0]
     powers = np.exp(scores - scores.max(1, keepdims=True))
     result: Array = powers / powers.sum(1, keepdims=True)
     return result
@@ -124,12 +123,11 @@ def _own(model: Model, pixels: Array) -> Array:
 
 def _compared(model: Model, made: Any, side: int) -> tuple[float, float]:
     """How far what was made is from the model: the largest difference and the share of pixels of one class."""
-    from mapgen.model.runtime import ov
+    from mapgen.model.runtime import core
 
     pixels = np.random.default_rng(0).random((1, len(model.card.bands), side, side), np.float32)
     wanted = _own(model, pixels)
-    core = ov.Core()
-    got = core.compile_model(made, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(pixels)[0]
+    got = core().compile_model(made, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(pixels)[0]
     difference, agreement = float(np.abs(got - wanted).max()), float((got.argmax(1) == wanted.argmax(1)).mean())
     if not difference < 1e-3:
         raise ModelError(one_line(model.card.name), f"what was written differs by {difference:.1e}", "report this")
@@ -137,10 +135,10 @@ def _compared(model: Model, made: Any, side: int) -> tuple[float, float]:
 
 
 def _onnx(model: Model, side: int, output: Output) -> Exported:
-    from mapgen.model.runtime import ov
+    from mapgen.model.runtime import core
 
     data = _traced(model, side)
-    difference, agreement = _compared(model, ov.Core().read_model(data), side)
+    difference, agreement = _compared(model, core().read_model(data), side)
     done = Exported(output.path, difference, agreement, _notes(model.card))
     data = with_keys(data, keys_of(model.card, side) | {PARITY: json.dumps(done.parity)})
     with staged(output) as temporary:
@@ -187,11 +185,11 @@ def _traced(model: Model, side: int) -> bytes:
 
 
 def _openvino(model: Model, side: int, output: Path, overwrite: bool) -> Exported:
-    from mapgen.model.runtime import ops, ov, written
+    from mapgen.model.runtime import core, ops, ov, written
 
     card = model.card
     int8 = card.compression is not None
-    net = ov.Core().read_model(*(read_graph(model) if model.has_graph or int8 else _converted(model)))
+    net = core().read_model(*(read_graph(model) if model.has_graph or int8 else _converted(model)))
     net.reshape([1, len(card.bands), side, side])
     mean, std = _unit(card)
     steps = ov.preprocess.PrePostProcessor(net)

@@ -237,10 +237,21 @@ def read_tensors(model: Model) -> dict[str, np.ndarray[Any, Any]]:
     return tensors
 
 
+_HALF_EXPONENT = 0x7C00
+"""The bits of a float16's exponent: all are set in NaN and the infinities."""
+
+
 def _check_finite(tensors: Mapping[str, np.ndarray[Any, Any]], path: Path) -> None:
     for name, tensor in tensors.items():
-        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+        if tensor.dtype.kind == "f" and not _finite(tensor):
             raise ModelError(one_line(path), f"the weights {one_line(name)} are not finite", "train it again")
+
+
+def _finite(tensor: np.ndarray[Any, Any]) -> bool:
+    """Whether no number of the tensor is NaN or infinite; float16 by its bits, which is faster."""
+    if tensor.dtype == np.float16:
+        return bool(((tensor.view(np.uint16) & _HALF_EXPONENT) != _HALF_EXPONENT).all())
+    return bool(np.isfinite(tensor).all())
 
 
 def plain_tensors(path: Path) -> dict[str, np.ndarray[Any, Any]]:

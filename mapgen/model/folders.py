@@ -46,7 +46,7 @@ def opened_folder(path: Path, options: ImportOptions) -> Source:
     from mapgen.model.convert import converted
     from mapgen.model.heads import Brought
     from mapgen.model.network import build, stride_of
-    from mapgen.model.runtime import ov
+    from mapgen.model.runtime import core
     from mapgen.model.torch import with_weights
 
     note_inputs(config, weights)
@@ -60,7 +60,7 @@ def opened_folder(path: Path, options: ImportOptions) -> Source:
     net = with_weights(net, plain_tensors(weights), card, subject)
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
     origin = Origin("smp", sha256, tool="segmentation_models_pytorch", network=f"{kind} {encoder}")
-    brought = Brought(ov.Core().read_model(*converted(net, card)), subject, options.head, weights.stat().st_size)
+    brought = Brought(core().read_model(*converted(net, card)), subject, options.head, weights.stat().st_size)
     return Source(folder.resolve().name, origin, Said(), brought, scaled=False)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from mapgen.errors import ModelError, one_line
 from mapgen.model.graph import check_memory
-from mapgen.model.runtime import ops, ov
+from mapgen.model.runtime import core, ops, ov
 
 Head = Literal["softmax", "sigmoid", "probabilities", "scores", "ids"]
 """What a network gives: activations, which can be cut off, probabilities by other means, scores, or class numbers."""
@@ -43,7 +43,7 @@ class Shape:
 def read_onnx(data: bytes, subject: str) -> Any:
     """OpenVINO's model of an ONNX file. Raises `ModelError` where it cannot read it."""
     try:
-        return ov.Core().read_model(data)
+        return core().read_model(data)
     except (RuntimeError, TypeError) as exc:
         problem = f"OpenVINO cannot read it ({one_line(exc).strip()[-200:]})"
         raise ModelError(subject, problem, "export it with another opset, such as 17") from exc
@@ -54,7 +54,7 @@ class Brought:
 
     def __init__(self, model: Any, subject: str, head: int | None, size: int) -> None:
         """`size` are the bytes of the file that it comes from."""
-        self.subject, self._core, self._model = subject, ov.Core(), model
+        self.subject, self._core, self._model = subject, core(), model
         self.outputs = len(self._model.outputs)
         self._head = head or 0
         self._size = size

@@ -14,7 +14,7 @@ from mapgen.errors import ModelError
 from mapgen.model.engine import UNDECIDED, Network, Setup, Tag
 from mapgen.model.file import no_graph
 from mapgen.model.graph import load_graph
-from mapgen.model.runtime import ops, ov
+from mapgen.model.runtime import core, ops, ov
 from mapgen.settings import Precision
 
 _TYPES = {"uint8": ov.Type.u8, "float32": ov.Type.f32}
@@ -53,7 +53,7 @@ class OpenVINOEngine:
 
     def __init__(self, network: Network, setup: Setup) -> None:
         self.precision = setup.precision
-        self._core = ov.Core()
+        self._core = core()
         self._setup = setup
         quantized = network.int8 if setup.precision == "int8" else None
         text, numbers = quantized() if quantized is not None else bare_graph(network)
@@ -146,7 +146,7 @@ def _landed(flight: _Flight) -> tuple[Any, Array | None]:
 
 def native_precisions() -> tuple[Precision, ...]:
     """The floating-point precisions that OpenVINO has instructions for on this CPU."""
-    able = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    able = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return ("fp32", *(name for name in ("bf16", "fp16") if name.upper() in able))
 
 

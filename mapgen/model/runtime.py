@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,13 @@ with unreported():
     import openvino as ov
     from openvino import opset13 as ops
 
-__all__ = ["ops", "ov", "written"]
+__all__ = ["core", "ops", "ov", "written"]
+
+
+@cache
+def core() -> Any:
+    """OpenVINO's core, one in a process: each loads the plugin of the CPU anew, which takes a sixth of a second."""
+    return ov.Core()
 
 
 def written(model: Any) -> tuple[bytes, bytes]:

@@ -27,7 +27,15 @@ _ALIGNED = 8
 
 def block(tensors: Mapping[str, Array], rest: bytes) -> bytes:
     """The block that a stored graph refers to: all floating-point tensors, by name, as float32, and the rest."""
-    return b"".join(_bytes(tensors[name]) for name in _floating(tensors)) + rest
+    values = [tensors[name] for name in _floating(tensors)]
+    whole = np.empty(4 * sum(value.size for value in values) + len(rest), np.uint8)  # joined bytes are copied twice
+    end = whole.size - len(rest)
+    numbers, start = whole[:end].view("<f4"), 0
+    for value in values:
+        numbers[start : start + value.size] = value.ravel()
+        start += value.size
+    whole[end:] = np.frombuffer(rest, np.uint8)
+    return whole.tobytes()
 
 
 def packed(text: bytes) -> bytes:
