@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from mapgen import __version__
@@ -22,12 +23,16 @@ EXTRAS = ("torch", "torchvision", "segmentation-models-pytorch", "nncf", "onnx",
 def versions(packages: Iterable[str] = (*PACKAGES, *EXTRAS)) -> dict[str, str]:
     """Versions of mapgen, Python and these packages, those that are installed."""
     found = {"mapgen": __version__, "python": platform.python_version()}
-    for name in packages:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # an extra, or not a package at all
-            continue
-    return found
+    return found | {name: text for name in packages if (text := _version(name))}
+
+
+@cache
+def _version(package: str) -> str:
+    """The version of a package that is installed; empty for an extra that is not, and for what is not a package."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def cpu_features() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -144,6 +145,7 @@ def _landed(flight: _Flight) -> tuple[Any, Array | None]:
     return flight.tag, result
 
 
+@cache
 def native_precisions() -> tuple[Precision, ...]:
     """The floating-point precisions that OpenVINO has instructions for on this CPU."""
     able = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -115,10 +117,16 @@ def idle_gpu(name: EngineName, device: Device, precision: Precision) -> str:
     return "runs on the CPU; there is an NVIDIA driver: pip install 'mapgen[torch]' to run on its GPU"
 
 
+@cache
 def _nvidia_driver() -> bool:
-    from ctypes.util import find_library
-
-    return find_library("cuda") is not None or find_library("nvcuda") is not None
+    """Whether the library of the driver can be loaded: a compiler would be asked for its path, for 40 ms a time."""
+    for name in ("libcuda.so.1", "nvcuda.dll"):
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            continue
+        return True
+    return False
 
 
 def _torch_sees_gpu() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from mapgen.errors import one_line  # XML has no place for most control characters, not even escaped
@@ -12,6 +13,7 @@ from mapgen.legend import NODATA, Class, LayerClass, Legend
 _COLUMNS = (("Value", 0, 5), ("Class", 2, 2), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8), ("Alpha", 0, 9))
 
 
+@lru_cache(8)
 def pam_xml(legend: Legend) -> bytes:
     """The `.aux.xml` beside a class map: category names by index and a raster attribute table."""
     root = Element("PAMDataset")
@@ -33,6 +35,7 @@ def pam_xml(legend: Legend) -> bytes:
     return tostring(root, encoding="utf-8") + b"\n"
 
 
+@lru_cache(8)
 def qml(legend: Legend) -> bytes:
     """A QGIS layer style for a class map: paletted, with names; QGIS loads `NAME.qml` beside `NAME.tif` by itself.
 
