@@ -18,6 +18,7 @@ SEGMENT, VECTORIZE, REPORTS = (
 )
 EVALUATE, BENCH = "tests/accuracy/test_evaluate.py", "tests/inference/test_bench.py"
 COMPRESS = "tests/training/test_compress.py"
+IMPORT = "tests/model/test_models_options.py"
 ROADS = "tests/roads/test_roads_options.py"
 BATCHES = "tests/cli/test_batches.py"
 MAP, MAP_FAULTS = "tests/results/test_map.py", "tests/results/test_map_faults.py"
@@ -118,6 +119,39 @@ OPTION_TESTS = {
     ("route", "--json"): f"{ROADS}::test_the_way_is_written_said_and_told",
     ("route", "--quiet"): f"{ROADS}::test_the_way_is_written_said_and_told",
     ("route", "--verbose"): f"{ROADS}::test_the_way_is_written_said_and_told",
+    ("models import", "--resolution"): f"{IMPORT}::test_what_a_file_does_not_say_is_said_by_options",
+    ("models import", "--classes"): f"{IMPORT}::test_what_a_file_does_not_say_is_said_by_options",
+    ("models import", "--background"): f"{IMPORT}::test_what_a_file_does_not_say_is_said_by_options",
+    ("models import", "--bands"): f"{IMPORT}::test_what_a_file_does_not_say_is_said_by_options",
+    ("models import", "--data-type"): f"{IMPORT}::test_what_a_file_does_not_say_is_said_by_options",
+    ("models import", "--colors"): f"{IMPORT}::test_what_a_file_does_not_say_is_said_by_options",
+    ("models import", "--name"): f"{IMPORT}::test_what_a_file_does_not_say_is_said_by_options",
+    ("models import", "--license"): f"{IMPORT}::test_what_a_file_does_not_say_is_said_by_options",
+    ("models import", "--scale"): f"{IMPORT}::test_scale_says_what_the_network_takes",
+    ("models import", "--head"): f"{IMPORT}::test_head_gives_and_threshold_choose_the_output_and_its_meaning",
+    ("models import", "--gives"): f"{IMPORT}::test_head_gives_and_threshold_choose_the_output_and_its_meaning",
+    ("models import", "--threshold"): f"{IMPORT}::test_head_gives_and_threshold_choose_the_output_and_its_meaning",
+    ("models import", "--output"): f"{IMPORT}::test_import_writes_where_it_is_told_and_replaces_only_when_asked",
+    ("models import", "--overwrite"): f"{IMPORT}::test_import_writes_where_it_is_told_and_replaces_only_when_asked",
+    ("models import", "--json"): f"{IMPORT}::test_import_writes_where_it_is_told_and_replaces_only_when_asked",
+    ("models import", "--check"): f"{IMPORT}::test_check_maps_a_scene_and_draws_it_beside_the_model",
+    ("models import", "--quiet"): f"{IMPORT}::test_import_is_quiet_or_verbose_as_any_command",
+    ("models import", "--verbose"): f"{IMPORT}::test_import_is_quiet_or_verbose_as_any_command",
+    ("models export", "--to"): f"{IMPORT}::test_export_writes_the_format_the_place_and_the_windows_that_are_asked_for",
+    ("models export", "--output"): (
+        f"{IMPORT}::test_export_writes_the_format_the_place_and_the_windows_that_are_asked_for"
+    ),
+    ("models export", "--window"): (
+        f"{IMPORT}::test_export_writes_the_format_the_place_and_the_windows_that_are_asked_for"
+    ),
+    ("models export", "--overwrite"): (
+        f"{IMPORT}::test_export_writes_the_format_the_place_and_the_windows_that_are_asked_for"
+    ),
+    ("models export", "--json"): (
+        f"{IMPORT}::test_export_writes_the_format_the_place_and_the_windows_that_are_asked_for"
+    ),
+    ("models export", "--quiet"): f"{IMPORT}::test_export_is_quiet_or_verbose_as_any_command",
+    ("models export", "--verbose"): f"{IMPORT}::test_export_is_quiet_or_verbose_as_any_command",
     ("models upgrade", "--output"): (
         "tests/model/test_stored_graph.py::test_upgrade_writes_elsewhere_and_replaces_nothing_there"
     ),
@@ -322,10 +356,6 @@ OPTION_TESTS = {
 }  # fmt: skip
 
 
-OWED = {"models import", "models export"}
-"""Commands whose options have yet to get a test each."""
-
-
 def options(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
     """(command, option) for every option of the app, the option by its longest name."""
     for param in command.params:
@@ -349,7 +379,7 @@ def nodes_of(path: str) -> dict[str, ast.FunctionDef]:
 
 
 def test_every_option_names_its_test_and_no_other_is_named():
-    every = {(command, name) for command, name in options(typer.main.get_command(app)) if command not in OWED}
+    every = set(options(typer.main.get_command(app)))
     assert set(OPTION_TESTS) == every
 
 
