@@ -1,13 +1,19 @@
-"""Threads: how many, and working ahead in order, an error raised where its item would come."""
+"""Threads and processes: how many, and working ahead in order, an error raised where its item would come."""
 
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from types import ModuleType
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
 
 T = TypeVar("T")
 Made = TypeVar("Made")
@@ -105,3 +111,27 @@ def in_order(
             yield first, future.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def start(process: BaseProcess) -> None:
+    """Start a process that does not run again the script that this one began with, as `multiprocessing` would.
+
+    It never hears of Ctrl-C, which a terminal tells to all: who started it ends it.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    masked = hasattr(signal, "pthread_sigmask")  # Windows has no masks
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if masked else set()
+    try:
+        process.start()
+    finally:
+        sys.modules["__main__"] = script
+        if masked:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ending(process: BaseProcess) -> str:
+    """How a process ended that was not to: `by SIGKILL`, or `with exit code 3`."""
+    process.join(1)
+    code = process.exitcode
+    return f"by {signal.Signals(-code).name}" if code is not None and code < 0 else f"with exit code {code}"

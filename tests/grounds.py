@@ -18,7 +18,7 @@ CLASSES = [{"id": 1, "name": "field"}, {"id": 2, "name": "wood"}, {"id": 3, "nam
 def data_of(folder: Path, sources: list[dict[str, Any]], **more: Any) -> DataConfig:
     """The data of a configuration with these sources; `more` are other keys of [data]."""
     data = {"folder": str(folder), "bands": ["row", "col"], "classes": CLASSES, "sources": sources} | more
-    return config_of({"name": "test", "data": data}).data
+    return config_of({"name": "test", "data": data, "teacher": {"from": "average"}}).data
 
 
 def places(height: int, width: int, row: int = 0, col: int = 0) -> np.ndarray:

@@ -48,26 +48,28 @@ class Resamples:
     """Tallies (hit, truth, mapped; K classes) of `draws` resamples of blocks, for `evaluate` and for training alike."""
 
     def __init__(self, seed: int, draws: int = DRAWS) -> None:
-        self._seed, self._sums = seed, np.zeros((draws, 3, 0))
+        self._seed = seed
+        self.sums: Floats = np.zeros((draws, 3, 0))
+        """Hit, truth and mapped of each resample."""
 
     def add(self, key: int, blocks: Counts) -> None:
         """Take in the tallies (B, 3, K) of some blocks, K no less than before; `key` tells them from others."""
         self.grow(blocks.shape[2])
-        draws = len(self._sums)
+        draws = len(self.sums)
         rng = np.random.default_rng((self._seed, key))
         for first in range(0, len(blocks), _TOGETHER):
             some = blocks[first : first + _TOGETHER]
             weights = rng.poisson(1, (len(some), draws)).astype(np.float64)
-            self._sums += (weights.T @ some.reshape(len(some), -1)).reshape(self._sums.shape)
+            self.sums += (weights.T @ some.reshape(len(some), -1)).reshape(self.sums.shape)
 
     def grow(self, classes: int) -> None:
         """Make room for this many classes."""
-        self._sums = np.pad(self._sums, ((0, 0), (0, 0), (0, classes - self._sums.shape[2])))
+        self.sums = np.pad(self.sums, ((0, 0), (0, 0), (0, classes - self.sums.shape[2])))
 
     def intervals(self, *figures: str) -> dict[str, Floats]:
         """95 % percentile intervals (..., 2) of figures of a `Tally`, by name."""
-        tally = Tally(*np.moveaxis(self._sums, 1, 0))
-        return {name: _interval(getattr(tally, name)) for name in figures}
+        tally = Tally(*np.moveaxis(self.sums, 1, 0))
+        return {name: interval(getattr(tally, name)) for name in figures}
 
 
 class BlockCounter:
@@ -83,7 +85,7 @@ class BlockCounter:
         self._lattice, self._keep = lattice, worst
         self._row = -1
         self._open: Counts = np.zeros((lattice.across, 3, 0), np.int64)
-        self._resamples = Resamples(seed)
+        self.resamples = Resamples(seed)
         self._heap: list[tuple[int, int, int, int]] = []
 
     def add(self, row: int, col: int, mapped: NDArray[np.int16], truth: NDArray[np.int16]) -> None:
@@ -106,7 +108,7 @@ class BlockCounter:
         if more > 0:
             self.counts = np.pad(self.counts, ((0, more), (0, more)))
             self._open = np.pad(self._open, ((0, 0), (0, 0), (0, more)))
-            self._resamples.grow(classes)
+            self.resamples.grow(classes)
 
     def finish(self) -> Counts:
         """The counts (K, K), by truth and map; intervals and worst blocks are known from now on."""
@@ -119,7 +121,7 @@ class BlockCounter:
         if not pixels.any():
             return
         self.blocks += int((pixels > 0).sum())
-        self._resamples.add(self._row, self._open)
+        self.resamples.add(self._row, self._open)
         wrong = pixels - self._open[:, 0].sum(-1)
         for place in np.flatnonzero(wrong).tolist() if self._keep else ():
             # Of equally bad blocks the first stays: the heap's least is the one to go.
@@ -142,10 +144,10 @@ class BlockCounter:
 
         Empty where fewer than FEWEST blocks count.
         """
-        return self._resamples.intervals("miou", "accuracy", "iou") if self.blocks >= FEWEST else {}
+        return self.resamples.intervals("miou", "accuracy", "iou") if self.blocks >= FEWEST else {}
 
 
-def _interval(values: Floats) -> Floats:
+def interval(values: Floats) -> Floats:
     """The interval (..., 2) of what is not NaN along the first axis; NaN where less than half is known."""
     known = np.isfinite(values).mean(0) >= 0.5
     filled = np.where(known, values, 0.0)

@@ -235,6 +235,7 @@ class _Job:
             None if self.boundary is None else _taken(self.boundary.finish(), order),
             None if self.matcher is None else _taken(self.matcher.finish(), order),
             tuple(self.place[code] for code in self.objects if code in self.place), self.blocks.worst(),
+            self.blocks.resamples.sums[:, :, order],
         )  # fmt: skip
 
     def _named(self, code: int) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mapgen.accuracy.confusion import Matches, Tally, mean
+from mapgen.arrays import Floats
 from mapgen.arrays import Longs as Counts
 
 OVERALL = ("miou", "accuracy", "kappa", "boundary")
@@ -56,6 +57,8 @@ class Report:
     object_classes: tuple[int, ...] = ()
     """Codes of the classes whose objects were compared."""
     worst: tuple[Block, ...] = ()
+    resampled: Floats | None = None
+    """Hit, truth and mapped of each resample of the bootstrap (D, 3, K), in the order of `classes`."""
 
     @property
     def tally(self) -> Tally:

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -23,6 +21,7 @@ from mapgen.cli.console import console
 from mapgen.cli.course import Outcome
 from mapgen.cli.progress import Progress, ProgressBar
 from mapgen.errors import ResourceError, option
+from mapgen.parallel import ending, start
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -119,7 +118,7 @@ class _Helper:
         context = get_context("spawn")  # GDAL's handles and OpenVINO's threads outlive no fork
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=entry, args=(theirs, arguments, names, count), daemon=True)
-        _start(self.process)
+        start(self.process)
         theirs.close()
         self.unit = unit
         self.ready = False
@@ -136,16 +135,6 @@ class _Helper:
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
-
-
-def _start(process: BaseProcess) -> None:
-    """Start a process that does not run again the script that this one began with, as `multiprocessing` would."""
-    script = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        process.start()
-    finally:
-        sys.modules["__main__"] = script
 
 
 def outcomes(pairs: Sequence[tuple[str, Path]], names: list[str], count: int, unit: str = "") -> Generator[Outcome]:
@@ -210,9 +199,7 @@ def _listen(
 
 
 def _lost(source: str, helper: _Helper) -> ResourceError:
-    helper.process.join(1)
-    code = helper.process.exitcode
-    how = f"by {signal.Signals(-code).name}" if code is not None and code < 0 else f"with exit code {code}"
+    how = ending(helper.process)
     remedy = f"if the memory ran out, use fewer {option('jobs')} or a smaller {option('max_memory')}"
     return ResourceError(source, f"the process that worked on it was ended {how}", remedy)
 

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from mapgen.dataset.common_grid import Site, frames_of
 from mapgen.dataset.config import DataConfig
 from mapgen.dataset.cuts import SHOWN, Cut, Extent, joined, labelled, piece_record, rows_of, strips_of, unlisted_problem
-from mapgen.dataset.dataset import IGNORE, Moments
-from mapgen.dataset.imagery import Imagery
+from mapgen.dataset.dataset import EMPTY, IGNORE, Moments
+from mapgen.dataset.imagery import Image, Imagery
+from mapgen.dataset.notes import share_note, twins
 from mapgen.dataset.pairs import Pair
 from mapgen.dataset.split import GUARD, HELD, LEAST_GUARD, OUT, TRAIN, VALIDATE, Box, Split, choose
 from mapgen.dataset.targets import Targets
@@ -40,9 +41,6 @@ HALO = 64
 
 MARGIN = 256
 """Pixels around the labelled ground of an image that stay for context."""
-
-EMPTY = 254
-"""In labels on their way: the image has no data there."""
 
 
 class Laying:
@@ -90,7 +88,7 @@ class Laying:
         if 2 * guard > size:
             problem = f"a guard of {guard} px leaves nothing of blocks of {size} px"
             raise UsageError("data.split.guard", problem, f"use {size // 4}px or a larger block")
-        return Split(frames_of(sites, self.imagery.resolution_m, shifts), size, guard)
+        return Split(frames_of(sites, self.imagery.resolution_m, shifts, size), size, guard)
 
     def _length(self, key: str) -> int:
         size = parse_size(f"data.split.{key}", getattr(self.data.split, key))
@@ -105,20 +103,20 @@ class Laying:
         training, validation = Moments(self.classes), Moments(self.classes)
         cuts = [cut for number in range(len(self.images)) for cut in self._cuts(number)]
         judged = self._cut_out(cuts, validation)
-        learnt: list[dict[str, Any]] = []
+        pieces: dict[str, list[dict[str, Any]]] = {"training": [], "validation": judged, "unlabelled": []}
         for number, image in enumerate(self.images):
-            whole = number in self.split.validating
-            window = self._finished(number, validation if whole else training)
+            side = "validation" if number in self.split.validating else "unlabelled" if image.bare else "training"
+            window = self._finished(number, validation if side == "validation" else training)
             if window.area:
                 piece = piece_record(image.pair.name, "images", image.first, image.grid.window, window)
-                (judged if whole else learnt).append(piece | {"image": number, "weight": image.pair.source.weight})
+                pieces[side].append(piece | {"image": number, "weight": image.pair.source.weight})
         for array in (self.store, self.labels):
             array.flush()  # type: ignore[attr-defined]
         if not training.count:
             raise InputError(*self._nothing())
         return {
             "files": self.files, "dtype": self.imagery.dtype.name, "bands": list(self.imagery.bands),
-            "resolution_m": self.imagery.resolution_m, "training": learnt, "validation": judged,
+            "resolution_m": self.imagery.resolution_m, **pieces,
             "measured": {"training": training.finish(), "validation": validation.finish()},
             "report": self._report(), "warnings": self._noted(training, validation),
         }  # fmt: skip
@@ -161,7 +159,8 @@ class Laying:
                 self.imagery.warn(f"{len(scene.damaged)} damaged blocks were taken as nodata", image.pair.name)
         image.counts, image.digest = seen[: self.classes], digest.hexdigest()
         image.facts = {
-            "name": image.pair.name, "group": image.pair.group, "height": image.grid.height, "width": image.grid.width,
+            "name": image.pair.name, "group": image.pair.group, "use": image.pair.source.use,
+            "height": image.grid.height, "width": image.grid.width,
             "resampled": not image.native, "georeferenced": image.grid.crs is not None,
             "labelled": image.counts.tolist(), "unlabelled": int(seen[IGNORE]), "nodata": int(seen[EMPTY]),
         }  # fmt: skip
@@ -286,23 +285,34 @@ class Laying:
             part = window.slices(image.grid.window)
             raw, roles = labels[part], self.split.roles(number, window)
             shown = (raw != EMPTY) & ((roles == role) | (roles == GUARD))
-            own = (roles == role) & (raw < self.classes)
-            tally.update(dict(enumerate(np.bincount(roles[raw < self.classes], minlength=5).tolist())))
+            own = shown if image.bare else (roles == role) & (raw < self.classes)
+            counted = raw != EMPTY if image.bare else raw < self.classes
+            tally.update(dict(enumerate(np.bincount(roles[counted], minlength=5).tolist())))
             if not shown.all():
                 pixels[:, *part] = filled(pixels[:, *part], shown) if shown.any() else 0
-            labels[part] = np.where(own, raw, IGNORE)
+            labels[part] = np.where(own, raw, EMPTY if image.bare else IGNORE)
             if own.any():
-                moments.add(pixels[:, *part], labels[part])
+                if not image.bare:
+                    moments.add(pixels[:, *part], labels[part])
                 rows.add(own.any(1), window.row)
                 cols.add(own.any(0), window.col)
         image.facts |= {
             "training": tally[TRAIN], "validation": tally[VALIDATE], "guard": tally[GUARD],
             "left_out": tally[HELD] + tally[OUT],
         }  # fmt: skip
+        if image.bare and tally[HELD]:
+            self._check_bare(image, rows)
         if rows.last <= rows.first:
             return Window(0, 0, 0, 0)
         found = Window(rows.first, cols.first, rows.last - rows.first, cols.last - cols.first)
         return found.grown(MARGIN) & image.grid.window
+
+    def _check_bare(self, image: Image, rows: Extent) -> None:
+        """Raise `InputError` where nothing is left of an unlabelled image without the ground that validates."""
+        if rows.last <= rows.first:
+            remedy = "leave it out, or let other ground validate"
+            raise InputError(image.pair.name, "is unlabelled, and all of it is validation ground", remedy)
+        self.imagery.warn("shows validation ground, which is taken out of it", image.pair.name)
 
     # - what to say of it
 
@@ -356,38 +366,18 @@ class Laying:
         top = max(training.finish().get("high", [0.0]))
         if self.imagery.dtype.kind == "f" and top > 1.001:
             notes.append(f"values reach {top:g}; `segment` expects 0 … 1 of float32 and will say so")
-        notes += self._share_note(validation.count / max(1, training.count + validation.count))
+        if self.split.held:
+            share = validation.count / max(1, training.count + validation.count)
+            notes += share_note(share, self.data.split.validation, self.split.size)
         bare = sum(i.grid.crs is None for i in self.images)
         if 0 < bare < len(self.images):
             notes.append(
                 f"{bare} of {len(self.images)} images have no CRS: their ground is not compared with that of others"
             )
-        return joined(list(self.imagery.warnings)) + notes + self._twins()
+        return joined(list(self.imagery.warnings)) + notes + twins(self.images, self.split.frames.seats)
 
     def _near(self) -> bool:
         """Whether ground that validates lies within `NEAR_M` of ground that trains, as far as places are known."""
         validating, margin = self.split.validating, math.ceil(NEAR_M / self.imagery.resolution_m)
         around = {other for n in validating for other in self.split.frames.around(n, margin)}
         return bool(self.split.held) or not around <= validating
-
-    def _share_note(self, share: float) -> list[str]:
-        """What to say where large blocks leave no choice but a share that was not asked for."""
-        wanted = self.data.split.validation
-        if not self.split.held or wanted / 2 <= share <= min(0.95, 2 * wanted):
-            return []
-        return [f"{share:.0%} of the labels validate, not {wanted:.0%}: use smaller blocks than {self.split.size} px"]
-
-    def _twins(self) -> list[str]:
-        """What to say of images that are one picture, though nothing says that they lie on the same ground."""
-        known: dict[str, int] = {}
-        twins = []
-        for number, image in enumerate(self.images):
-            first = known.setdefault(image.digest, number)
-            seats = self.split.frames.seats
-            if first != number and (seats[first].frame, seats[first].offset) != (
-                seats[number].frame,
-                seats[number].offset,
-            ):
-                twins.append((self.images[first].pair.name, image.pair.name))
-        remedy = "leave one out, or name the two in data.same_ground"
-        return [f"{a} and {b} are the same picture: {remedy}" for a, b in twins[:SHOWN]]

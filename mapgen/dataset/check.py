@@ -49,6 +49,10 @@ def check_dataset(dataset: Dataset, *, unlisted: str = "error") -> Survey:
         "pixels": sum(i["height"] * i["width"] for i in report["images"]),
         "unlabelled": sum(i["unlabelled"] for i in report["images"]),
         "nodata": sum(i["nodata"] for i in report["images"]),
+        "for_teachers": {
+            "pieces": len(dataset.unlabelled),
+            "pixels": sum(i["training"] for i in report["images"] if i.get("use") == "unlabelled"),
+        },
         "guard": sum(i["guard"] for i in report["images"]),
         "left_out": sum(i["left_out"] for i in report["images"]),
         "resampled": sum(i["resampled"] for i in report["images"]),
@@ -176,6 +180,9 @@ def _lines(record: dict[str, Any], failed: Sequence[str]) -> Iterator[str]:
         yield "of the pixels " + ", ".join(said)
     if record["resampled"]:
         yield f"{record['resampled']} images were resampled"
+    bare = record["for_teachers"]
+    if bare["pieces"]:
+        yield f"{bare['pixels'] / 1e6:.2f} Mpx of unlabelled images are for teachers alone"
     split = record["split"]
     if split["blocks"]:
         share = f"{split['validation_blocks']} of {split['blocks']} blocks of {split['block_px']} px"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import pyproj
@@ -17,11 +16,10 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from mapgen.arrays import Longs
+from mapgen.dataset.config import Use
 from mapgen.errors import InputError, one_line
 from mapgen.grid import Grid, Window
 from mapgen.raster.placement import Placement, same_crs
-
-Use = Literal["split", "training", "validation"]
 
 _PIECE = 1 << 20  # pixels that are placed at once
 LOST = -(1 << 40)
@@ -118,13 +116,19 @@ class CommonGrids:
 
 
 def frames_of(
-    sites: Sequence[Site], resolution_m: float, shifts: Iterable[tuple[int, int, tuple[int, int]]] = ()
+    sites: Sequence[Site],
+    resolution_m: float,
+    shifts: Iterable[tuple[int, int, tuple[int, int]]] = (),
+    lattice: int = 1,
 ) -> CommonGrids:
     """The frames of the sites. `shifts` (a, b, (rows, cols)) say of sites in pixels that pixel (r, c) of a pictures the
-    ground of pixel (r + rows, c + cols) of b; those that contradict each other raise `InputError`."""
+    ground of pixel (r + rows, c + cols) of b; those that contradict each other raise `InputError`.
+
+    Law: unlabelled sites do not move a lattice of `lattice` pixels over the others.
+    """
     offsets = _offsets(sites, list(shifts))
     seats: list[Seat] = []
-    ground = _ground(sites, resolution_m)
+    ground = _ground(sites, resolution_m, lattice)
     for number, site in enumerate(sites):
         if site.kind in ground:
             frame, grid = ground[site.kind]
@@ -164,16 +168,20 @@ def _offsets(
     return [f for f in found if f is not None]
 
 
-def _ground(sites: Sequence[Site], resolution_m: float) -> dict[str, tuple[int, Grid]]:
+def _ground(sites: Sequence[Site], resolution_m: float, lattice: int) -> dict[str, tuple[int, Grid]]:
     """The frames, by number and grid, of the sites whose place is known."""
     found = {}
     for frame, kind in enumerate(("ground", "plane")):
         grids = [s.grid for s in sites if s.kind == kind]
         if not grids:
             continue
+        judging = [s.grid for s in sites if s.kind == kind and s.use != "unlabelled"] or grids
         try:
-            crs, pixel = _common(grids, resolution_m)
-            found[kind] = (frame, _around(grids, crs, pixel))
+            crs, pixel = _common(judging, resolution_m)
+            whole = _around(judging, crs, pixel)
+            if len(judging) < len(grids):
+                whole = _widened(whole, _around(grids, crs, pixel), lattice)
+            found[kind] = (frame, whole)
         except pyproj.exceptions.ProjError as exc:  # also where a local CRS has no place on Earth
             problem = f"the CRSs of these {len(grids)} images cannot be brought together ({one_line(exc)[:100]})"
             raise InputError("images", problem, "warp them to one CRS with gdalwarp") from exc
@@ -203,6 +211,21 @@ def _around(grids: list[Grid], crs: str | None, pixel: float) -> Grid:
     (left, bottom), (right, top) = points.min(1) - margin, points.max(1) + margin
     height, width = math.ceil((top - bottom) / pixel), math.ceil((right - left) / pixel)
     return Grid(crs, Affine(pixel, 0, float(left), 0, -pixel, float(top)), height, width)
+
+
+def _widened(grid: Grid, other: Grid, lattice: int) -> Grid:
+    """The grid, wide enough to hold another of its CRS and pixels too, above and to the left by whole lattices."""
+    pixel = grid.transform.a
+    left, top = grid.transform.c, grid.transform.f
+    cols, rows = (
+        max(0, math.ceil(gap / pixel / lattice)) * lattice
+        for gap in (left - other.transform.c, other.transform.f - top)
+    )
+    right = max(left + grid.width * pixel, other.transform.c + other.width * pixel)
+    bottom = min(top - grid.height * pixel, other.transform.f - other.height * pixel)
+    left, top = left - cols * pixel, top + rows * pixel
+    height, width = math.ceil((top - bottom) / pixel), math.ceil((right - left) / pixel)
+    return Grid(grid.crs, Affine(pixel, 0, left, 0, -pixel, top), height, width)
 
 
 def _edge(grid: Grid, crs: str | None) -> NDArray[np.float64]:

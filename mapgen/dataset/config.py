@@ -11,6 +11,8 @@ from mapgen.legend import Class, Legend, color_of
 from mapgen.schema import key
 from mapgen.settings import parse_size
 
+Use = Literal["split", "training", "validation", "unlabelled"]
+
 
 def _size(value: str) -> str | None:
     try:
@@ -56,10 +58,11 @@ class SourceConfig:
     images: tuple[str, ...] = key("Files or patterns (`*`, `**`), from the data folder on.")
     labels: str = key(
         "The labels: one file for all images, a pattern matched to images by file name, or a name with {stem} and "
-        "{folder} of the image. Rasters, or polygons in GeoJSON, GPKG and others."
+        "{folder} of the image. Rasters, or polygons in GeoJSON, GPKG and others. Required but for unlabelled images.",
+        "",
     )
-    use: Literal["split", "training", "validation"] = key(
-        "What the images are for; `split` lets [data.split] say.", "split"
+    use: Use = key(
+        "What the images are for; `split` lets [data.split] say, `unlabelled` ones are for [teacher] alone.", "split"
     )
     weight: float = key("How often they are drawn from, in proportion to weight and area.", 1.0, low=0)
     bands: tuple[int | str, ...] = key(
@@ -150,6 +153,8 @@ def _check_data(data: DataConfig, source: str) -> None:
     _check_folds(data.split, source)
     if not data.classes:
         raise UsageError(source, "data.classes is empty", "add [[data.classes]] with id and name")
+    if all(s.use == "unlabelled" for s in data.sources):
+        raise UsageError(source, "data.sources are all unlabelled", "add one with labels, which teach what classes are")
     if len(data.classes) > 250:
         raise UsageError(source, f"data.classes has {len(data.classes)} classes, the limit is 250", "join some")
     for what, values in (
@@ -186,9 +191,28 @@ def _check_folds(split: SplitConfig, source: str) -> None:
         raise UsageError(source, f"data.split.folds names the group {twice[0]!r} twice", "name it in one set")
 
 
+_OF_LABELS = {
+    "labels": "labels", "attribute": "attribute", "feature_class": "class", "outside": "outside",
+    "priority": "priority", "layer": "layer", "assume_crs": "assume_crs",
+}  # fmt: skip
+"""What is said of labels: the field of a source, and its key."""
+
+
+def _check_labels(s: SourceConfig, source: str, path: str) -> None:
+    """Raise `UsageError` for a source that lacks labels, or says something of labels that it has not."""
+    if s.use != "unlabelled":
+        if not s.labels:
+            raise UsageError(source, f"{path}.labels is missing", 'name them, or say use = "unlabelled"')
+        return
+    given = [key for field, key in _OF_LABELS.items() if getattr(s, field)]
+    if given:
+        raise UsageError(source, f"{path} is unlabelled and has {given[0]}", f"leave out {given[0]}, or the use")
+
+
 def _check_source(s: SourceConfig, data: DataConfig, source: str, path: str) -> None:
     if not s.images:
         raise UsageError(source, f"{path}.images is empty", 'name files or patterns, such as "images/*.tif"')
+    _check_labels(s, source, path)
     if s.attribute is not None and s.feature_class is not None:
         raise UsageError(source, f"{path} has an attribute and a class", "use one of the two")
     named = [("class", s.feature_class), ("outside", s.outside), *(("priority", p) for p in s.priority)]

@@ -62,9 +62,9 @@ def piece_record(name: str, file: str, first: int, whole: Window, window: Window
 
 
 def labelled(targets: list[Target], window: Window) -> NDArray[np.uint8]:
-    """The labels of all targets, later ones over earlier ones."""
-    result = targets[0].read(window)
-    for target in targets[1:]:
+    """The labels of all targets, later ones over earlier ones; without any, nothing is labelled."""
+    result = np.full((window.height, window.width), IGNORE, np.uint8)
+    for target in targets:
         over = target.read(window)
         result = np.where(over != IGNORE, over, result)
     return result

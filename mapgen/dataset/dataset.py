@@ -13,6 +13,9 @@ from mapgen.legend import NODATA, Legend
 IGNORE = NODATA
 """The label of pixels that count in nothing: not drawn, without data, or of the other side of the split."""
 
+EMPTY = 254
+"""In labels on their way, and of unlabelled ground: the image has no data there, or none that may be seen."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
@@ -29,7 +32,8 @@ class Piece:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """Ground to train and to validate on, all of one kind. No pixel of validation ground is in a training piece."""
+    """Ground to train and to validate on, all of one kind. No pixel of validation ground is in a training piece, nor in
+    an unlabelled one."""
 
     training: tuple[Piece, ...]
     validation: tuple[Piece, ...]
@@ -51,6 +55,10 @@ class Dataset:
     report: dict[str, Any]
     """What was read, as plain values; see `check_dataset`."""
     warnings: tuple[str, ...]
+    unlabelled: tuple[Piece, ...] = ()
+    """Ground for teachers alone: its labels are `IGNORE` where there is something to see, `EMPTY` elsewhere."""
+    key: str = ""
+    """The same for the same configuration of the same files."""
 
 
 class Moments:

@@ -44,6 +44,11 @@ class Image:
     digest: str = ""
     """The same for images of the same pixels."""
 
+    @property
+    def bare(self) -> bool:
+        """Whether nobody labelled it, and it is for teachers alone."""
+        return self.pair.source.use == "unlabelled"
+
 
 class Imagery:
     """All images of a dataset, from their headers, and what is common to them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -18,6 +18,7 @@ _BESIDE = (".aux.xml", ".ovr", ".msk", ".tfw", ".jgw", ".pgw", ".wld", ".prj", "
 @dataclass(frozen=True, slots=True)
 class Pair:
     """An image and its labels, each with the number of the source that names it; later labels lie over earlier ones.
+    An unlabelled one has none.
 
     `name` is the image's path from the data folder on, with slashes.
     """
@@ -44,17 +45,23 @@ def find_pairs(data: DataConfig) -> list[Pair]:
             pair = found.get(image)
             if pair is None:
                 name = _name(folder, image)
-                found[image] = Pair(name, image, ((label, number),), source, _group(name, data.split.group))
+                labels = () if label is None else ((label, number),)
+                group = _group(name, data.split.group) if labels else ""  # which are for the split
+                found[image] = Pair(name, image, labels, source, group)
                 continue
             if (pair.source.use, pair.source.weight) != (source.use, source.weight):
-                problem = f"is in data.sources {pair.labels[0][1] + 1} and {number + 1} with another use or weight"
+                first = data.sources.index(pair.source)
+                problem = f"is in data.sources {first + 1} and {number + 1} with another use or weight"
                 raise UsageError(one_line(image), problem, "give both the same")
-            found[image] = Pair(pair.name, image, (*pair.labels, (label, number)), pair.source, pair.group)
+            if label is not None:
+                found[image] = Pair(pair.name, image, (*pair.labels, (label, number)), pair.source, pair.group)
     return list(found.values())
 
 
-def _matched(folder: Path, source: SourceConfig) -> list[tuple[Path, Path]]:
+def _matched(folder: Path, source: SourceConfig) -> Sequence[tuple[Path, Path | None]]:
     images = list(dict.fromkeys(path for pattern in source.images for path in _files(folder, pattern, "images")))
+    if source.use == "unlabelled":
+        return [(image, None) for image in images]
     if "{" in source.labels:
         pairs = [(image, _filled(folder, source.labels, image)) for image in images]
     elif glob.has_magic(source.labels):

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mapgen.dataset.build import Laying
 from mapgen.dataset.config import DataConfig
 from mapgen.dataset.cuts import unlisted_problem
 from mapgen.dataset.dataset import Dataset, Piece
+from mapgen.dataset.mapped import mapped
 from mapgen.dataset.pairs import Pair, find_pairs
 from mapgen.errors import InputError
 from mapgen.files.commit import translated
@@ -81,12 +81,12 @@ def _dataset(data: DataConfig, folder: Path, record: dict[str, Any]) -> Dataset:
     """The dataset of arrays that lie in the folder."""
     dtype, bands = np.dtype(record["dtype"]), len(record["bands"])
     stores = {
-        "images": (_mapped(folder / "images.bin", dtype), _mapped(folder / "labels.bin", np.dtype(np.uint8))),
+        "images": (mapped(folder / "images.bin", dtype), mapped(folder / "labels.bin", np.dtype(np.uint8))),
     }
     if "blocks.bin" in record["files"]:
         stores["blocks"] = (
-            _mapped(folder / "blocks.bin", dtype),
-            _mapped(folder / "block_labels.bin", np.dtype(np.uint8)),
+            mapped(folder / "blocks.bin", dtype),
+            mapped(folder / "block_labels.bin", np.dtype(np.uint8)),
         )
 
     def piece(entry: dict[str, Any]) -> Piece:
@@ -123,8 +123,6 @@ def _dataset(data: DataConfig, folder: Path, record: dict[str, Any]) -> Dataset:
             },
         },
         warnings=tuple(record["warnings"]),
+        unlabelled=tuple(piece(e) for e in record.get("unlabelled", ())),  # which older folders do not name
+        key=record["key"],
     )
-
-
-def _mapped(path: Path, dtype: np.dtype[Any]) -> NDArray[Any]:
-    return np.memmap(path, dtype, "r")

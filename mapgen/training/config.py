@@ -25,6 +25,9 @@ NO_MODELS = ("scratch", "imagenet", "average")
 STEPS = 2000
 """Steps of a run that says neither `steps` nor `epochs`."""
 
+NEVER = 10**9
+"""Steps between two looks at validation ground: one at the end, so that no average is picked by what judges it."""
+
 
 def _losses(value: Mapping[str, float]) -> str | None:
     known = not set(value) - set(LOSSES) and sum(value.values()) > 0
@@ -114,7 +117,18 @@ class RunConfig:
     save_every: int = key("Steps from one checkpoint to the next.", 50, low=1)
     patience: int = key("Looks without a better mIoU after which the run ends; 0 never ends it early.", 0, low=0)
     threads: int = key("Threads on the CPU; 0 lets torch choose.", 0, low=0, high=1024)
+    workers: int = key(
+        "Processes that make crops beside the run; with 0 a thread of its own does. The crops are the same.", 0,
+        low=0, high=256,
+    )  # fmt: skip
     device: Literal["auto", "cpu", "cuda", "mps"] = key("Where to run.", "auto")
+
+    @property
+    def shown(self) -> float:
+        """Pixels that the crops of a step have, as the mean over the run."""
+        stages = self.stages or (StageConfig(0.0, self.batch, self.crop),)
+        ends = [*(s.start for s in stages[1:]), 1.0]
+        return sum((end - s.start) * s.batch * s.crop**2 for s, end in zip(stages, ends, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +170,7 @@ class SamplingConfig:
         low=0,
         high=1,
     )
+    unlabelled: float = key("The share of crops of unlabelled ground, where there is any.", 0.5, low=0, high=0.95)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +216,15 @@ def parse_config(text: str, source: str = "the configuration") -> TrainConfig:
     Raises `UsageError` for what is no TOML, unknown keys (with the nearest known one), wrong types, values out of
     range, and what does not go together.
     """
+    return config_of(table_in(text, source), source)
+
+
+def table_in(text: str, source: str) -> dict[str, Any]:
+    """The table that a TOML text says. Raises `UsageError` for what is no TOML; `source` is what it calls it."""
     try:
-        table = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         raise UsageError(source, f"is not TOML ({exc})", "correct that place") from exc
-    return config_of(table, source)
 
 
 def config_of(table: Mapping[str, Any], source: str = "the configuration") -> TrainConfig:
@@ -223,18 +242,22 @@ def resolved(config: TrainConfig) -> str:
     return to_toml(config)
 
 
-_LATER = (("model", "encoder_rate", 1.0), ("model", "prune", 0.0), ("data", "scale", "measured"))
+_LATER = (
+    ("model", "encoder_rate", 1.0), ("model", "prune", 0.0), ("data", "scale", "measured"),
+    ("sampling", "unlabelled", 0.5),
+)  # fmt: skip
 """Keys that are younger than `content_key`: at their defaults a run is what it was before there were any."""
 
 
 def content_key(config: TrainConfig) -> str:
     """A key of all that decides what a run becomes: two runs with one key may go on from one another's checkpoints.
 
-    Left out is what changes no weight, or only as rounding does: where the data folder is, checkpoints, threads.
+    Left out is what changes no weight, or only as rounding does: where the data folder is, checkpoints, threads and
+    processes.
     """
     table = table_of(config)
     del table["data"]["folder"]
-    for name in ("save_every", "threads"):
+    for name in ("save_every", "threads", "workers"):
         del table["run"][name]
     for part, name, default in _LATER:
         if table[part][name] == default:
@@ -254,6 +277,10 @@ def _check_run(config: TrainConfig, source: str) -> None:
         raise UsageError(source, "model has freeze and freeze_epochs", "use one of the two")
     if model.prune and (model.start in NO_MODELS or model.take != "all"):
         raise UsageError(source, "model.prune is for a model that is there, whole", "name it by model.from")
+    bare = [number for number, s in enumerate(config.data.sources, 1) if s.use == "unlabelled"]
+    if bare and not (config.teacher.models and config.teacher.share):
+        problem = f"data.sources[{bare[0]}] is unlabelled, and nothing teaches there"
+        raise UsageError(source, problem, 'add [teacher] with from = "average", or a model')
     starts = [s.start for s in run.stages]
     if starts and (starts[0] != 0 or sorted(set(starts)) != starts):
         raise UsageError(source, f"run.stages start at {starts}", "let them start at 0 and rise")
@@ -270,19 +297,27 @@ def read_config(path: Path) -> TrainConfig:
     Models to start or learn from are looked for beside the file too. Raises `InputError` where the file cannot be read,
     `UsageError` for what it says.
     """
-    subject = one_line(path)
+    return placed(parse_config(toml_text(path, "a training run"), one_line(path)), path.absolute().parent)
+
+
+def toml_text(path: Path, purpose: str) -> str:
+    """The text of the TOML file of `purpose`. Raises `InputError`, or `UsageError` for what is no text."""
+    subject, remedy = one_line(path), f"name the TOML file of {purpose}"
     if not path.is_file():
         problem = "is a folder" if path.is_dir() else "is not a regular file" if path.exists() else "no such file"
-        raise InputError(subject, problem, "name the TOML file of a training run")
+        raise InputError(subject, problem, remedy)
     try:
         text = path.read_text(encoding="utf-8-sig")
         note_inputs(path)
     except OSError as exc:
         raise InputError(subject, f"cannot be read ({exc.strerror})", "check its permissions") from exc
     except UnicodeDecodeError as exc:
-        raise UsageError(subject, f"is not UTF-8 text ({exc.reason})", "name the TOML file of a training run") from exc
-    config = parse_config(text, subject)
-    here = path.absolute().parent
+        raise UsageError(subject, f"is not UTF-8 text ({exc.reason})", remedy) from exc
+    return text
+
+
+def placed(config: TrainConfig, here: Path) -> TrainConfig:
+    """The configuration with the names in it as they are seen from the folder `here`, where its file lies."""
     return replace(
         config,
         data=replace(config.data, folder=str(here / config.data.folder)),

@@ -101,12 +101,12 @@ def _panel(title: str, lines: Sequence[Line], end: int, span: tuple[float, float
 
     across, up = ticks(0, end, 9), ticks(low, high)
     for x in across:
-        _draw(plot, [place(x, low), place(x, high)], _GRID, 2)
+        draw_path(plot, [place(x, low), place(x, high)], _GRID, 2)
     for y in up:
-        _draw(plot, [place(0, y), place(end, y)], _GRID, 2)
+        draw_path(plot, [place(0, y), place(end, y)], _GRID, 2)
     for line in lines:
         known = [place(x, y) for x, y in line.points if math.isfinite(y)]
-        _draw(plot, known, line.color, line.width * _FINE, dots=len(known) == 1)
+        draw_path(plot, known, line.color, line.width * _FINE, dots=len(known) == 1)
     canvas = np.full((height, _WIDTH, 3), 255, np.uint8)
     canvas[24 : 24 + tall, _LEFT : _LEFT + wide] = plot.reshape(tall, _FINE, wide, _FINE, 3).mean((1, 3)).round()
     draw_text(canvas, 4, _LEFT, title, _INK)
@@ -127,7 +127,9 @@ def _panel(title: str, lines: Sequence[Line], end: int, span: tuple[float, float
     return canvas
 
 
-def _draw(plot: Picture, places: Sequence[tuple[float, float]], color: Color, width: int, dots: bool = False) -> None:
+def draw_path(
+    plot: Picture, places: Sequence[tuple[float, float]], color: Color, width: int, dots: bool = False
+) -> None:
     """A line from place to place (row, col), `width` dots wide; what lies outside is cut off."""
     pen = width * (3 if dots else 1)
     rows, cols = [p[0] for p in places], [p[1] for p in places]

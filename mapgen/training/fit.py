@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from mapgen.errors import InputError, Interrupted, ModelError, UsageError
 from mapgen.training.losses import Loss
-from mapgen.training.pace import Pace, Recipe, rate_at, stage_at
+from mapgen.training.pace import Pace, Recipe, plan_of, rate_at
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 """The type of the forward pass where torch's autocast deems it safe."""
@@ -138,8 +138,7 @@ def fit(
     """
     device = _device(state.network)
     mean, std = (torch.as_tensor(s, dtype=torch.float32, device=device).view(1, -1, 1, 1) for s in scale)
-    plan = (stage_at(recipe, state.pace, step) for step in range(state.step, state.pace.end))
-    made = ahead(batches.batch(step, stage.count, stage.size) for step, stage in plan)
+    made = ahead(batches.batch(*place) for place in plan_of(recipe, state.pace, state.step))
     saved = time.perf_counter()
     for images, target in () if state.ended(recipe) else made:
         began, step = time.perf_counter(), state.step

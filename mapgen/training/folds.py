@@ -17,13 +17,10 @@ import numpy as np
 from mapgen.arrays import Longs
 from mapgen.dataset.dataset import Dataset
 from mapgen.model.file import open_model
-from mapgen.training.config import TrainConfig
+from mapgen.training.config import NEVER, TrainConfig
 from mapgen.training.measure import blocks_of, scores
 from mapgen.training.parts import BLOCK, card_scores, loaded
 from mapgen.training.runs import Run
-
-NEVER = 10**9
-"""Steps between two looks at validation ground: one at the end, so that no average is picked by what judges it."""
 
 
 @dataclass(frozen=True, slots=True)

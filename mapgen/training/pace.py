@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -89,6 +90,8 @@ def rate_at(progress: float, highest: float, warmup: float) -> float:
     return highest * 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
 
 
-def stage_at(recipe: Recipe, pace: Pace, step: int) -> tuple[int, Stage]:
-    due = [s for s in recipe.stages if s.start <= pace.at(step)]
-    return step, due[-1]
+def plan_of(recipe: Recipe, pace: Pace, first: int) -> Iterator[tuple[int, int, int]]:
+    """The batches from step `first` on: (step, crops, side of a crop)."""
+    for step in range(first, pace.end):
+        stage = [s for s in recipe.stages if s.start <= pace.at(step)][-1]
+        yield step, stage.count, stage.size

@@ -48,9 +48,7 @@ def recipe_of(config: TrainConfig, data: Dataset, precision: Any) -> Recipe:
     from mapgen.training.pace import Recipe
 
     run, stages = config.run, tuple(stages_of(config))
-    ends = [*(s.start for s in stages[1:]), 1.0]
-    shown = sum((end - s.start) * s.count * s.size**2 for s, end in zip(stages, ends, strict=True))  # pixels a step
-    per_step = shown / max(1, sum(data.pixels["training"]))
+    per_step = run.shown / max(1, sum(data.pixels["training"]))
     steps = run.steps if run.steps is not None else max(1, math.ceil((run.epochs or 1) / per_step))
     frozen = config.model.freeze
     if config.model.freeze_epochs is not None:
@@ -70,7 +68,7 @@ def sampling_of(config: TrainConfig, data: Dataset) -> Any:
     a = config.augment
     geometry = Geometry(a.flips, a.angle_deg, a.zoom, a.zoom_spread)
     light = Light(a.brightness, a.contrast, a.gamma, a.balance, a.saturation, a.haze, a.noise, a.softness)
-    return Sampling(config.sampling.balance, geometry, light, data.high)
+    return Sampling(config.sampling.balance, geometry, light, data.high, config.sampling.unlabelled)
 
 
 def loss_of(config: TrainConfig, data: Dataset) -> Any:

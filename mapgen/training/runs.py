@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import shutil
 import tomllib
@@ -31,7 +32,7 @@ OLD_LOCK = "lock"
 
 _KEPT = (
     "config.toml", "log.csv", "curves.png", "contact.png", "checkpoint.safetensors", "checkpoint.safetensors.part",
-    OLD_CHECKPOINT, OLD_LOCK,
+    "judged.json", OLD_CHECKPOINT, OLD_LOCK,
 )  # fmt: skip
 
 
@@ -78,6 +79,11 @@ class Run:
         return self.path / "folds"
 
     @property
+    def judged(self) -> Path:
+        """What a comparison has counted of its model, JSON."""
+        return self.path / "judged.json"
+
+    @property
     def ground(self) -> Path:
         """The folder of pixels and labels laid down for training."""
         return self.path / "ground"
@@ -114,6 +120,57 @@ def open_run(folder: Path | None, config: TrainConfig, *, overwrite: bool = Fals
         if not finished and not run.checkpoint.exists() and not run.folds.exists():
             for one in reversed(made):
                 _removed(one, run)
+
+
+@contextmanager
+def open_comparison(folder: Path | None, name: str, text: str) -> Iterator[Path]:
+    """The folder of a comparison, by default `runs/compare-NAME`: made and locked; `text` is what says it, TOML.
+
+    Raises `OutputError` for a folder of something else, in use, or not writable.
+    """
+    path = folder if folder is not None else Path(FOLDER) / f"compare-{name}"
+    _made(path, default=folder is None)
+    mark = path / "comparison.toml"
+    strange = sorted(p.name for p in path.iterdir() if not p.name.startswith(PREFIX))
+    if strange and not mark.is_file():
+        raise OutputError(
+            path, f"is a folder with other files ({strange[0]})", f"choose another with {option('output')}"
+        )
+    with locked(path, inside=True), translated(path):
+        if is_input(mark):
+            raise OutputError(mark, "the output is also an input", "choose another folder with -o")
+        _replace_text(mark, text)
+        yield path
+
+
+def holds(path: Path, config: TrainConfig) -> bool:
+    """Whether a folder holds a run of this very configuration that may be gone on with."""
+    run = Run(path, config.name)
+    try:
+        theirs = parse_config(run.config.read_text(encoding="utf-8"), str(run.config))
+    except (OSError, UsageError, UnicodeDecodeError):
+        return False
+    return run.checkpoint.exists() and content_key(theirs) == content_key(config)
+
+
+def seconds_of(run: Run) -> float:
+    """Seconds that the steps of a run have taken."""
+    rows = csv.DictReader(run.log.read_text(encoding="utf-8", errors="replace").splitlines())
+    return sum(float(row["seconds"]) for row in rows if row.get("seconds"))
+
+
+def read_judged(run: Run, mark: str) -> Any:
+    """What was counted of a run's model before, if it has this mark; else None."""
+    try:
+        record = json.loads(run.judged.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record.get("counts") if isinstance(record, dict) and record.get("mark") == mark else None
+
+
+def write_judged(run: Run, mark: str, counts: Any) -> None:
+    """Keep what was counted of a run's model."""
+    _replace_text(run.judged, json.dumps({"mark": mark, "counts": counts}))
 
 
 def begin(run: Run, config: TrainConfig, *, overwrite: bool = False) -> None:

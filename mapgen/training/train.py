@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mapgen.dataset.check import check_dataset
+from mapgen.dataset.config import DataConfig
 from mapgen.dataset.contact_sheet import draw_contact
 from mapgen.dataset.dataset import Dataset
 from mapgen.errors import Interrupted, ModelError, UsageError, require
@@ -25,6 +26,7 @@ from mapgen.parallel import ahead
 from mapgen.training.config import TrainConfig, read_config
 from mapgen.training.curves import Curves, draw_curves
 from mapgen.training.outcome import Checked, Report, Trained
+from mapgen.training.pace import plan_of
 from mapgen.training.parts import (
     BLOCK,
     card_of,
@@ -41,6 +43,9 @@ from mapgen.training.runs import Log, Run, begin, open_run
 
 if TYPE_CHECKING:
     from mapgen.training.fit import Progress, State, Term
+
+Grounds = Callable[[DataConfig], Path]
+"""Where pixels and labels are laid down."""
 
 AFTER = 1 << 32
 """A step that no run comes to: samples from there on are none that it sees."""
@@ -69,19 +74,20 @@ def run(
     progress: Callable[[Report], None] = lambda report: None,
     say: Callable[[str], None] = lambda text: None,
     warn: Callable[[str], None] = lambda text: None,
+    grounds: Grounds | None = None,
 ) -> Trained:
     """The run of a configuration; `progress` hears of every step, `say` of what was chosen, `warn` of what may spoil
-    the result."""
+    the result. Runs of one ground may share what is laid down of it, in the folders that `grounds` names."""
     from mapgen.dataset.read import read_dataset
 
     check_network(config)
     with open_run(folder, config, overwrite=overwrite) as place:
-        dataset = read_dataset(config.data, place.ground)
+        dataset = read_dataset(config.data, grounds(config.data) if grounds else place.ground)
         for warning in dataset.warnings:
             warn(warning)
         training = _Training(config, dataset, place, progress, say)
         if config.data.split.folds:
-            training.scores = _scores_of_folds(config, place, dataset, steps, overwrite, progress, say)
+            training.scores = _scores_of_folds(config, place, dataset, steps, overwrite, progress, say, grounds)
         begin(place, config, overwrite=overwrite)  # only now, when nothing but training is left to fail
         return training.trained(steps)
 
@@ -94,6 +100,7 @@ def _scores_of_folds(
     overwrite: bool,
     progress: Callable[[Report], None],
     say: Callable[[str], None],
+    grounds: Grounds | None,
 ) -> dict[str, Any]:
     """Run each fold, or go on with it, and judge it; what the card of the model says of them together."""
     from mapgen.dataset.read import read_dataset
@@ -104,7 +111,7 @@ def _scores_of_folds(
         say(f"fold {number} of {len(config.data.split.folds)}: without {fold.label}")
         fold.folder.parent.mkdir(exist_ok=True)
         with open_run(fold.folder, fold.config, overwrite=overwrite) as own:
-            ground = read_dataset(fold.config.data, own.ground)
+            ground = read_dataset(fold.config.data, grounds(fold.config.data) if grounds else own.ground)
             training = _Training(fold.config, ground, own, progress, say)
             begin(own, fold.config, overwrite=overwrite)
             found.append((fold, judged(training.trained(steps).model, ground)))
@@ -286,15 +293,21 @@ class _Training:
         from mapgen.training.device import memory_errors
         from mapgen.training.fit import fit
         from mapgen.training.samples import Sampler
+        from mapgen.training.workers import crops_of
 
         config, data = self.config, self.dataset
-        sampler = Sampler(data.training, len(data.legend), sampling_of(config, data), config.seed)
-        steps = fit(
-            self.state, self.recipe, sampler, loss_of(config, data), scale=(data.mean, data.std),
-            terms=self.terms, checkpoint=self.place.checkpoint, check=self._check, keep=self._keep,
-            ahead=partial(ahead, depth=2),
-        )  # fmt: skip
-        with memory_errors("run.batch", "use a smaller run.batch or run.crop"), closing(steps):
+        sampling = sampling_of(config, data)
+        sampler = Sampler(data.training, len(data.legend), sampling, config.seed, data.unlabelled)
+        plan = plan_of(self.recipe, self.state.pace, self.state.step)
+        with ExitStack() as stack:
+            stack.enter_context(memory_errors("run.batch", "use a smaller run.batch or run.crop"))
+            batches = stack.enter_context(crops_of(sampler, plan, config.run.workers))
+            steps = fit(
+                self.state, self.recipe, batches, loss_of(config, data), scale=(data.mean, data.std),
+                terms=self.terms, checkpoint=self.place.checkpoint, check=self._check, keep=self._keep,
+                ahead=partial(ahead, depth=2),
+            )  # fmt: skip
+            stack.enter_context(closing(steps))
             miou, first = math.nan, self.state.step
             for step in steps:
                 miou = step.check.get("miou", math.nan) if step.check is not None else miou

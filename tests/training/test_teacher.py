@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from runs import make_run
+from affine import Affine
+from runs import make_run, make_scene
 from torch import nn
 
 from mapgen.dataset.dataset import IGNORE
@@ -187,6 +188,19 @@ def test_a_run_is_taught_by_a_model_and_a_share_of_zero_is_none(tmp_path):
     assert not same(tensors["taught"], tensors["none"])
     made = open_model(tmp_path / "taught" / "tiny.safetensors").card
     assert "teacher (tiny.safetensors, average)" in made.description
+
+
+def test_a_run_teaches_itself_on_ground_that_nobody_labelled(tmp_path):
+    config = make_run(tmp_path)
+    make_scene(tmp_path, "bare", 128, seed=5, transform=Affine(1, 0, 600_000, 0, -1, 2_600_000))
+    text = config.read_text() + '\n[teacher]\nfrom = "average"\ntrust = 0.4\n'
+    source = '[[data.sources]]\nimages = "bare.tif"\nuse = "unlabelled"\n'
+    found = {}
+    for name, more in (("without", ""), ("with", source), ("none", f"{source}[sampling]\nunlabelled = 0.0\n")):
+        (tmp_path / f"{name}.toml").write_text(text + more)
+        found[name] = read_tensors(open_model(train(tmp_path / f"{name}.toml", tmp_path / name).model))
+    assert same(found["without"], found["none"])
+    assert not same(found["without"], found["with"])
 
 
 def test_the_key_of_a_run_without_a_teacher_is_what_it_was(tmp_path):
