@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mapgen.legend import Class, Legend
     from mapgen.model.card import ModelCard
     from mapgen.model.write import save_model
+    from mapgen.results.areas import AreasOptions, areas
     from mapgen.results.options import MapOptions, ViewOptions
     from mapgen.results.verbs import info, view
     from mapgen.results.verbs import map_ as map
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from mapgen.training.train import train
 
 __all__ = [
+    "AreasOptions",
     "Class",
     "CompressOptions",
     "EvaluateOptions",
@@ -54,6 +56,7 @@ __all__ = [
     "TilesOptions",
     "VectorizeOptions",
     "ViewOptions",
+    "areas",
     "compress",
     "evaluate",
     "extract_roads",
@@ -72,6 +75,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AreasOptions": "results.areas", "areas": "results.areas",
     "Class": "legend", "CompressOptions": "training.options", "EvaluateOptions": "accuracy.options",
     "Legend": "legend", "MapOptions": "results.options", "MapgenError": "errors", "ModelCard": "model.card",
     "RoadsOptions": "roads.options", "extract_roads": "roads.extract", "find_way": "roads.route",

@@ -6,7 +6,7 @@ The exit codes are a contract with scripts (see docs/errors.md).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.util import find_spec
@@ -160,3 +160,11 @@ def require(extra: str, subject: str, purpose: str) -> None:
 def one_line(text: object) -> str:
     """The text on one line: control characters (a newline in a file name, an escape in a card) shown, not obeyed."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines of a table, columns as wide as their widest entry, the first to the left and the others to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
+        yield "  ".join(cells).rstrip()

@@ -20,7 +20,7 @@ from mapgen.accuracy.options import EvaluateKeys, EvaluateOptions, Floor
 from mapgen.accuracy.report import Rated, Report
 from mapgen.accuracy.truth import Truth, open_truth
 from mapgen.accuracy.worst import Place, draw_worst
-from mapgen.errors import InputError, UsageError, option
+from mapgen.errors import InputError, UsageError, aligned, option
 from mapgen.files.commit import Output, check_output
 from mapgen.files.gdal import MEBIBYTE, cache_bytes, environment
 from mapgen.files.inputs import note_inputs, one_run
@@ -321,16 +321,16 @@ def lines(evaluation: Evaluation) -> Iterator[str]:
     yield ""
     yield from _overall(report)
     yield ""
-    yield from _table(list(_class_rows(report)))
+    yield from aligned(list(_class_rows(report)))
     if report.objects is not None:
         yield from ("", "objects with a partner at IoU 0.5:")
-        yield from _table(list(_object_rows(report, report.objects)))
+        yield from aligned(list(_object_rows(report, report.objects)))
     if len(report.classes) <= _WIDE:
         yield from ("", "confusion, % of the truth's class (rows) by the map's (columns):")
-        yield from _table(list(_confusion_rows(report)))
+        yield from aligned(list(_confusion_rows(report)))
     if report.worst:
         yield from ("", "worst places:")
-        yield from _table(list(_worst_rows(report)))
+        yield from aligned(list(_worst_rows(report)))
 
 
 def _overall(report: Report) -> Iterator[str]:
@@ -373,14 +373,6 @@ def _worst_rows(report: Report) -> Iterator[list[str]]:
     for number, b in enumerate(report.worst, 1):
         places = [str(v) for v in (number, b.row, b.col, b.height, b.width, b.wrong, b.pixels)]
         yield [*places, f"{b.wrong / b.pixels:.0%}"]
-
-
-def _table(rows: list[list[str]]) -> Iterator[str]:
-    """Columns as wide as their widest entry, the first to the left and the others to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
-        yield "  ".join(cells).rstrip()
 
 
 def _number(value: float) -> str:

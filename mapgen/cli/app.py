@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from mapgen.cli.areas import areas
 from mapgen.cli.bench import bench
 from mapgen.cli.clean import clean
 from mapgen.cli.compress import compress
@@ -123,6 +124,7 @@ app.command("map", cls=Command, epilog=foot("map"))(map_)
 app.command(cls=Command, epilog=foot("view"))(view)
 app.command(cls=Command, epilog=foot("train"))(train)
 app.command(cls=Command, epilog=foot("evaluate"))(evaluate)
+app.command(cls=Command, epilog=foot("areas"))(areas)
 app.command(cls=Command, epilog=foot("info"))(info)
 app.command(cls=Command, epilog=foot("verify"))(verify)
 app.command(cls=Command, epilog=foot("bench"))(bench)

@@ -37,6 +37,10 @@ EXAMPLES = {
         "mapgen evaluate scene.mask.tif truth.gpkg --attribute class",
         "mapgen evaluate scene.mask.tif truth.tif --boundary 2 --worst worst.png --fail-under miou=0.6",
     ),
+    "areas": (
+        "mapgen areas out",
+        "mapgen areas scene.mask.tif --zones districts.gpkg --zone-name name -o areas.csv",
+    ),
     "info": ("mapgen info scene.tif", "mapgen info out --json"),
     "verify": ("mapgen verify out", "mapgen verify masks/*.tif layers/*.gpkg --json"),
     "bench": ("mapgen bench", "mapgen bench scene.tif --precision fp32 --threads 2"),

@@ -71,9 +71,31 @@ def area_of(
     return Area(grid, window, polygons)
 
 
+def zones_of(grid: Grid, path: Path, name: str | None, layer: str | None) -> list[tuple[str, Area | None]]:
+    """The polygons of a vector file as areas of a grid: each with what its attribute `name` says, else its number from
+    1, and None where nothing of it lies on the grid. Raises `InputError` or `UsageError`."""
+    subject = option("zones", one_line(path))
+    facts = facts_of(path, subject, layer)
+    fields = [str(field) for field in facts["fields"]]
+    if name is not None and name not in fields:
+        raise UsageError(
+            option("zone_name"), f"{one_line(path)} has no attribute {name!r}", f"there are: {', '.join(fields)}"
+        )
+    shapes, places, values = _read(path, subject, facts, [] if name is None else [name])
+    labels = places + 1 if name is None else values[name]
+    return [
+        (one_line(label), _of_shape(grid, shape))
+        for label, shape in zip(labels, _on_grid(subject, facts["crs"], shapes, grid), strict=True)
+    ]
+
+
+def _of_shape(grid: Grid, shape: Any) -> Area | None:
+    window = grid.window & grid.window_of(shape.bounds) if shape.area else Window(0, 0, 0, 0)
+    return Area(grid, window, shape) if window.area else None
+
+
 def _polygons(path: Path, grid: Grid, asked: str) -> Any:
     """The union of the file's polygons, in the CRS of the grid."""
-    import pyproj
     import shapely
 
     subject = option(asked, one_line(path))
@@ -82,20 +104,34 @@ def _polygons(path: Path, grid: Grid, asked: str) -> Any:
     except UsageError as exc:  # of several layers none may be chosen in silence
         problem = exc.problem.removeprefix(f"{subject} ")
         raise InputError(subject, problem, "save the one that is the area as a file of its own") from exc
-    shapes, _, _ = read_shapes(path, subject, facts, [])
-    shapes = shapes[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))]
-    shapes = shapely.make_valid(shapes) if len(shapes) else shapes
-    shapes = shapes[shapely.get_dimensions(shapes) == 2]
-    if not len(shapes):
+    return shapely.union_all(_on_grid(subject, facts["crs"], _read(path, subject, facts, [])[0], grid))
+
+
+def _read(path: Path, subject: str, facts: dict[str, Any], columns: list[str]) -> tuple[Any, Any, dict[str, Any]]:
+    """The polygons among the features of a file, valid; their places among these, and their attributes."""
+    import shapely
+
+    shapes, _, values = read_shapes(path, subject, facts, columns)
+    shapes = shapely.make_valid(shapes)
+    flat = np.flatnonzero(~shapely.is_empty(shapes) & (shapely.get_dimensions(shapes) == 2))  # -1 of what is missing
+    if not len(flat):
         raise InputError(subject, "holds no polygons", "name a file with the polygons of the area")
-    if facts["crs"] is not None:
-        crs = pyproj.CRS(facts["crs"])
+    return shapes[flat], flat, {key: column[flat] for key, column in values.items()}
+
+
+def _on_grid(subject: str, own: Any, shapes: Any, grid: Grid) -> Any:
+    """Polygons of a file whose CRS is `own`, valid and in the CRS of the grid."""
+    import pyproj
+    import shapely
+
+    if own is not None:
+        crs = pyproj.CRS(own)
         _check_reach(subject, crs, shapes)
         if grid.crs is not None:
             to = pyproj.Transformer.from_crs(crs, grid.crs, always_xy=True)
             near = _near(shapes, crs, grid)
             shapes = shapely.transform(near, lambda xy: np.stack(to.transform(xy[:, 0], xy[:, 1]), axis=1))
-    return shapely.union_all(shapely.make_valid(shapes))
+    return shapely.make_valid(shapes)
 
 
 def _check_reach(subject: str, crs: Any, shapes: Any) -> None:

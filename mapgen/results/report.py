@@ -28,9 +28,13 @@ SCHEMA = 1
 
 def write_json(output: Output, content: Mapping[str, Any]) -> None:
     """Write one JSON object, whole or not at all. Raises `OutputError`."""
-    text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    write_whole(output, json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+
+
+def write_whole(output: Output, text: str) -> None:
+    """Write a text in UTF-8, whole or not at all. Raises `OutputError`."""
     with staged(output) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="")
         if temporary.read_text(encoding="utf-8") != text:
             raise OutputError(output.path, "did not read back as written (a full or failing disk?)", "free some space")
 

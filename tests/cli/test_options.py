@@ -18,6 +18,7 @@ SEGMENT, VECTORIZE, REPORTS = (
 )
 EVALUATE, BENCH = "tests/accuracy/test_evaluate.py", "tests/inference/test_bench.py"
 COMPRESS = "tests/training/test_compress.py"
+AREAS = "tests/results/test_areas.py"
 IMPORT = "tests/model/test_models_options.py"
 ROADS = "tests/roads/test_roads_options.py"
 BATCHES = "tests/cli/test_batches.py"
@@ -119,6 +120,14 @@ OPTION_TESTS = {
     ("route", "--json"): f"{ROADS}::test_the_way_is_written_said_and_told",
     ("route", "--quiet"): f"{ROADS}::test_the_way_is_written_said_and_told",
     ("route", "--verbose"): f"{ROADS}::test_the_way_is_written_said_and_told",
+    ("areas", "--output"): f"{AREAS}::test_the_table_is_text_on_stdout_and_csv_in_a_file",
+    ("areas", "--overwrite"): f"{AREAS}::test_the_table_is_text_on_stdout_and_csv_in_a_file",
+    ("areas", "--zones"): f"{AREAS}::test_zones_are_called_by_an_attribute_of_a_layer",
+    ("areas", "--zone-name"): f"{AREAS}::test_zones_are_called_by_an_attribute_of_a_layer",
+    ("areas", "--layer"): f"{AREAS}::test_zones_are_called_by_an_attribute_of_a_layer",
+    ("areas", "--json"): f"{AREAS}::test_zones_are_called_by_an_attribute_of_a_layer",
+    ("areas", "--quiet"): f"{AREAS}::test_quiet_and_verbose_are_those_of_every_command",
+    ("areas", "--verbose"): f"{AREAS}::test_quiet_and_verbose_are_those_of_every_command",
     ("models import", "--resolution"): f"{IMPORT}::test_what_a_file_does_not_say_is_said_by_options",
     ("models import", "--classes"): f"{IMPORT}::test_what_a_file_does_not_say_is_said_by_options",
     ("models import", "--background"): f"{IMPORT}::test_what_a_file_does_not_say_is_said_by_options",
