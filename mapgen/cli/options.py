@@ -13,7 +13,7 @@ from mapgen.settings import Options
 FLAGS = {"output": "-o", "feature_class": "--class", "creation_options": "--co"}
 """Options that the command line does not call by their key."""
 
-REPEATED = {"background", "ignore", "objects", "priority"}
+REPEATED = {"background", "ignore", "objects", "priority", "square"}
 """Lists that may be given in parts, by several options or with commas."""
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-SCRIPTS = ("maplibre-gl.js", "pmtiles.js", "page.js")
+SCRIPTS = ("maplibre-gl.js", "pmtiles.js", "ways.js", "page.js")
 STYLES = ("maplibre-gl.css", "page.css")
 TEMPLATE = "page.html"
 """Of the page of `view`."""

@@ -50,6 +50,9 @@ def note_layer(path: Path) -> None:
     note_inputs(path, *(path.with_suffix(suffix) for suffix in parts))
 
 
+LINE_LAYERS = ("edges", "lines")
+"""What the layer of lines is called where a file has several: by mapgen and osmnx, by GDAL of OSM files."""
+
 _LAYERED = ("SQLite", "XML", "OSM", "DXF")
 """Forms that may hold several layers."""
 

@@ -2,14 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypedDict, Unpack
 
-from mapgen.settings import Area, Classes, NamesLike, Options, PathLike, Size, SizeLike, Threads, Tolerance, whole
+from mapgen.errors import UsageError, option
+from mapgen.settings import (
+    Area,
+    Classes,
+    NamesLike,
+    Options,
+    PathLike,
+    Size,
+    SizeLike,
+    Threads,
+    Tolerance,
+    sized,
+    whole,
+)  # fmt: skip
 
 Method = Literal["dp", "vw"]
 LayerFormat = Literal["geojson", "geojsonl", "gpkg", "fgb", "parquet", "shp"]
+
+SQUARE_SIZE = Size(2.0)
+"""The tolerance of right angles where none is given."""
+
+
+class Square(NamedTuple):
+    """A class whose regions get right angles: how far its borders may be moved about, and whether 45° is right too."""
+
+    name: str
+    size: Size = SQUARE_SIZE
+    diagonal: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name}{':45' * self.diagonal}={self.size}"
+
+
+def parse_squares(key: str, value: Any) -> tuple[Square, ...]:
+    """`building`, `building=2px`, `building:45=1.5m`, several with commas or as a list. Raises `UsageError`."""
+    entries = value.split(",") if isinstance(value, str) else value
+    out = []
+    for entry in entries if isinstance(entries, list | tuple) else [entries]:
+        if isinstance(entry, Square):
+            out.append(entry)
+            continue
+        head, _, size = str(entry).partition("=")
+        name, _, diagonal = head.strip().partition(":")
+        if not name or diagonal not in ("", "45") or not isinstance(entry, str):
+            problem = f"{entry!r} is not CLASS, CLASS=SIZE or CLASS:45=SIZE"
+            raise UsageError(option(key), problem, f"such as {option(key, 'building=2px')}")
+        tolerance = sized("px", "m", most=100)(key, size) if size else SQUARE_SIZE
+        out.append(Square(name, tolerance, bool(diagonal)))
+    return tuple(out)
+
+
+Squares = Annotated[tuple[Square, ...], parse_squares]
 
 Rounds = Annotated[int, whole(0, 6, 2)]
 Decimals = Annotated[int, whole(0, 15, 7)]
@@ -28,6 +77,7 @@ class VectorizeKeys(TypedDict, total=False):
     simplify: SizeLike | None
     method: Method
     smooth: int
+    square: str | Sequence[str | Square]
     dissolve: bool
     clip: PathLike | None
     confidence_raster: PathLike | None
@@ -68,6 +118,8 @@ class VectorizeOptions(Options):
     """Douglas-Peucker (a distance) or Visvalingam-Whyatt (the root of an area)."""
     smooth: Rounds = 0
     """Rounds of corner cutting; each doubles the vertices."""
+    square: Squares = ()
+    """Classes whose regions get right angles where there is room: `building`, `building=2px`, `building:45=2px`."""
     dissolve: bool = False
     """Write one multipolygon for each class."""
     clip: Path | None = None

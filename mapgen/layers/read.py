@@ -1,4 +1,4 @@
-"""Polygons with all their attributes, from any vector file, in longitude and latitude: for vector tiles."""
+"""Polygons or lines with all their attributes, from any vector file, in longitude and latitude: for vector tiles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mapgen.arrays import Geometries
 from mapgen.errors import InputError, one_line, option
-from mapgen.files.vectors import facts_of, read_shapes
+from mapgen.files.vectors import LINE_LAYERS, facts_of, read_shapes
 from mapgen.layers.crs import wkt_of
 
 STEPS = 512
@@ -21,7 +21,7 @@ STEPS = 512
 
 @dataclass(slots=True)
 class PolygonLayer:
-    """Valid polygons in degrees on WGS 84, what they are known by, and their attributes by name."""
+    """Valid polygons, or lines, in degrees on WGS 84, what they are known by, and their attributes by name."""
 
     name: str
     layer: str
@@ -29,6 +29,24 @@ class PolygonLayer:
     ids: NDArray[np.int64]
     columns: dict[str, NDArray[Any]]
     warnings: list[str] = field(default_factory=list)
+    lines: bool = False
+    """Whether they are lines."""
+
+
+def read_lines_or_polygons(path: Path, layer: str | None = None, assume_crs: str | None = None) -> PolygonLayer:
+    """The lines of a layer of lines, of a network its edges; else what `read_polygons` gives."""
+    subject = one_line(path)
+    facts = facts_of(path, subject, layer, LINE_LAYERS)
+    if "LineString" not in str(facts.get("geometry_type")):
+        return read_polygons(path, layer, assume_crs)
+    shapes, fids, values = read_shapes(path, subject, facts)
+    there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes)) & (shapely.get_dimensions(shapes) == 1)
+    warnings = [] if there.all() else [f"{(~there).sum()} of {len(shapes)} features are no lines and were left out"]
+    return PolygonLayer(
+        subject, str(facts["layer"] or path.stem),
+        _in_degrees(subject, shapes[there], _crs(subject, facts["crs"], assume_crs)), fids[there],
+        {name: column[there] for name, column in values.items()}, warnings, lines=True,
+    )  # fmt: skip
 
 
 def read_polygons(path: Path, layer: str | None = None, assume_crs: str | None = None) -> PolygonLayer:

@@ -27,7 +27,7 @@ from mapgen.layers.layer import Layer, dissolved
 from mapgen.layers.options import VectorizeKeys, VectorizeOptions
 from mapgen.layers.write import LONLAT_FORMATS, SUFFIXES, sidecars, stream_layer, write_layer
 from mapgen.parallel import Progress, threads
-from mapgen.polygons.coverage import Coverage, Generalization, class_drift, coverage_of
+from mapgen.polygons.coverage import Coverage, Generalization, class_drift, count_squares, coverage_of
 from mapgen.polygons.regions import OUTSIDE, Regions, Zones, find_regions
 from mapgen.polygons.sieve import fill_holes, sieved
 from mapgen.raster.aoi import area_of
@@ -58,7 +58,8 @@ class Result:
     bytes: int = 0
     seconds: float = 0.0
     classes: dict[str, dict[str, float]] = field(default_factory=dict)
-    """For each class its polygons, its area in m², and by how many pixels generalization has changed its area."""
+    """For each class its polygons, its area in m², by how many pixels generalization has changed its area, and how many
+    of its rings got right angles, of those that were to."""
     not_written: dict[str, int] = field(default_factory=dict)
     """Regions that are not in the layer, by the reason."""
     warnings: tuple[str, ...] = ()
@@ -235,7 +236,10 @@ class _Job:
         regions = self._tidied(regions)
         wanted = self._wanted(regions)
         self.coverage = coverage_of(regions, wanted, self._generalization(), self.threads)
-        self.drift = class_drift(self.coverage)
+        self.drift, self.squares = class_drift(self.coverage), count_squares(self.coverage)
+        for c in self.mask.names.of(self.squares):
+            made, wanted_square = self.squares[c.id]
+            self.notes.append(f"{c.name}: {made} of {wanted_square} rings got right angles, the others run as before")
         return self.grounded(output, self.form)
 
     def grounded(self, output: Path, form: str) -> Layer:
@@ -283,7 +287,7 @@ class _Job:
     def _wanted(self, regions: Regions) -> NDArray[np.bool_]:
         """Which regions become features: those with data, of a class that is asked for and not background, in size."""
         names, options = self.mask.names, self.options
-        present = set(np.unique(regions.values[1:]).tolist()) - {self.mask.nodata}
+        present = self.present = set(np.unique(regions.values[1:]).tolist()) - {self.mask.nodata}
         wanted = np.ones(len(regions) + 1, bool)
         wanted[OUTSIDE] = False
         self._leave(wanted, regions.values == self.mask.nodata, "nodata")
@@ -323,12 +327,17 @@ class _Job:
         return value
 
     def _generalization(self) -> Generalization:
-        size, (across, down) = self.options.simplify, self.grid.resolution_m
-        if size is None:
-            return Generalization(smooth=self.options.smooth)
-        if size.unit == "px":
-            return Generalization(size.value, self.options.method, self.options.smooth)
-        return Generalization(size.value / across, self.options.method, self.options.smooth, down / across)
+        options, (across, down) = self.options, self.grid.resolution_m
+        how = Generalization(method=options.method, smooth=options.smooth, ground=down / across)
+        if options.simplify is not None and options.simplify.unit == "px":
+            how = dataclasses.replace(how, simplify=options.simplify.value)
+        elif options.simplify is not None:
+            how = dataclasses.replace(how, simplify=options.simplify.value / across, aspect=down / across)
+        square = {}
+        for one in options.square:
+            size = one.size.value / (1.0 if one.size.unit == "px" else across)
+            square[self._class(one.name, "square", self.present)] = (size, 8 if one.diagonal else 4)
+        return dataclasses.replace(how, square=square)
 
     def _with_confidence(self, layer: Layer, coverage: Coverage) -> Layer:
         if self.options.confidence_raster is None:
@@ -359,6 +368,9 @@ class _Job:
             c.name: {"polygons": int(n), "area_m2": float(area), "drift_px": round(self.drift.get(c.id, 0.0), 3)}
             for c, n, area in zip(layer.classes, counts, sums, strict=True)
         }
+        for c in layer.classes:
+            if c.id in self.squares:
+                table[c.name] |= {"squared": self.squares[c.id][0], "to_square": self.squares[c.id][1]}
         if not len(layer):
             self.warnings.append("nothing to write: the layer is empty")
         return Result(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +15,24 @@ from mapgen.polygons.regions import Regions
 from mapgen.polygons.rings import Rings, around, find_rings
 from mapgen.polygons.simplify import keep_vertices
 from mapgen.polygons.smooth import smoothed
+from mapgen.polygons.squares import Squared, squared
 
 
 @dataclass(frozen=True, slots=True)
 class Generalization:
     """How borders are drawn: `simplify` is a tolerance in pixel widths, 0 for none; `smooth` a number of rounds.
 
-    `aspect` is the height of a pixel in its widths as far as the tolerance is concerned.
+    `aspect` is the height of a pixel in its widths as far as the tolerance is concerned. `square` are the values whose
+    regions get right angles, each with a tolerance in pixel widths and the number of directions, 4 or 8, of angles on
+    the ground, where the height of a pixel is `ground` widths.
     """
 
     simplify: float = 0.0
     method: str = "dp"
     smooth: int = 0
     aspect: float = 1.0
+    square: Mapping[int, tuple[float, int]] = field(default_factory=dict)
+    ground: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,8 @@ class Coverage:
     regions: Regions
     lines: Lines
     rings: Rings
+    squares: Squared | None = None
+    """What became of the regions that were to get right angles."""
 
     def areas(self) -> Floats:
         """Area of each polygon in pixels, as its borders now run."""
@@ -47,13 +55,31 @@ def coverage_of(regions: Regions, wanted: NDArray[np.bool_], how: Generalization
 
     Laws: without generalization, rasterizing them gives the raster back. With it, every polygon is valid, none overlaps
     another nor one of the regions not wanted, the corners of the raster and the points where three regions meet stay,
-    and by `dp` no border moves farther than the tolerance. The same for any number of threads, byte by byte.
+    and by `dp` no border moves farther than the tolerance; with squares, polygons stay valid and none overlaps another,
+    and borders that end at one may move with it. The same for any number of threads, byte by byte.
     """
     arcs = find_arcs(regions)
     keep = keep_vertices(arcs, how.simplify, how.method, how.aspect, threads)
     rings = find_rings(arcs, wanted)
     lines = smoothed(arcs, keep, how.smooth) if how.smooth else kept_lines(arcs, keep)
-    return Coverage(regions, lines, rings)
+    if not how.square:
+        return Coverage(regions, lines, rings)
+    values = np.repeat(regions.values[rings.regions], np.diff(rings.parts))
+    tolerance, directions = np.zeros(len(values)), np.full(len(values), 4, np.int64)
+    for value, (size, count) in how.square.items():
+        tolerance[values == value], directions[values == value] = size, count
+    made = squared(arcs, rings, lines, tolerance, directions, how.ground)
+    return Coverage(regions, made.lines, rings, made)
+
+
+def count_squares(coverage: Coverage) -> dict[int, tuple[int, int]]:
+    """By value how many rings got right angles, and how many were to."""
+    if coverage.squares is None:
+        return {}
+    rings, tried, done = coverage.rings, coverage.squares.tried, coverage.squares.done
+    values = np.repeat(coverage.regions.values[rings.regions], np.diff(rings.parts))
+    ids = np.unique(values[tried]).tolist()
+    return {int(i): (int((done & (values == i)).sum()), int((tried & (values == i)).sum())) for i in ids}
 
 
 def per_polygon(rings: Rings, values: Floats, *, signed: bool) -> Floats:

@@ -38,10 +38,8 @@ from mapgen.results.planned import PRODUCTS, Listener, Result, default_name, pla
 from mapgen.results.preview import Preview, write_preview
 from mapgen.results.products import Products, is_begun, products_key
 from mapgen.results.report import (
-    SCHEMA,
     described_grid,
-    described_model,
-    described_scenes,
+    described_map,
     digest,
     drop_report,
     leave_folder,
@@ -51,6 +49,7 @@ from mapgen.results.report import (
     versions,
     write_json,
 )  # fmt: skip
+from mapgen.results.roads import check_roads, write_roads
 from mapgen.results.stac import map_item, model_item, quoted, source_of
 from mapgen.results.warm import warming
 from mapgen.tiling.containers.container import check_tiles
@@ -124,10 +123,13 @@ class _Run:
         self.files: dict[str, str] = {}
         self.polygons: dict[str, int] = {}
         self.placing: dict[str, Any] | None = None
+        self.network: dict[str, Any] | None = None
         note_inputs(*scenes, options.segment.aoi)
         self.older = older_files(folder)
         self.segmenter = Segmenter(options.segment, self.scenes, self.watch, self.open)
         self.card = self.segmenter.model.card
+        if options.roads:
+            check_roads(self.card)
         self.preview = Preview(shown_bands(self.card.bands)) if options.preview else None
 
     def open(self, _: str) -> Mosaic:
@@ -173,7 +175,7 @@ class _Run:
     def check(self) -> None:
         """Raise `OutputError` unless every output can be written; before hours are spent on the first."""
         for role, path in (*self.paths.items(), ("report", self.folder / REPORT)):
-            check = check_tiles if role in ("raster_tiles", "vector_tiles") else check_output
+            check = check_tiles if role.endswith("_tiles") else check_output
             output = self.output(path)
             check(class_map_output(output, self.card.legend) if role == "class_map" else output)
 
@@ -228,7 +230,7 @@ class _Run:
         parts: dict[str, Callable[[], None]] = {
             "preview": self.picture, "layer": self.layer,
             "raster_tiles": lambda: self.tile("raster_tiles", self.mapper.tiled),
-            "vector_tiles": self.vector_tiles, "page": self.page, "stac_item": self.stac,
+            "vector_tiles": self.vector_tiles, "roads": self.roads, "page": self.page, "stac_item": self.stac,
         }  # fmt: skip
         for role, work in parts.items():
             if role in self.paths:
@@ -258,7 +260,7 @@ class _Run:
             new = {role: file for role, file in self.files.items() if role not in files}
             facts = {
                 "files": new, "warnings": self.warnings[warnings:], "notes": self.notes[notes:],
-                "polygons": self.polygons, "placing": self.placing,
+                "polygons": self.polygons, "placing": self.placing, "network": self.network,
             }  # fmt: skip
             self.products.finish(name, [self.folder / file for file in new.values()], facts)
         except MapgenError as exc:
@@ -273,6 +275,7 @@ class _Run:
         self.notes += [text for text in done["notes"] if text not in self.notes]
         self.polygons = done["polygons"] or self.polygons
         self.placing = done["placing"] or self.placing
+        self.network = done.get("network") or self.network
         for role, file in done["files"].items():
             self.finished(role, self.folder / file)
 
@@ -292,18 +295,11 @@ class _Run:
 
     def layer(self) -> None:
         """The polygons of the class map."""
-        options = dataclasses.replace(
-            self.mapper.listed,
-            confidence_raster=self.paths.get("confidence"),
-            overwrite=self.replaces(self.paths["layer"]),
-        )
-        run = Vectorizer(options)
+        scores, again = self.paths.get("confidence"), self.replaces(self.paths["layer"])
+        run = Vectorizer(dataclasses.replace(self.mapper.listed, confidence_raster=scores, overwrite=again))
         self.listener.progress(f"{self.name}: layer")
-        made = run(
-            str(self.paths["class_map"]), self.paths["layer"],
-            regions=None if self.finder is None else self.finder.finish(),
-            copy=self.paths.get("layer_geojson"),
-        )  # fmt: skip
+        regions, copy = None if self.finder is None else self.finder.finish(), self.paths.get("layer_geojson")
+        made = run(str(self.paths["class_map"]), self.paths["layer"], regions=regions, copy=copy)
         self.finder = None
         self.polygons = {name: int(row["polygons"]) for name, row in made.classes.items()}
         self.warnings += made.warnings
@@ -314,10 +310,8 @@ class _Run:
 
     def vector_tiles(self) -> None:
         """Polygons of the class map, drawn anew at every zoom."""
-        self.tile(
-            "vector_tiles",
-            dataclasses.replace(self.mapper.tiled, vector=True, confidence_raster=self.paths.get("confidence")),
-        )
+        scores = self.paths.get("confidence")
+        self.tile("vector_tiles", dataclasses.replace(self.mapper.tiled, vector=True, confidence_raster=scores))
 
     def tile(self, role: str, options: TilesOptions) -> None:
         """One set of tiles."""
@@ -327,6 +321,15 @@ class _Run:
         self.warnings += [text for text in made.warnings if text not in self.warnings]
         self.notes += [text for text in made.notes if text not in self.notes]
         self.finished(role, self.paths[role])
+
+    def roads(self) -> None:
+        """The network of the roads, and tiles of it."""
+        self.listener.progress(f"{self.name}: roads")
+        outputs = {role: self.output(path) for role, path in self.paths.items() if role in PRODUCTS["roads"]}
+        made, warnings, self.network = write_roads(self.paths, outputs, self.options)
+        self.warnings += warnings
+        for role in made:
+            self.finished(role, self.paths[role])
 
     def picture(self) -> None:
         """The preview, of what passed by."""
@@ -373,18 +376,16 @@ class _Run:
 
     def report(self) -> dict[str, Any]:
         """What report.json says."""
-        made, card, grid = self.made, self.card, self.grid
+        made = self.made
         self.seconds["total"] = round(time.perf_counter() - self.began, 3)
         return {
-            "mapgen_report": SCHEMA, "name": self.name, "created": now(), "mapgen": __version__,
-            "scenes": described_scenes(self.scenes, self.folder),
-            "model": described_model(card, self.segmenter.model.sha256), "engine": made.described_engine(),
-            "grid": described_grid(grid),
+            **described_map(self.name, self.scenes, self.folder, self.card, self.segmenter.model.sha256),
+            "engine": made.described_engine(), "grid": described_grid(self.grid),
             "classes": self.class_rows(),
             "nodata_pixels": self.census.finish().get(NODATA, 0),
             "files": self.files,
             "sha256": {name: digest(self.folder / name) for name in self.files.values()},
-            "preview": self.placing,
+            "preview": self.placing, "roads": self.network,
             "generalization": {"sieve": str(self.options.sieve), "simplify": str(self.options.simplify)},
             "seconds": self.seconds,
             "warnings": self.warnings, "notes": self.notes, "errors": self.errors,

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mapgen.errors import InputError
 from mapgen.legend import LayerClass
+from mapgen.results.network import NetworkDrawing, holds_edges
 from mapgen.results.options import ViewOptions
 from mapgen.results.render import PictureDrawing, RasterDrawing, TilesDrawing
 from mapgen.results.side import Side
@@ -30,17 +32,30 @@ def write_map_page(
     """
     sizes = {role: (folder / name).stat().st_size for role, name in files.items()}
     vector = sizes.get("vector_tiles", 0)
-    rest = sizes.get("raster_tiles", 0) + sizes.get("preview", 0)
+    roads, about_roads = _network(folder, files)
+    rest = sizes.get("raster_tiles", 0) + sizes.get("preview", 0) + (0 if roads is None else len(roads.compact))
     if rest > LIMIT:
         return False, f"{PAGE} is left out, it would show {rest / 1e6:.0f} MB: look at the folder with mapgen view"
-    left_out = ""
+    left_out = about_roads
     if rest + vector > LIMIT:
-        left_out = f"{PAGE} has no polygons, which would make it {vector / 1e6:.0f} MB larger: mapgen view shows them"
-    side = _side(folder, title, {r: n for r, n in files.items() if not (left_out and r == "vector_tiles")}, placing)
-    side.areas = areas
+        left_out += "; " * bool(left_out)
+        left_out += f"{PAGE} has no polygons, which would make it {vector / 1e6:.0f} MB larger: mapgen view shows them"
+    shown = {role: name for role, name in files.items() if role != "vector_tiles" or rest + vector <= LIMIT}
+    side = _side(folder, title, shown, placing)
+    side.areas, side.roads = areas, roads
     with View.of(side, ViewOptions(overwrite=overwrite)) as view:
         view.inline(folder / PAGE)
     return True, left_out
+
+
+def _network(folder: Path, files: Mapping[str, str]) -> tuple[NetworkDrawing | None, str]:
+    """The network, if there is one that is not too large, and what to say if it is."""
+    if "roads" not in files or not holds_edges(folder / files["roads"]):
+        return None, ""
+    try:
+        return NetworkDrawing(folder / files["roads"]), ""
+    except InputError as exc:
+        return None, f"{PAGE} has no roads: the network {exc.problem}"
 
 
 def _side(folder: Path, title: str, files: Mapping[str, str], placing: Mapping[str, Any] | None) -> Side:

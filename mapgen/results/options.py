@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict, Unpack
 
 from mapgen.errors import UsageError, option
 from mapgen.inference.options import SegmentKeys, SegmentOptions
-from mapgen.layers.options import Decimals, LayerFormat, Method, Rounds, VectorizeOptions
+from mapgen.layers.options import Decimals, LayerFormat, Method, Rounds, Square, Squares, VectorizeOptions
 from mapgen.settings import (
     Area,
     Classes,
@@ -47,11 +48,13 @@ class MapKeys(SegmentKeys, total=False):
     simplify: SizeLike
     method: Method
     smooth: int
+    square: str | Sequence[str | Square]
     dissolve: bool
     crs: str | None
     decimals: int | None
     zoom: ZoomLike
     assume_crs: str | None
+    roads: bool
     layer: bool
     tiles: bool
     preview: bool
@@ -89,6 +92,8 @@ class MapOptions(SegmentOptions):
     """Of the layer: how it is simplified."""
     smooth: Rounds = 0
     """Of the layer: rounds of corner cutting."""
+    square: Squares = ()
+    """Of the layer: classes whose regions get right angles where there is room."""
     dissolve: bool = False
     """Of the layer: one multipolygon for each class."""
     crs: str | None = None
@@ -99,6 +104,8 @@ class MapOptions(SegmentOptions):
     """Zooms of the tiles."""
     assume_crs: str | None = None
     """For layer and tiles, of scenes that do not name their CRS."""
+    roads: bool = False
+    """Whether the network of the roads is written, with the defaults of `roads`."""
     layer: bool = True
     """Whether polygons are written."""
     tiles: bool = True

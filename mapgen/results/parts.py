@@ -17,6 +17,7 @@ from mapgen.results.still import area_text
 from mapgen.tiling.containers.container import writing_tiles
 from mapgen.tiling.options import TilesOptions
 from mapgen.tiling.quadtree import Bounds
+from mapgen.tiling.tilejson import LINES
 from mapgen.tiling.tiles import Tiler
 
 INLINE_LIMIT = 100_000_000
@@ -38,6 +39,7 @@ def described(side: Side, place: AtServer | InPage) -> dict[str, Any]:
         "raster": None if side.raster is None else place.raster(side.raster),
         "imagery": _imagery(side.imagery, place),
         "vector": _vector(side, place),
+        "roads": None if side.roads is None else place.content("application/json", side.roads.compact),
     }  # fmt: skip
 
 
@@ -60,6 +62,7 @@ def _vector(side: Side, place: AtServer | InPage) -> dict[str, Any] | None:
         info = side.vector.info
         return place.tiles(side.vector) | {
             "layers": [str(v["id"]) for v in info.vector_layers],
+            "lines": any(v.get("geometry") == LINES for v in info.vector_layers),
             "minzoom": info.min_zoom, "maxzoom": info.max_zoom, "key": "class_id",
         }  # fmt: skip
     if side.layer is not None:

@@ -14,10 +14,12 @@ from mapgen.inference.segment import score_path
 from mapgen.parallel import Progress
 from mapgen.results.map_page import PAGE
 from mapgen.results.options import MapOptions
+from mapgen.results.side import ROADS
 
 PRODUCTS = {
     "preview": ("preview",), "layer": ("layer", "layer_geojson"), "raster_tiles": ("raster_tiles",),
-    "vector_tiles": ("vector_tiles",), "page": ("page",), "stac": ("stac_item", "stac_model"),
+    "vector_tiles": ("vector_tiles",), "roads": ("roads", "road_tiles"), "page": ("page",),
+    "stac": ("stac_item", "stac_model"),
 }  # fmt: skip
 """The parts that come from the class map, and the roles of their files."""
 
@@ -71,6 +73,10 @@ def planned(options: MapOptions, name: str, folder: Path) -> dict[str, Path]:
         names["preview"] = f"{name}.preview.webp"
     if options.layer and options.format == "gpkg" and options.crs is None:  # GeoJSON is in WGS 84
         names["layer_geojson"] = f"{name}.geojson"
+    if options.roads:
+        names["roads"] = f"{name}{ROADS}.gpkg"
+        if options.tiles:
+            names["road_tiles"] = f"{name}{ROADS}.pmtiles"
     if options.page:
         names["page"] = PAGE
     if options.stac:

@@ -133,6 +133,14 @@ def described_model(card: ModelCard, sha256: str) -> dict[str, Any]:
     }
 
 
+def described_map(name: str, scenes: Sequence[str], folder: Path, card: ModelCard, sha256: str) -> dict[str, Any]:
+    """What the report in a folder begins with: what the map is, and what it was made of."""
+    return {
+        "mapgen_report": SCHEMA, "name": name, "created": now(), "mapgen": __version__,
+        "scenes": described_scenes(scenes, folder), "model": described_model(card, sha256),
+    }  # fmt: skip
+
+
 def described_grid(grid: Grid) -> dict[str, Any]:
     """A grid as a report says it."""
     ground = footprint(grid) if grid.crs is not None else None

@@ -11,15 +11,19 @@ from typing import Any
 
 from mapgen.errors import InputError, one_line, option
 from mapgen.files.inputs import note_inputs
-from mapgen.files.kind import ARCHIVE_SUFFIXES, PICTURE_SUFFIXES, REPORT, kind_of
+from mapgen.files.kind import ARCHIVE_SUFFIXES, NETWORK_SUFFIXES, PICTURE_SUFFIXES, REPORT, kind_of, suffix_of
 from mapgen.files.vet import driver_of, is_url, lies_in, public_name
 from mapgen.files.vrt import vrt_sources
 from mapgen.legend import LayerClass
+from mapgen.results.network import NetworkDrawing, holds_lines
 from mapgen.results.options import ViewOptions
 from mapgen.results.render import Drawing, LayerDrawing, PictureDrawing, RasterDrawing, TilesDrawing
 from mapgen.tiling.quadtree import Bounds
 
 _LAYERS = (".gpkg", ".fgb", ".geojson", ".parquet", ".shp")
+
+ROADS = ".roads"
+"""What the names of a network and of its tiles end in, before their suffix."""
 
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
@@ -35,6 +39,7 @@ class Side:
     imagery: Raster | PictureDrawing | None = None
     layer: LayerDrawing | None = None
     vector: TilesDrawing | None = None
+    roads: NetworkDrawing | None = None
     areas: list[tuple[LayerClass, float | None]] = field(default_factory=list)
     note: str = ""
     missing: list[str] = field(default_factory=list)
@@ -43,7 +48,7 @@ class Side:
     @property
     def drawings(self) -> list[Drawing]:
         """What is drawn, the map itself first."""
-        return [d for d in (self.raster, self.layer, self.vector, self.imagery) if d is not None]
+        return [d for d in (self.raster, self.layer, self.vector, self.roads, self.imagery) if d is not None]
 
     @property
     def bounds(self) -> Bounds:
@@ -91,6 +96,8 @@ class Finder:
         side = Side(public_name(path.name or name))
         if kind == "tiles":
             self._add_tiles(side, path)
+        elif suffix_of(name) in NETWORK_SUFFIXES and not is_url(name) and holds_lines(path, self.options.layer):
+            side.roads = NetworkDrawing(path, self.options.layer)
         elif kind == "layer":
             side.layer = LayerDrawing(path, layer=self.options.layer)
         else:
@@ -119,6 +126,11 @@ class Finder:
         side = Side(folder.resolve().name)
         files = _own_files(folder)
         masks = [p for p in files if p.name.endswith(".mask.tif")]
+        networks = [
+            p for p in files if p.stem.endswith(ROADS) and p.suffix in NETWORK_SUFFIXES and holds_lines(p)
+        ]
+        # Neither are their tiles shown: the page draws the network itself.
+        files = [p for p in files if not any(p.stem == one.stem for one in networks)]
         layers = sorted((p for p in files if p.suffix in _LAYERS), key=lambda p: (_LAYERS.index(p.suffix), p.name))
         if masks:
             side.raster = self.raster(str(masks[0]))
@@ -131,6 +143,8 @@ class Finder:
         if layers and side.vector is None:
             known = [c for c, _ in side.raster.areas()[0]] if isinstance(side.raster, RasterDrawing) else []
             side.layer = LayerDrawing(layers[0], known, self.options.layer)
+        if networks:
+            side.roads = self._network(side, networks[0])
         if not side.drawings:
             remedy = "name the folder that mapgen map wrote, or a class map, layer or tile set"
             raise InputError(folder, "holds no class map (*.mask.tif), no layer and no tiles", remedy)
@@ -142,6 +156,14 @@ class Finder:
         side.missing = [f"{folder.name} has no {what}" for what, found in there if not found]
         side.missing += [f"of {len(masks)} class maps {masks[0].name} is shown"] if len(masks) > 1 else []
         return side
+
+    def _network(self, side: Side, path: Path) -> NetworkDrawing | None:
+        """The network in a folder, unless it is too large for a page: the rest can be looked at."""
+        try:
+            return NetworkDrawing(path)
+        except InputError as exc:
+            side.warnings.append(f"{path.name} is not shown: it {exc.problem}")
+            return None
 
     def _add_imagery(self, side: Side, report: dict[str, Any], folder: Path) -> None:
         """The scene that the report says the map was made of, if it is one and near; else the preview."""

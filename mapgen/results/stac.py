@@ -44,12 +44,14 @@ MEDIA = {
 ROLES = {
     "class_map": ["data"], "confidence": ["data"], "layer": ["data"], "layer_geojson": ["data"],
     "raster_tiles": ["visual"], "vector_tiles": ["visual"], "preview": ["overview", "thumbnail"], "page": ["visual"],
+    "roads": ["data"], "road_tiles": ["visual"],
     "report": ["metadata"], "tilejson": ["metadata"], "style": ["metadata"],
 }  # fmt: skip
 TITLES = {
     "class_map": "Class map", "confidence": "Probability of the chosen class",
     "layer": "Polygons", "layer_geojson": "Polygons as GeoJSON",
     "raster_tiles": "Raster tiles of the class map", "vector_tiles": "Vector tiles of the class map",
+    "roads": "Network of the roads", "road_tiles": "Vector tiles of the roads",
     "preview": "Picture of the imagery", "page": "Page to look at the map", "report": "What mapgen did and found",
     "tilejson": "TileJSON of the tiles", "style": "MapLibre style of the tiles",
 }  # fmt: skip
@@ -105,7 +107,7 @@ def map_item(
     if grid.crs is not None:
         properties["gsd"] = round(float(np.mean(grid.resolution_m)), 6)
     assets = {role: _asset(role, file, legend) for role, file in files.items() if role in ROLES}
-    for role in ("raster_tiles", "vector_tiles"):  # what lies beside them
+    for role in ("raster_tiles", "vector_tiles", "road_tiles"):  # what lies beside them
         if role in files:
             assets |= {f"{role}_{kind}": _asset(kind, files[role] + end, legend) for kind, end in BESIDE.items()}
     extensions = [CLASSIFICATION, PROCESSING, PROJECTION, *([RASTER] if "confidence" in assets else [])]

@@ -115,6 +115,8 @@ class View:
         if drawn is not None:
             opacity = self.options.opacity / 100 if side.imagery is not None else 1.0
             picture = laid_over(picture, drawn.draw(frame), opacity)
+        if side.roads is not None:
+            picture = laid_over(picture, side.roads.draw(frame), 1.0)
         rows = [(c.name, c.color, "" if a is None else area_text(a)) for c, a in side.areas]
         made = with_legend(picture, rows, side.title, frame.metres)
         write_picture(Output(output, self.options.overwrite), made)

@@ -13,7 +13,7 @@ import shapely
 from mapgen.arrays import Floats, Geometries
 from mapgen.errors import InputError, one_line
 from mapgen.files.kind import suffix_of
-from mapgen.files.vectors import facts_of, read_shapes
+from mapgen.files.vectors import LINE_LAYERS, facts_of, read_shapes
 from mapgen.layers.area import measured
 from mapgen.layers.read import in_degrees
 from mapgen.polygons.lines import Lines
@@ -44,7 +44,7 @@ def read_lines(path: Path, layer: str | None = None, assume_crs: str | None = No
     if suffix_of(str(path)) == ".graphml":
         shapes, values, crs = _from_graphml(path, subject)
     else:
-        facts = facts_of(path, subject, layer, ("edges", "lines"))
+        facts = facts_of(path, subject, layer, LINE_LAYERS)
         shapes, _, values = read_shapes(path, subject, facts)
         crs = facts["crs"]
     there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))

@@ -1,4 +1,4 @@
-"""Polygons of any origin as vector tiles: simplified for each zoom together, cut, and put on the grid of the tile."""
+"""Polygons and lines of any origin as vector tiles: simplified for each zoom together, cut, put on the tile's grid."""
 
 from __future__ import annotations
 
@@ -46,9 +46,19 @@ def in_world(shapes: Geometries) -> Geometries:
     return np.asarray(shapely.transform(shapes, unit))
 
 
+def are_lines(shapes: Geometries) -> bool:
+    """Whether these are lines: a layer has one kind."""
+    return bool(len(shapes)) and bool(shapely.get_dimensions(shapes[0]) == 1)
+
+
+def sizes_of(shapes: Geometries) -> NDArray[np.float64]:
+    """By what shapes matter: the area of polygons, the length of lines."""
+    return np.asarray(shapely.length(shapes) if are_lines(shapes) else shapely.area(shapes))
+
+
 def is_coverage(shapes: Geometries) -> bool:
     """Whether the polygons share their borders vertex by vertex and do not overlap."""
-    return bool(shapely.coverage_is_valid(shapes))
+    return not are_lines(shapes) and bool(shapely.coverage_is_valid(shapes))
 
 
 def simplified(shapes: Geometries, tolerance: float, *, coverage: bool) -> Geometries:
@@ -109,9 +119,11 @@ def _cut(
 
 
 def on_tile(parts: Geometries, tile: Tile) -> tuple[Geometries, NDArray[np.bool_]]:
-    """Polygons in units of the tile, rounded and valid; and which of them are still there."""
+    """Polygons in units of the tile, rounded and valid, or lines; and which of them are still there."""
     corner = np.array([tile.x, tile.y], float) * EXTENT
     rounded = shapely.transform(parts, lambda xy: np.rint(xy - corner))
+    if are_lines(parts):
+        return shapely.remove_repeated_points(rounded), shapely.length(rounded) > 0
     # Rounding makes few polygons invalid, and neighbours keep their vertices in common where it does not.
     wrong = np.flatnonzero(~shapely.is_valid(rounded))
     local = shapely.transform(parts[wrong], lambda xy: xy - corner)
@@ -124,7 +136,9 @@ def on_tile(parts: Geometries, tile: Tile) -> tuple[Geometries, NDArray[np.bool_
 
 
 def tile_shapes(shapes: Geometries) -> TileShapes:
-    """Valid polygons and multipolygons with whole coordinates as the shapes of a tile."""
+    """Valid polygons and multipolygons, or lines, with whole coordinates as the shapes of a tile."""
+    if are_lines(shapes):
+        return _line_shapes(shapes)
     polygons, owner = shapely.get_parts(shapes, return_index=True)
     inner, again = shapely.get_parts(polygons, return_index=True)
     flat = shapely.get_type_id(inner) == shapely.GeometryType.POLYGON
@@ -138,6 +152,17 @@ def tile_shapes(shapes: Geometries) -> TileShapes:
     return TileShapes(
         points[:, 0].astype(np.int32), points[:, 1].astype(np.int32), _offsets(ring, len(rings)),
         _offsets(of, len(polygons)), _offsets(owner, len(shapes)),
+    )  # fmt: skip
+
+
+def _line_shapes(shapes: Geometries) -> TileShapes:
+    lines, owner = shapely.get_parts(shapes, return_index=True)
+    there = shapely.length(lines) > 0  # rounding and cutting leave points
+    lines, owner = lines[there], owner[there]
+    points, line = shapely.get_coordinates(lines, return_index=True)
+    return TileShapes(
+        points[:, 0].astype(np.int32), points[:, 1].astype(np.int32), _offsets(line, len(lines)),
+        np.arange(len(lines) + 1, dtype=np.int64), _offsets(owner, len(shapes)), lines=True,
     )  # fmt: skip
 
 
@@ -207,13 +232,14 @@ def shape_tile(
             return ShapeTile(made, which, given_up)
         tolerance *= 2
         if tolerance <= 32:
-            smaller = shapely.set_precision(simplified(rounded, tolerance, coverage=is_coverage(rounded)), 1.0)
-            there = shapely.area(smaller) > 0
+            smaller = simplified(rounded, tolerance, coverage=is_coverage(rounded))
+            smaller = smaller if are_lines(smaller) else shapely.set_precision(smaller, 1.0)
+            there = sizes_of(smaller) > 0
             rounded, which = smaller[there], which[there]
             given_up += int((~there).sum())
         else:
             share = min(0.9, 0.95 * limit / len(made.data))
-            largest = np.sort(np.argsort(-shapely.area(rounded), kind="stable")[: max(1, int(share * len(rounded)))])
+            largest = np.sort(np.argsort(-sizes_of(rounded), kind="stable")[: max(1, int(share * len(rounded)))])
             given_up += len(rounded) - len(largest)
             rounded, which = rounded[largest], which[largest]
     return ShapeTile(None, which, given_up)

@@ -1,4 +1,4 @@
-"""`tiles --vector`: vector tiles from a layer of polygons, with its attributes."""
+"""`tiles --vector`: vector tiles from a layer of polygons or lines, with its attributes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import shapely
 from mapgen.arrays import Geometries, Longs
 from mapgen.errors import UsageError, option
 from mapgen.files.vet import public_name
-from mapgen.layers.read import PolygonLayer, read_polygons
+from mapgen.layers.read import PolygonLayer, read_lines_or_polygons
 from mapgen.legend import BUILTIN, LayerClass, color_of
 from mapgen.parallel import Progress, in_order
 from mapgen.tiling.class_features import LIMIT
@@ -25,12 +25,13 @@ from mapgen.tiling.layer_features import (
     is_coverage,
     shape_tile,
     simplified,
+    sizes_of,
     tile_parts,
 )
 from mapgen.tiling.mvt import EXTENT
 from mapgen.tiling.options import TilesOptions
 from mapgen.tiling.quadtree import MAX_LATITUDE, WEB_MERCATOR, Bounds, Tile, Tiling
-from mapgen.tiling.tilejson import TileSetInfo
+from mapgen.tiling.tilejson import LINES, TileSetInfo
 
 if TYPE_CHECKING:
     from mapgen.tiling.job import Result
@@ -47,13 +48,13 @@ class LayerJob:
 
     def __init__(self, source: str, options: TilesOptions, tiling: Tiling) -> None:
         _check(options, tiling)
-        self.layer: PolygonLayer = read_polygons(Path(source), options.layer, options.assume_crs)
+        self.layer: PolygonLayer = read_lines_or_polygons(Path(source), options.layer, options.assume_crs)
         self.name = options.layer_name or self.layer.layer
         self.options = options
         self.warnings: list[str] = list(self.layer.warnings)
         self.notes: list[str] = []
         self.shapes = in_world(self.layer.shapes)
-        there = ~shapely.is_empty(self.shapes) & (shapely.area(self.shapes) > 0)
+        there = ~shapely.is_empty(self.shapes) & (sizes_of(self.shapes) > 0)
         self.kept = np.flatnonzero(there)
         self.lonlat = _bounds(self.layer.shapes)
         if len(self.layer.shapes) and max(abs(self.lonlat[1]), abs(self.lonlat[3])) > MAX_LATITUDE + 1e-9:
@@ -61,6 +62,7 @@ class LayerJob:
         self.low, self.high = self._zooms()
         self.coverage = is_coverage(self.shapes[self.kept])
         self.largest = self.unpacked = self.reduced = self.given_up = 0
+        self.kind = "lines" if self.layer.lines else "polygons"
         self.seen = np.zeros(len(self.shapes), bool)
 
     def _zooms(self) -> tuple[int, int]:
@@ -81,6 +83,7 @@ class LayerJob:
         """What the set says about itself before its tiles are known."""
         fields = {k: _kind(v) for k, v in self.layer.columns.items()}
         layer = {"id": self.name, "fields": fields, "minzoom": self.low, "maxzoom": self.high}
+        layer |= {"geometry": LINES} if self.layer.lines else {}
         west, south, east, north = self.lonlat
         return TileSetInfo(
             name, "mvt", self.low, self.high, self.lonlat, ((west + east) / 2, (south + north) / 2),
@@ -101,7 +104,7 @@ class LayerJob:
                 progress(done + 1, self.high - self.low + 1)
         missing = int((~self.seen[self.kept]).sum())
         if missing:
-            self.notes.append(f"{missing} polygons are smaller than a unit of the tiles even at zoom {self.high}")
+            self.notes.append(f"{missing} {self.kind} are smaller than a unit of the tiles even at zoom {self.high}")
 
     def _zoomed(self) -> Iterator[Zoomed]:
         """The polygons at each zoom from the highest, where they are themselves, simplified from zoom to zoom."""
@@ -147,7 +150,7 @@ class LayerJob:
         if self.given_up:
             remedy = f"dissolve the layer, or use {option('zoom')} with a higher minimum"
             self.warnings.append(
-                f"{self.given_up} parts of polygons were left out of tiles that are too full; {remedy}"
+                f"{self.given_up} parts of {self.kind} were left out of tiles that are too full; {remedy}"
             )
         return Result(
             public_name(source), output, container_of(output), "layer", "mvt", (self.low, self.high), sink.count,

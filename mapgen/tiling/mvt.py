@@ -1,4 +1,4 @@
-"""Mapbox Vector Tiles: polygons with attributes as the bytes of one layer (specification 2.1).
+"""Mapbox Vector Tiles: polygons or lines with attributes as the bytes of one layer (specification 2.1).
 
 https://github.com/mapbox/vector-tile-spec/tree/master/2.1. Written by compiled code from integer coordinates; what the
 coordinates are, and that they make valid polygons, is the affair of those who make them.
@@ -30,7 +30,8 @@ class TileShapes:
 
     Feature i has the polygons `features[i]:features[i + 1]`, polygon p the rings `polygons[p]:polygons[p + 1]`, the
     exterior first, ring k the vertices `rings[k]:rings[k + 1]` of `x` and `y`, the first one not repeated. On the
-    screen exteriors run clockwise and holes counter-clockwise, as the specification wants.
+    screen exteriors run clockwise and holes counter-clockwise, as the specification wants. `lines`: these are lines,
+    one in each polygon, all vertices given.
     """
 
     x: Ints
@@ -38,6 +39,7 @@ class TileShapes:
     rings: Longs
     polygons: Longs
     features: Longs
+    lines: bool = False
 
     def __len__(self) -> int:
         return len(self.features) - 1
@@ -62,8 +64,9 @@ def encode_layer(
     size = 11 * len(shapes.x) + 40 * len(shapes.rings) + 40 * len(shapes) + 12 * len(flat) + 16
     out, part = np.empty(size, np.uint8), np.empty(size, np.uint8)
     used = _features(
-        shapes.x, shapes.y, shapes.rings, shapes.polygons, shapes.features, numbers, counts, flat, out, part
-    )
+        shapes.x, shapes.y, shapes.rings, shapes.polygons, shapes.features, numbers, counts, flat,
+        2 if shapes.lines else 3, out, part,
+    )  # fmt: skip
     body = b"".join((
         number_field(15, 2), _text(1, name), out[:used].tobytes(), *(_text(3, key) for key in keys),
         *(bytes_field(4, _value(value)) for value in values), number_field(5, extent),
@@ -115,7 +118,7 @@ def _zigzag(number):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _geometry(x, y, rings, first, last, out):  # type: ignore[no-untyped-def]
+def _geometry(x, y, rings, first, last, kind, out):  # type: ignore[no-untyped-def]
     """The commands of the rings first…last-1; the cursor starts at 0, 0 and stays where it is when a ring is closed."""
     at = 0
     px, py = np.int64(0), np.int64(0)
@@ -128,7 +131,8 @@ def _geometry(x, y, rings, first, last, out):  # type: ignore[no-untyped-def]
             qx, qy = np.int64(x[v]), np.int64(y[v])
             at = _put(out, _put(out, at, _zigzag(qx - px)), _zigzag(qy - py))
             px, py = qx, qy
-        at = _put(out, at, 1 << 3 | 7)
+        if kind == 3:
+            at = _put(out, at, 1 << 3 | 7)
     return at
 
 
@@ -157,11 +161,11 @@ def _width(number):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _features(x, y, rings, polygons, features, ids, counts, tags, out, part):  # type: ignore[no-untyped-def]
-    """All features, one message each: id, tags, type 3 (polygon), geometry."""
+def _features(x, y, rings, polygons, features, ids, counts, tags, kind, out, part):  # type: ignore[no-untyped-def]
+    """All features, one message each: id, tags, type (2: line, 3: polygon), geometry."""
     at = 0
     for i in range(len(features) - 1):
-        geometry = _geometry(x, y, rings, polygons[features[i]], polygons[features[i + 1]], part)
+        geometry = _geometry(x, y, rings, polygons[features[i]], polygons[features[i + 1]], kind, part)
         pairs = 0
         for k in range(counts[i], counts[i + 1]):
             pairs += _width(tags[k])
@@ -180,6 +184,6 @@ def _features(x, y, rings, polygons, features, ids, counts, tags, out, part):  #
             at = _put(out, at + 1, pairs)
             for k in range(counts[i], counts[i + 1]):
                 at = _put(out, at, tags[k])
-        out[at], out[at + 1] = 3 << 3, 3
+        out[at], out[at + 1] = 3 << 3, kind
         at = _packed(out, at + 2, 4, part, geometry)
     return at

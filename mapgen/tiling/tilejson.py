@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -19,6 +20,9 @@ SUFFIX: dict[str, str] = {"png": "png", "webp": "webp", "jpeg": "jpg", "mvt": "p
 
 LonLatBounds = tuple[float, float, float, float]
 """west, south, east, north in degrees"""
+
+LINES = "line"
+"""What `geometry` is of a vector layer of lines; a key of our own."""
 
 WORLD: LonLatBounds = (-180.0, -85.051129, 180.0, 85.051129)
 
@@ -121,7 +125,7 @@ def tilejson(info: TileSetInfo, url: str, scheme: str = "xyz") -> dict[str, Any]
 
 
 def style(info: TileSetInfo, url: str, scheme: str = "xyz", archive: str | None = None) -> dict[str, Any]:
-    """A MapLibre style that shows the set: rasters as they are, polygons filled with the colours of their classes.
+    """A MapLibre style that shows the set: rasters as they are, polygons in the colours of their classes, lines.
 
     The tiles are those of the `archive`, which says what it holds, else those of the template `url`. Names and colours
     of the classes stand in `metadata.classes`, for a legend.
@@ -139,7 +143,7 @@ def style(info: TileSetInfo, url: str, scheme: str = "xyz", archive: str | None 
     return {
         "version": 8, "name": info.name, "center": [round(v, 7) for v in info.middle], "zoom": info.min_zoom,
         "metadata": {"classes": class_list(info.classes)}, "sources": {"tiles": source},
-        "layers": [_raster_layer(info)] if raster else [_fill_layer(info, layer["id"]) for layer in info.vector_layers],
+        "layers": [_raster_layer(info)] if raster else [_vector_layer(info, layer) for layer in info.vector_layers],
     }  # fmt: skip
 
 
@@ -147,6 +151,22 @@ def _raster_layer(info: TileSetInfo) -> dict[str, Any]:
     # Between two classes there is no third, so their colours are not to be mixed.
     paint = {"raster-resampling": "nearest" if info.classes else "linear", "raster-fade-duration": 0}
     return {"id": info.name or "tiles", "type": "raster", "source": "tiles", "paint": paint}
+
+
+def _vector_layer(info: TileSetInfo, layer: dict[str, Any]) -> dict[str, Any]:
+    return _line_layer(info, layer) if layer.get("geometry") == LINES else _fill_layer(info, layer["id"])
+
+
+def _line_layer(info: TileSetInfo, layer: dict[str, Any]) -> dict[str, Any]:
+    """Lines as wide on the ground as their `width_m` says, and a little more."""
+    scale = [512 * 2**zoom / (40_075_016.7 * math.cos(math.radians(info.middle[1]))) for zoom in (8, 24)]
+    metres: Any = ["coalesce", ["get", "width_m"], 6] if "width_m" in layer.get("fields", ()) else 0
+    low, high = (["+", 0.8, ["*", metres, float(f"{pixels:.6g}")]] for pixels in scale)
+    width = ["interpolate", ["exponential", 2], ["zoom"], 8, low, 24, high]
+    paint = {"line-color": "#c83c32", "line-width": width}
+    layout = {"line-cap": "round", "line-join": "round"}
+    place = {"source": "tiles", "source-layer": layer["id"]}
+    return {"id": layer["id"], "type": "line", **place, "layout": layout, "paint": paint}
 
 
 def _fill_layer(info: TileSetInfo, layer: str) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def traced(folder: Path, p: Array, guided: bool) -> tuple[Ways, float]:
     scores = make_raster(folder / "p.tif", np.round(p * 250).astype(np.uint8), scales=(0.004,))
     start = time.perf_counter()
     extract_roads(
-        mask, folder / "m.fgb", classes=("1",), overwrite=True, probabilities=scores if guided else None
+        mask, folder / "m.fgb", classes=("1",), overwrite=True, probabilities_raster=scores if guided else None
     )  # fmt: skip
     return on_the_plan(folder / "m.fgb"), time.perf_counter() - start
 

@@ -180,6 +180,31 @@ def test_method_and_smooth_change_the_borders(mapgen: Mapgen, mask: Path, tmp_pa
     assert len(texts) == 4
 
 
+def test_square_gives_buildings_right_angles_and_map_does_too(mapgen: Mapgen, tmp_path: Path) -> None:
+    """--square of vectorize, as a class, with a size and with 45°; `map` takes the same."""
+    from mapgen.layers.options import Square
+    from mapgen.results.options import MapOptions
+
+    rows, cols = np.mgrid[:70, :70] + 0.5 - 35
+    u, v = cols * 0.8 + rows * 0.6, rows * 0.8 - cols * 0.6
+    mask = class_map(tmp_path / "a.tif", np.where((abs(u) < 15) & (abs(v) < 9), 1, 2).astype(np.uint8))
+    corners = []
+    for arguments in ([], ["--square", "building"], ["--square", "building:45=2px"], ["--square", "1=1.5m"]):
+        run = mapgen("vectorize", mask, "-o", tmp_path / "a.geojson", "--overwrite", "--json", *arguments)
+        columns, shapes = read_layer(tmp_path / "a.geojson")
+        corners.append(len(shapely.get_coordinates(shapes[columns["class_id"] == 1])) - 1)
+        facts = json.loads(run.out.splitlines()[0])["classes"]["building"]
+        assert ("squared" in facts) == bool(arguments)
+        assert abs(facts["drift_px"]) < 8
+    assert corners[0] > 20
+    assert corners[1:] == [4, 4, 4]
+    assert "1 of 1 rings got right angles" in mapgen("vectorize", mask, "--square", "building", "--overwrite").err
+    assert mapgen("vectorize", mask, "--square", "castle", "--overwrite").code == 2
+    for wrong in ("building:30", "=2px", "building=2m2"):
+        assert mapgen("vectorize", mask, "--square", wrong, "--overwrite").code == 2
+    assert MapOptions(square="building:45=3px").vectorize.square == (Square("building", Size(3.0), True),)
+
+
 def test_dissolve_writes_one_multipolygon_for_each_class(mapgen: Mapgen, mask: Path, tmp_path: Path) -> None:
     before = areas(vectorize(mask).output)
     mapgen("vectorize", mask, "--dissolve", "-o", tmp_path / "a.gpkg")

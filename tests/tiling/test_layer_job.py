@@ -162,6 +162,28 @@ def test_holes_and_parts_survive():
     assert all(p.exterior.is_ccw for p in back.geoms)  # y is down here: clockwise on the screen
 
 
+def test_lines_lie_where_they_belong_as_wide_as_they_say(tmp_path):
+    lines = [
+        shapely.LineString([(400_000, 3_800_000), (400_400, 3_800_300), (401_500, 3_800_300)]),
+        shapely.LineString([(400_400, 3_800_300), (400_400, 3_799_000)]),
+    ]
+    path = write(tmp_path / "net.gpkg", lines, layer="edges", width_m=[6.5, 11.0])
+    write(path, [shapely.Point(400_400, 3_800_300)], layer="nodes")
+    made = tiles(path, tmp_path / "net.pmtiles", vector=True, zoom=(11, 15))
+    frame = geopandas.GeoSeries(lines, crs=UTM).to_crs("EPSG:4326")
+    for (z, _, _), layers in decoded(tmp_path / "net.pmtiles").items():
+        for feature in layers["edges"]:
+            wanted = frame[0 if feature["properties"]["width_m"] == 6.5 else 1]
+            assert feature["units"].geom_type in ("LineString", "MultiLineString")
+            away = shapely.distance(wanted, shapely.points(shapely.get_coordinates(feature["shape"])))
+            assert away.max() < 2 * 360 / (EXTENT << z)
+    top = [layers["edges"] for (z, _, _), layers in decoded(made.output).items() if z == 15]
+    whole = shapely.union_all([feature["shape"] for features in top for feature in features])
+    assert shapely.length(whole) == pytest.approx(shapely.length(shapely.union_all(frame.values)), rel=0.05)
+    style = json.loads((tmp_path / "net.pmtiles.style.json").read_text())
+    assert (style["layers"][0]["type"], style["layers"][0]["paint"]["line-width"][0]) == ("line", "interpolate")
+
+
 def test_a_tile_too_full_is_simplified_and_then_says_what_it_gave_up():
     rng = np.random.default_rng(0)
     places = rng.uniform(0, EXTENT, (3000, 2))

@@ -69,6 +69,14 @@ class Regions:
     smooth: Annotated[
         int, say("--smooth", metavar="N", help="Round off shared borders by N rounds of corner cutting, up to 6.")
     ] = 0
+    square: Annotated[
+        Names,
+        say(
+            "--square", metavar="CLASS[=SIZE]",
+            help="Give regions of this class right angles where there is room: building, building=2px;"
+            " building:45=2px takes 45° for right too. May be repeated, or a list.",
+        ),
+    ] = None  # fmt: skip
     dissolve: Annotated[bool, say("--dissolve", help="Write one multipolygon for each class.")] = False
 
 

@@ -84,6 +84,9 @@ class Colors:
 
 
 class Parts:
+    roads: Annotated[
+        bool, say("--roads", help="Also write the network of the roads; on the page ways are found over it.")
+    ] = False
     no_layer: Annotated[bool, say("--no-layer", help="Write no polygons.")] = False
     no_tiles: Annotated[bool, say("--no-tiles", help="Write no raster and no vector tiles.")] = False
     no_preview: Annotated[bool, say("--no-preview", help="Write no picture of the imagery.")] = False

@@ -3,7 +3,7 @@
 (() => {
 const data = JSON.parse(document.getElementById("data").textContent);
 const find = id => document.getElementById(id);
-const state = {hidden: data.sides.map(() => new Set()), off: new Set(), opacity: 0.7, swipe: false, at: 50};
+const state = {hidden: data.sides.map(() => new Set()), off: new Set(), opacity: 0.7, swipe: false, waying: false, at: 50};
 const maps = [];
 const errors = [];
 
@@ -41,8 +41,15 @@ function archive(name) {
   return archives.get(name);
 }
 
-function geojson(name) {
-  return data.inlined ? JSON.parse(new TextDecoder().decode(embedded(name))) : address(name);
+const parsed = name => JSON.parse(new TextDecoder().decode(embedded(name)));
+const geojson = name => data.inlined ? parsed(name) : address(name);
+
+const networks = data.sides.map(() => null);
+async function loadNetworks() {
+  for (const [number, {roads}] of data.sides.entries()) {
+    if (!roads) continue;
+    networks[number] = mapgenWays.load(data.inlined ? parsed(roads) : await (await fetch(address(roads))).json());
+  }
 }
 
 maplibregl.addProtocol("picture", async (request, controller) => {
@@ -142,16 +149,22 @@ function styleOf(number, onlyImagery) {
     for (const layer of vector.layers || [null]) {
       const from = {source: "vector", ...(layer === null ? {} : {"source-layer": layer})};
       const id = `vector ${layer ?? ""}`;
+      if (vector.lines) {
+        const width = mapgenWays.widthOf(["to-number", ["get", "width_m"], 6], (side.bounds[1] + side.bounds[3]) / 2);
+        style.layers.push({id: `${id} road`, type: "line", ...from, paint: {"line-color": mapgenWays.COLORS.road, "line-width": width}});
+        continue;
+      }
       style.layers.push({id: `${id} fill`, type: "fill", ...from, filter: filterOf(side),
         paint: {"fill-color": colorOf(side), "fill-antialias": false, "fill-opacity": side.raster ? 0 : state.opacity}});
       style.layers.push({id: `${id} line`, type: "line", ...from, filter: filterOf(side),
         paint: {"line-color": side.raster ? "#1d2321" : colorOf(side), "line-opacity": 0.7, "line-width": ["interpolate", ["linear"], ["zoom"], 13, 0.3, 17, 1.2]}});
     }
   }
+  if (networks[number]) mapgenWays.addTo(style, networks[number]);
   return style;
 }
 
-const partOf = id => id.startsWith("vector ") ? "vector" : id;
+const partOf = id => id.match(/^(vector|roads) /)?.[1] ?? id;
 
 // Brings a map to the state of the page: which parts and classes are shown, how opaque.
 function settle(map, number, onlyImagery) {
@@ -160,7 +173,7 @@ function settle(map, number, onlyImagery) {
     const part = partOf(id);
     map.setLayoutProperty(id, "visibility", state.off.has(part) && !onlyImagery ? "none" : "visible");
     if (part === "raster") map.setPaintProperty(id, "raster-opacity", state.opacity);
-    if (part === "vector") {
+    if (part === "vector" && !side.vector.lines) {
       map.setFilter(id, filterOf(side));
       const filled = !side.raster || state.off.has("raster");
       if (type === "fill") map.setPaintProperty(id, "fill-opacity", filled ? state.opacity : 0);
@@ -193,7 +206,7 @@ function newMap(container, number, onlyImagery) {
   map.keyboard.disableRotation();
   map.getCanvas().setAttribute("aria-label", "Map: arrows move it, + and − zoom");
   map.on("error", event => fail(event.error));
-  map.on("click", event => tell(map, number, event));
+  map.on("click", event => state.waying && networks[number] ? goTo(number, event.lngLat) : tell(map, number, event));
   const one = {map, number, onlyImagery, idle: new Promise(done => map.once("idle", () => done(true)))};
   map.on("style.load", () => settle(map, number, onlyImagery));
   map.on("move", () => follow(one));
@@ -226,6 +239,37 @@ function tell(map, number, event) {
   const known = side.classes.find(c => c.id === feature.properties[side.vector.key]);
   const content = element("div", {}, ...(table.rows.length ? [table] : [element("p", {textContent: known ? known.name : "no attributes"})]));
   popup = new maplibregl.Popup({maxWidth: "340px"}).setLngLat(event.lngLat).setDOMContent(content).addTo(map);
+}
+
+// --- ways -----------------------------------------------------------------------------------------------------------
+
+const say = text => {
+  find("told").textContent = text;
+  find("told").hidden = !text;
+};
+const finders = data.sides.map(() => null);
+
+function showWay(number) {
+  const shown = mapgenWays.collection(finders[number] ? finders[number].features : []);
+  for (const {map, number: other} of maps) if (other === number && map.getSource("way")) map.getSource("way").setData(shown);
+}
+
+function goTo(number, {lng, lat}) {
+  finders[number] ??= mapgenWays.Finder(networks[number], say);
+  finders[number].click(lng, lat);
+  showWay(number);
+}
+
+function setWaying(on) {
+  state.waying = on;
+  find("way").setAttribute("aria-pressed", String(on));
+  for (const [number, finder] of finders.entries()) if (finder) {
+    finder.clear();
+    showWay(number);
+  }
+  if (popup) popup.remove();
+  say(on ? "Click where the way begins." : "");
+  for (const {map} of maps) map.getCanvas().style.cursor = on ? "crosshair" : "";
 }
 
 // --- the swipe ------------------------------------------------------------------------------------------------------
@@ -307,7 +351,7 @@ function legendOf(sides, titled) {
 
 function buildPanel() {
   find("title").textContent = data.sides.map(s => s.title).join(" | ");
-  const parts = {imagery: "Imagery", raster: "Class map", vector: "Polygons"};
+  const parts = {imagery: "Imagery", raster: "Class map", vector: "Polygons", roads: "Roads"};
   for (const [part, text] of Object.entries(parts)) {
     if (!data.sides.some(s => s[part])) continue;
     find("layers").append(checkbox(text, true, on => {
@@ -323,6 +367,7 @@ function buildPanel() {
   const missing = data.sides.flatMap(s => s.missing);
   find("missing").append(...missing.map(text => element("li", {textContent: text})));
   find("missing").hidden = !missing.length;
+  find("way").hidden = !networks.some(Boolean);
   find("swipe").hidden = !comparing && !(data.sides[0].imagery && (data.sides[0].raster || data.sides[0].vector));
 }
 
@@ -337,6 +382,7 @@ find("fold").addEventListener("click", () => {
   find("fold").setAttribute("aria-expanded", String(!folded));
 });
 find("fit").addEventListener("click", () => maps[0].map.fitBounds(bounds, fitting()));
+find("way").addEventListener("click", () => setWaying(!state.waying));
 find("swipe").addEventListener("click", () => setSwipe(!state.swipe));
 
 const dark = () => {
@@ -349,15 +395,15 @@ find("theme").addEventListener("click", () => {
   nameTheme();
 });
 
-try {
+async function begin() {
   nameTheme();
+  await loadNetworks();
   buildPanel();
   const first = newMap("below", 0, false);
   first.map.addControl(new maplibregl.NavigationControl({showCompass: false}), "top-left");
   first.map.addControl(new maplibregl.ScaleControl({maxWidth: 140}), "bottom-left");
   if (comparing) setSwipe(true);
-} catch (error) {
-  fail(error);
 }
-window.mapgenPage = {maps, state, errors, swipeTo, setSwipe};
+begin().catch(fail);
+window.mapgenPage = {maps, state, errors, networks, finders, swipeTo, setSwipe, setWaying};
 })();
