@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 
 MOST_PIXELS, MOST_BLOCK_BYTES = 10**12, 512 << 20
 
@@ -11,3 +11,8 @@ PIXELS: ContextVar[int] = ContextVar("max_pixels", default=MOST_PIXELS)
 
 BLOCK_BYTES: ContextVar[int] = ContextVar("max_block_memory", default=MOST_BLOCK_BYTES)
 """Bytes of one block of a raster; GDAL can only read a block whole."""
+
+
+def may_be_moved(limit: ContextVar[int]) -> bool:
+    """Whether what runs here has an option for a bound: then it was set, be it to its default."""
+    return limit in copy_context()

@@ -6,7 +6,6 @@ import errno
 import os
 import re
 import stat
-import struct
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -23,9 +22,6 @@ SIGNATURES: tuple[tuple[bytes, str], ...] = (
 """First bytes and the GDAL driver that reads what begins so."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # of one letter it is a drive of Windows
-_SUBFILE_TYPE = 254
-_PART_OF_ANOTHER = 1 | 4  # an overview, or a mask
-_DIRECTORIES, _FIELDS = 10_000, 4096  # more are not looked at
 
 _KNOWN = "GeoTIFF, JPEG 2000, Erdas Imagine, PNG or JPEG"
 
@@ -115,35 +111,6 @@ def driver_of(path: Path) -> str:
         vet_vrt(path, driver_of)
         return "VRT"
     raise InputError(subject, *_foreign_problem(start))
-
-
-def tiff_pages(path: Path) -> int:
-    """How many images a TIFF holds, overviews and masks not counted; those before the first that cannot be read.
-
-    Read here, since GDAL leaves an error behind where a directory is damaged, for whatever call comes next. Layout by
-    TIFF 6.0, section 2, and https://www.awaresystems.be/imaging/tiff/bigtiff.html
-    """
-    pages, seen = 0, set[int]()
-    with open(path, "rb") as file:
-        try:
-            start = file.read(16)
-            order = "<" if start[:2] == b"II" else ">"
-            offset, count, entry = ("Q", "Q", 20) if start[2:4] in (b"+\0", b"\0+") else ("I", "H", 12)
-            size = struct.calcsize(offset)
-            (place,) = struct.unpack_from(order + offset, start, 8 if size == 8 else 4)
-            while place and place not in seen and len(seen) < _DIRECTORIES:
-                seen.add(place)
-                file.seek(place)
-                (fields,) = struct.unpack(order + count, file.read(struct.calcsize(count)))
-                table = file.read(min(fields, _FIELDS) * entry)
-                (place,) = struct.unpack(order + offset, file.read(size))
-                places = range(0, len(table), entry)
-                kinds = [at for at in places if struct.unpack_from(order + "H", table, at)[0] == _SUBFILE_TYPE]
-                values = [struct.unpack_from(order + "I", table, at + entry - size)[0] for at in kinds]
-                pages += not any(value & _PART_OF_ANOTHER for value in values)
-        except (struct.error, OSError, OverflowError):
-            pass
-    return pages
 
 
 def _system_problem(exc: OSError) -> tuple[str, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,11 +16,13 @@ import numpy as np
 from mapgen.errors import InputError, ResourceError, one_line, option
 from mapgen.files.gdal import MEBIBYTE, gdal_errors
 from mapgen.files.inputs import note_inputs
-from mapgen.files.limits import BLOCK_BYTES, PIXELS
+from mapgen.files.limits import BLOCK_BYTES, PIXELS, may_be_moved
 from mapgen.files.remote import Remote, ask
-from mapgen.files.vet import check_url, driver_of, is_url, public_name, tiff_pages
+from mapgen.files.tiff import tiff_pages
+from mapgen.files.vet import check_url, driver_of, is_url, public_name
 from mapgen.files.vrt import places_a_file, vrt_sources
 from mapgen.grid import ControlPoints, Grid, is_singular
+from mapgen.raster.blocks import lacks_blocks
 from mapgen.raster.scene import RasterScene
 
 SIDE_LIMIT = 10_000_000
@@ -48,8 +51,6 @@ def open_scene(name: str | Path, *, any_kind: bool = False) -> RasterScene:
         if alphas and len(alphas) < dataset.count:
             _settle_alpha(scene, alphas[0])
         scene.look_for_blocks()
-        with suppress(*gdal_errors()):
-            _ = dataset.colorinterp  # raises what the look was told of damaged keys, which the next question would else
         _place_warnings(scene)
         _file_warnings(scene, None if is_url(str(name)) else Path(name))
     return scene
@@ -137,7 +138,7 @@ def check_size(subject: str, dataset: Any) -> None:
     most = PIXELS.get()
     if dataset.height * dataset.width > most:
         problem = f"claims {dataset.width} × {dataset.height} pixels, the limit is {most:.3g}"
-        raise ResourceError(subject, problem, f"cut it with gdal_translate -srcwin, or raise {option('max_pixels')}")
+        raise ResourceError(subject, problem, f"cut it with gdal_translate -srcwin{_or_raise('max_pixels', PIXELS)}")
     height, width = dataset.block_shapes[0]
     planes = dataset.count if str(dataset.interleaving).lower().endswith("pixel") else 1
     block, most = height * width * planes * np.dtype(dataset.dtypes[0]).itemsize, BLOCK_BYTES.get()
@@ -145,8 +146,12 @@ def check_size(subject: str, dataset: Any) -> None:
         raise ResourceError(
             subject,
             f"one block ({width} × {height}) takes {block // MEBIBYTE} MiB, the limit is {most // MEBIBYTE}",
-            f"rewrite it with gdal_translate -co TILED=YES, or raise {option('max_block_memory')}",
+            f"rewrite it with gdal_translate -co TILED=YES{_or_raise('max_block_memory', BLOCK_BYTES)}",
         )
+
+
+def _or_raise(name: str, limit: ContextVar[int]) -> str:
+    return f", or raise {option(name)}" if may_be_moved(limit) else ""
 
 
 def _check_numbers(subject: str, dataset: Any) -> None:
@@ -235,6 +240,9 @@ def _file_warnings(scene: RasterScene, path: Path | None) -> None:
         places = {_crs_of(source) for source in vrt_sources(path)}
         if len(places) > 1:
             scene.warnings.append(f"is a VRT of files in {len(places)} CRSs, which it lays side by side as if in one")
+        if not scene.has_validity and any(map(_is_sparse, vrt_sources(path))):
+            problem = "shows blocks that its files do not store as black ground"
+            scene.warnings.append(f"{problem}; where there is no data, use {option('nodata', 0)} or name the files")
     side_car = path.with_name(path.name + ".aux.xml")
     if dataset.driver == "GTiff" and places_a_file(side_car):
         own = _place_without_side_cars(path)
@@ -246,6 +254,11 @@ def _crs_of(path: Path) -> str:
     """The CRS of a raster as text, empty where it has none."""
     with opened_dataset(path) as (_, dataset), dataset:
         return dataset.crs.to_wkt() if dataset.crs else ""
+
+
+def _is_sparse(path: Path) -> bool:
+    with opened_dataset(path) as (_, dataset), dataset:
+        return lacks_blocks(dataset)
 
 
 def _place_without_side_cars(path: Path) -> tuple[Any, Any] | None:

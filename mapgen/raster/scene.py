@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, TypeVar
@@ -20,7 +21,7 @@ from mapgen.files.vet import is_url
 from mapgen.grid import Grid, Window
 from mapgen.patch import Patch, filled
 from mapgen.plan import Step
-from mapgen.raster.blocks import absent
+from mapgen.raster.blocks import absent, lacks_blocks, stored_pixels
 from mapgen.raster.resample import apply_cols, apply_rows, taps
 
 _CHUNK = 32 * MEBIBYTE
@@ -240,6 +241,8 @@ class RasterScene(Scene):
     def look_for_blocks(self) -> None:
         """Find out whether the file is `sparse`: what it does not store is no data where nothing else says what is."""
         self.sparse = not self.has_validity and lacks_blocks(self.dataset)
+        with suppress(*gdal_errors()):
+            _ = self.dataset.colorinterp  # raises what the look was told of damaged keys, as the next question would
 
     @property
     def _mask_band(self) -> bool:
@@ -375,26 +378,3 @@ def with_bands(
 ) -> Some:
     """The same open scene, reading these bands with this nodata value."""
     return replace(scene, bands=bands, nodata=nodata, on_read_error=on_read_error)  # type: ignore[type-var]
-
-
-def lacks_blocks(dataset: Any) -> bool:
-    """Whether a GeoTIFF stores not all of its blocks; its first band is asked."""
-    return dataset.driver == "GTiff" and any(
-        dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=1) is None
-        for (row, col), _ in dataset.block_windows(1)
-    )
-
-
-def stored_pixels(dataset: Any, window: Window) -> Array | None:
-    """Which pixels (H, W) of a window lie in a block that a GeoTIFF stores, by its first band; None where all do."""
-    height, width = dataset.block_shapes[0]
-    rows = range(window.row // height, -(-window.bottom // height))
-    cols = range(window.col // width, -(-window.right // width))
-    there = np.array(
-        [[dataset.get_tag_item(f"BLOCK_OFFSET_{c}_{r}", "TIFF", bidx=1) is not None for c in cols] for r in rows]
-    )
-    if there.all():
-        return None
-    top, left = window.row - rows.start * height, window.col - cols.start * width
-    pixels = there.repeat(height, axis=0)[top : top + window.height].repeat(width, axis=1)
-    return pixels[:, left : left + window.width]

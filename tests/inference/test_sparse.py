@@ -5,15 +5,16 @@ import json
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from factory import make_raster, noise, north_up, read_map
 from rasterio.enums import ColorInterp
 
 from mapgen.files.journal import Journal
 from mapgen.grid import Window
 from mapgen.legend import NODATA
-from mapgen.raster.blocks import absent
+from mapgen.raster.blocks import absent, stored_pixels
 from mapgen.raster.mosaic import open_mosaic
-from mapgen.raster.scene import RasterScene, stored_pixels
+from mapgen.raster.scene import RasterScene
 
 TILED = {"tiled": True, "blockxsize": 64, "blockysize": 64}
 COLORS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
@@ -72,6 +73,19 @@ def test_what_a_sparse_file_does_not_store_is_no_data_where_nothing_else_says_wh
     assert (maps[0][~stored] == NODATA).all()
     assert (maps[0][stored] != NODATA).all()
     assert "blocks that it does not store, taken as no data" in segment(sparse, "--overwrite").err
+
+
+def test_a_vrt_of_a_sparse_file_says_that_it_shows_black_and_what_helps(tmp_path, segment, pixels):
+    """GDAL tells of the blocks of files only; what a VRT shows in their place is 0."""
+    sparse = make_raster(tmp_path / "sparse.tif", pixels[:3], **TILED, SPARSE_OK=True)
+    rasterio.shutil.copy(sparse, tmp_path / "scene.vrt", driver="VRT")
+    plain = segment(tmp_path / "scene.vrt", "--window", "128")
+    assert any("do not store as black ground" in warning for warning in plain.warnings)
+    helped = segment(tmp_path / "scene.vrt", "--window", "128", "--nodata", "0", "--overwrite")
+    assert helped.code == 0
+    np.testing.assert_array_equal(read_map(tmp_path / "scene.mask.tif") == NODATA, pixels[3] == 0)
+    make_raster(tmp_path / "sparse.tif", np.maximum(pixels[:3], 1), **TILED)
+    assert segment(tmp_path / "scene.vrt", "--overwrite").warnings == []
 
 
 def test_a_dense_file_lacks_nothing(tmp_path, pixels):
