@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import copy_context
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def mapgen(capfd: pytest.CaptureFixture[str]) -> Callable[..., Run]:
 
     def call(*arguments: object) -> Run:
         capfd.readouterr()
-        code = run([str(a) for a in arguments])
+        code = copy_context().run(run, [str(a) for a in arguments])  # limits that it sets are its own
         out, err = capfd.readouterr()
         assert "Traceback" not in err, err
         return Run(code, out, err)

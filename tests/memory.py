@@ -3,9 +3,12 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 import rasterio
 from factory import CRS, north_up
 
@@ -33,3 +36,21 @@ def peak_bytes(script: str, *arguments: object) -> int:
     code, kilobytes = json.loads(done.stdout.splitlines()[-1])
     assert code == 0, done.stderr
     return int(kilobytes) * 1024
+
+
+@contextmanager
+def growing() -> Iterator[list[int]]:
+    """When the block has ended, the list holds the most memory in bytes that it has added to this process."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pytest.skip("this system does not tell the peak of a running process")
+    grown: list[int] = []
+    before = _most_held()
+    yield grown
+    grown.append(_most_held() - before)
+
+
+def _most_held() -> int:
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))

@@ -19,6 +19,7 @@ from mapgen.cli.progress import Progress, ProgressBar, duration
 from mapgen.errors import InputError, MapgenError, OutputError, PartialError, UsageError, option
 from mapgen.files.commit import free_bytes
 from mapgen.files.inputs import note_inputs
+from mapgen.files.unfinished import run_again
 from mapgen.files.vet import check_scheme, public_name
 from mapgen.settings import Options, choice
 
@@ -141,7 +142,7 @@ class Batch:
         self.overwrite: bool = given["overwrite"]
         self.report: Path | None = given["report"]
         self.jobs: int = given["jobs"]
-        self.largest = 0
+        self.largest, self.share = 0, 0.0
         self.names = jobs.served() or self._read(named, given, argument)
         note_inputs(*jobs.served())
 
@@ -179,15 +180,17 @@ class Batch:
         about: Mapping[str, Any] | None = None,
         unlike: Unlike | None = None,
         marks: Marks | None = None,
+        share: float = 0.0,
         silent: bool = False,
     ) -> int:
         """Do `work` for each (input, output); print each result in order, unless `silent`; return the exit code.
 
         A failed input does not stop the others, unless `--on-error fail`: 0 if all are done, 3 if only some are, else
         the code of the first failure. `unlike` is what --skip-done goes by; `about` is what the report says of the run.
-        `unit` is what the progress of one input counts. Raises what is not about one input.
+        `unit` is what the progress of one input counts. `share` is what an output takes at least of the bytes of its
+        input, for the look at the disk before the first. Raises what is not about one input.
         """
-        pairs = list(pairs)
+        pairs, self.share = list(pairs), share
 
         def attempt(source: str, target: Path, progress: Progress) -> Outcome:
             return self._attempt(source, target, progress, work, unlike or (marks.unlike if marks else None), marks)
@@ -195,18 +198,34 @@ class Batch:
         if jobs.served():
             jobs.serve(attempt)
             return 0
-        report = None if self.report is None else Report(self.report, {"inputs": len(pairs), **(about or {})})
+        report = None
+        if self.report is not None:
+            report = Report(self.report, {"inputs": len(pairs), **(about or (marks.about() if marks else {}))})
         many = min(self.jobs, len(pairs))
         outcomes = jobs.outcomes(pairs, self.names, many, unit) if many > 1 else _one_by_one(pairs, attempt, unit)
-        with closing(outcomes):
-            return self._told(pairs, outcomes, report, silent)
+        count = dict.fromkeys(("done", "skipped", "damaged", "failed"), 0)
+        knows = bool(unlike) or (marks is not None and self.report is not None)
+        with closing(outcomes), run_again(lambda: "" if silent else self._how(count, knows)):
+            return self._told(pairs, outcomes, report, silent, count)
+
+    def _how(self, count: Mapping[str, int], knows: bool) -> str:
+        """How the same command is to be run again once it has made outputs; `knows`: it can tell what is done."""
+        if not count["done"] + count["damaged"] or self.skip_done:
+            return ""
+        if knows:
+            return f"with {option('skip_done', True)}, which leaves what is done"
+        return "" if self.overwrite else f"with {option('overwrite', True)}, which makes anew what is done"
 
     def _told(
-        self, pairs: Sequence[tuple[str, Path]], outcomes: Iterable[Outcome], report: Report | None, silent: bool
+        self,
+        pairs: Sequence[tuple[str, Path]],
+        outcomes: Iterable[Outcome],
+        report: Report | None,
+        silent: bool,
+        count: dict[str, int],
     ) -> int:
-        """Say what became of each input as it ends, in order, and of all of them at the end."""
+        """Say what became of each input as it ends, in order, and of all of them at the end; `count` them."""
         began, failures = time.monotonic(), list[MapgenError]()
-        count = dict.fromkeys(("done", "skipped", "damaged", "failed"), 0)
         bar = ProgressBar("in all", "inputs") if len(pairs) > 1 else None
         if bar:
             bar(0, len(pairs))
@@ -254,9 +273,10 @@ class Batch:
             if self.skip_done and unlike is not None and self._is_done(source, target, unlike):
                 record = {"source": public_name(source), "output": str(target), "done_before": True}
                 return Outcome("skipped", time.monotonic() - began, record, mark=marks.known(target) if marks else None)
-            self._check_room(target)
+            self._check_room(source, target)
             record = work(source, target, progress)
-            self.largest = max(self.largest, target.stat().st_size if target.is_file() else 0)
+            size = target.stat().st_size if target.is_file() else record.get("bytes", 0)  # of a folder of tiles
+            self.largest = max(self.largest, size)
             mark = marks.made(source, target) if marks else None
         except MapgenError as exc:
             status = "interrupted" if exc.exit_code in (130, 143) else "failed"
@@ -275,10 +295,21 @@ class Batch:
             raise OutputError(target, why, remedy)
         return not why
 
-    def _check_room(self, target: Path) -> None:
-        """Raise `OutputError` where the disk has no room for as much as the largest output so far, and its copy."""
-        if self.largest and target.parent.is_dir() and free_bytes(target.parent) < 2 * self.largest:
+    def _check_room(self, source: str, target: Path) -> None:
+        """Raise `OutputError` where the disk has no room for as much as the largest output so far, and its copy.
+
+        Before there is any it is to have room for what an output takes at least of the bytes of its input.
+        """
+        if not target.parent.is_dir():
+            return
+        free = free_bytes(target.parent)
+        if not self.largest:
+            needed = self.share * os.path.getsize(source) if os.path.isfile(source) else 0
+            problem = f"may take {needed / 1e6:.0f} MB and more, and the disk has {free / 1e6:.0f} MB left"
+        else:
+            needed = 2 * self.largest
             problem = f"outputs have taken up to {self.largest / 1e6:.0f} MB, and the disk has no room for two of these"
+        if free < needed:
             raise OutputError(target, problem, f"free some space or write elsewhere with {option('output')}")
 
 

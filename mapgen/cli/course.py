@@ -15,6 +15,7 @@ from typing import Any
 from mapgen import __version__
 from mapgen.errors import InputError, MapgenError, OutputError, UsageError, option
 from mapgen.files.fingerprint import content_mark, fingerprint, parts_of
+from mapgen.files.machine import versions
 from mapgen.files.vet import is_url, public_name
 from mapgen.settings import Options
 
@@ -158,6 +159,11 @@ class Marks:
             for line in records(report.read_bytes().decode("utf-8", "replace")):
                 if isinstance(line.get("mark"), dict) and isinstance(line.get("output"), str):
                     self.kept[line["output"]] = line["mark"]
+
+    def about(self) -> dict[str, Any]:
+        """What the report says of the run: the command, every option that an output depends on, and versions."""
+        options = self.options | {"files": [str(path) for path in self.read]}
+        return {"command": self.command, "options": options, "versions": versions()}
 
     def made(self, source: str, output: Path) -> dict[str, str] | None:
         """The mark of an output that is there; None where nobody asks, or the input has no content of its own."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,6 +15,7 @@ from mapgen.cli.signals import listen, say
 from mapgen.cli.spellings import modern
 from mapgen.errors import Interrupted, MapgenError, speaking
 from mapgen.files.inputs import one_run
+from mapgen.files.unfinished import remove_stuck
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -31,7 +34,9 @@ def run(arguments: list[str]) -> int:
     """The exit code of one run of the command line; every error is said in one line on stderr."""
     console.verbosity, console.as_json = 0, False
     with speaking(in_shell, everywhere=True):
-        return _answered(modern(arguments))
+        code = _answered(modern(arguments))
+    remove_stuck()
+    return code
 
 
 def _answered(arguments: list[str]) -> int:
@@ -53,6 +58,9 @@ def _answered(arguments: list[str]) -> int:
         console.failure("out of memory; use a smaller --window or --batch")
         return _failed(exc, 8)
     except Exception as exc:  # noqa: BLE001 - the last resort: whatever gets here is a bug of ours, and is called one
+        if isinstance(exc, OSError) and exc.errno in (errno.EMFILE, errno.ENFILE):
+            console.failure("the system lets this process open no more files; allow it more, such as ulimit -n 1024")
+            return _failed(exc, 8)
         console.failure(f"a bug in mapgen: {type(exc).__name__}: {exc}; run again with -vv and report what it prints")
         return _failed(exc, 1)
 
@@ -61,6 +69,8 @@ def _run(arguments: list[str]) -> int:
     from typer.exceptions import TyperException
 
     import mapgen.files.gdal  # noqa: F401 - cleans the environment before anything loads GDAL
+
+    os.environ.setdefault("CPL_LOG", os.devnull)  # what GDAL has to say is asked for; else it is no line of ours
     from mapgen.cli import jobs
     from mapgen.cli.app import app
 

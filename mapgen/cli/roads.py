@@ -15,11 +15,14 @@ from mapgen.cli.progress import Progress
 from mapgen.files.vet import public_name
 from mapgen.roads.options import RoadsOptions
 
+SHARE = 0.1
+"""Bytes of a network for one of its class map, at least."""
+
 
 @takes(
     given_by.Output, given_by.NetworkForm, given_by.RoadsRead, given_by.Sieve, given_by.Holes, given_by.RoadSizes,
     given_by.Simplify, given_by.Clip, given_by.Crs, given_by.AssumeCrs, given_by.LayerName, given_by.Threads,
-    given_by.Batch, given_by.Overwriting, given_by.Json,
+    given_by.Batch, given_by.Limits, given_by.Overwriting, given_by.Json,
     sieve="60m2", min_hole="60m2", simplify="1px",
 )  # fmt: skip
 def roads(
@@ -54,7 +57,7 @@ def roads(
         console.note(f"{public_name(source)}: {result.limits}", verbosity=1)
         return result.to_json()
 
-    raise typer.Exit(batch.run(pairs, work, marks=marks))
+    raise typer.Exit(batch.run(pairs, work, marks=marks, share=SHARE))
 
 
 def summary(found: dict[str, Any]) -> str:

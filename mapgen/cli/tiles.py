@@ -16,11 +16,14 @@ from mapgen.cli.progress import Progress
 from mapgen.files.vet import public_name
 from mapgen.tiling.options import TilesOptions
 
+SHARE = 0.5
+"""Bytes of a set for one of what it is made from, at least: deflated, a class map is about as large."""
+
 
 @takes(
     given_by.Output, given_by.TileForm, given_by.Zoom, given_by.LayerRead, given_by.LayerName,
     given_by.ConfidenceRaster, given_by.Colors, given_by.BaseUrl, given_by.AssumeCrs, given_by.Threads,
-    given_by.Batch, given_by.Overwriting, given_by.Json,
+    given_by.Batch, given_by.Limits, given_by.Overwriting, given_by.Json,
 )  # fmt: skip
 def tiles(
     sources: Annotated[
@@ -64,7 +67,7 @@ def tiles(
         console.note(f"{public_name(source)}: {text}, {result.seconds:.1f} s")
         return result.to_json()
 
-    raise typer.Exit(batch.run(pairs, work, marks=marks))
+    raise typer.Exit(batch.run(pairs, work, marks=marks, share=SHARE))
 
 
 def _for_a_folder(given: dict[str, Any]) -> bool:

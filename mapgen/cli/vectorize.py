@@ -20,10 +20,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+SHARE = 1.0
+"""Bytes of a layer for one of its class map, at least: deflated, a map is a seventh of its GeoJSON."""
+
+
 @takes(
     given_by.Output, given_by.LayerForm, given_by.Sieve, given_by.Holes, given_by.Simplify, given_by.Regions,
     given_by.Clip, given_by.ConfidenceRaster, given_by.Crs, given_by.Decimals, given_by.AssumeCrs, given_by.LayerName,
-    given_by.Append, given_by.Threads, given_by.Batch, given_by.Overwriting, given_by.Json,
+    given_by.Append, given_by.Threads, given_by.Batch, given_by.Limits, given_by.Overwriting, given_by.Json,
 )  # fmt: skip
 def vectorize(
     masks: Annotated[
@@ -66,7 +70,8 @@ def vectorize(
         console.note(f"{public_name(source)}: {summary(result.features, result.not_written)}, {result.seconds:.1f} s")
         return result.to_json()
 
-    raise typer.Exit(batch.run(pairs, work, unit="px", marks=marks, silent=streaming))
+    share = 0.0 if streaming else SHARE
+    raise typer.Exit(batch.run(pairs, work, unit="px", marks=marks, share=share, silent=streaming))
 
 
 def summary(features: int, not_written: dict[str, int]) -> str:

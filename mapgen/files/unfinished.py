@@ -20,7 +20,9 @@ begun_locks: set[Path] = set()
 """The locks of this process."""
 
 _folders: set[Path] = set()
+_stuck: set[Path] = set()
 _journals: dict[int, Callable[[], str]] = {}
+_again: list[Callable[[], str]] = []
 
 
 def hidden_beside(output: Path, suffix: str) -> Path:
@@ -35,6 +37,7 @@ def hidden_beside(output: Path, suffix: str) -> Path:
 @contextmanager
 def unfinished(folder: Path) -> Iterator[Path]:
     """The folder, removed with all in it when the block ends, however it ends."""
+    remove_stuck()
     _folders.add(folder)
     with hold(folder):
         try:
@@ -42,6 +45,16 @@ def unfinished(folder: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             _folders.discard(folder)
+            if folder.exists():
+                _stuck.add(folder)
+
+
+def remove_stuck() -> None:
+    """Remove folders that could not be removed when their time came: a process that may open no more files cannot look
+    into one until it has closed others."""
+    for folder in list(_stuck):
+        shutil.rmtree(folder, ignore_errors=True)
+        _stuck.discard(folder)
 
 
 @contextmanager
@@ -94,14 +107,23 @@ def resumable(say: Callable[[], str]) -> Iterator[None]:
         del _journals[key]
 
 
+@contextmanager
+def run_again(how: Callable[[], str]) -> Iterator[None]:
+    """While the block runs, what `how` returns is added to the advice to run the same command again; empty: nothing."""
+    _again.append(how)
+    try:
+        yield
+    finally:
+        _again.remove(how)
+
+
 def remedy() -> str:
     """What to do after a run that ended early, as an imperative."""
     begun = [text for say in list(_journals.values()) if (text := say())]
+    again = " ".join(["run the same command again", *(text for how in list(_again) if (text := how()))])
     if begun:
-        return f"run the same command again: it goes on {begun[-1]}"
-    if _folders:
-        return "the unfinished output was removed; run the same command again"
-    return "run the same command again"
+        return f"{again}: it goes on {begun[-1]}"
+    return f"the unfinished output was removed; {again}" if _folders else again
 
 
 def remove_unfinished() -> None:

@@ -22,9 +22,17 @@ def warming(*, layer: bool, tiles: bool) -> threading.Thread:
 
     Where the run ends first nobody waits for it.
     """
-    thread = threading.Thread(target=warm, args=(layer, tiles), name="mapgen-kernels", daemon=True)
+    thread = threading.Thread(target=_warm, args=(layer, tiles), name="mapgen-kernels", daemon=True)
     thread.start()
     return thread
+
+
+def _warm(layer: bool, tiles: bool) -> None:
+    try:
+        warm(layer, tiles)
+    except RuntimeError as exc:  # of pools that are asked to work while the process ends, for whatever reason it does
+        if "shutdown" not in str(exc):
+            raise
 
 
 def warm(layer: bool, tiles: bool) -> None:

@@ -1,14 +1,20 @@
 """Many scenes overnight: the good ones are done, the bad ones listed, and the same command does what is missing."""
 
+import importlib
+import itertools
 import json
 import os
 import resource
+import signal
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-from factory import contents, make_model, make_raster, noise, read_map
+from factory import brightness, contents, make_model, make_raster, noise, read_map
 from layer_maps import class_map, town
+
+from mapgen.cli.signals import interruption
 
 
 @pytest.fixture
@@ -210,6 +216,9 @@ def test_lists_patterns_and_reports_serve_every_command(tmp_path, masks, out, co
     first = run(masks / "[ab].tif", "--from", tmp_path / "list.txt", "-o", out, "--report", report)
     assert (first.code, len(first.out.split()), len(first.errors)) == (3, 2, 1)
     assert results(report) == [("a.tif", "done"), ("b.tif", "failed"), ("c.tif", "done")]
+    said = lines(report)[0]["run"]
+    assert (said["command"], said["inputs"], "threads" in said["options"]) == (name, 3, False)
+    assert {"mapgen", "python", "numpy", "rasterio"} <= set(said["versions"])
     assert "2 of 3 done, 1 failed" in first.err
     class_map(masks / "b.tif", town(seed=9))
     again = run("--from", report, "--only", "failed", "-o", out, "--report", report)
@@ -309,10 +318,93 @@ def test_features_of_two_jobs_cannot_share_stdout(masks, mapgen):
 def test_a_disk_that_is_nearly_full_is_seen_before_the_next_input(masks, out, command, monkeypatch):
     _, run = command
     class_map(masks / "b.tif", town(seed=9))
-    monkeypatch.setattr("mapgen.cli.batch.free_bytes", lambda folder: 1000)
+    free = iter([10**9])
+    monkeypatch.setattr("mapgen.cli.batch.free_bytes", lambda folder: next(free, 1000))
     done = run(masks / "*.tif", "-o", out)
     assert (done.code, len(done.out.split()), len(done.errors)) == (3, 1, 2)
     assert all("has no room" in error for error in done.errors)
+
+
+def test_a_disk_without_room_is_seen_before_the_first_input(masks, out, command, monkeypatch):
+    """Output: disk full; nothing is read or begun."""
+    _, run = command
+    monkeypatch.setattr("mapgen.cli.batch.free_bytes", lambda folder: 10)
+    done = run(masks / "a.tif", "-o", out)
+    assert (done.code, done.out, list(out.iterdir())) == (5, "", [])
+    assert "may take" in done.errors[0]
+    assert "free some space" in done.errors[0]
+
+
+# Stopped, and run again ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stop(monkeypatch):
+    """What a signal raises in the main thread, and says for once."""
+    monkeypatch.setattr("mapgen.cli.signals._said", threading.Lock())
+
+    def stopped():
+        raise interruption(signal.SIGTERM)
+
+    return stopped
+
+
+def test_a_batch_that_is_stopped_names_the_command_that_goes_on(scenes, out, segment, engines, stop):
+    """Process: SIGTERM in the second scene; what is named does only what is missing."""
+    make_raster(scenes / "b.tif", noise(1100, 50))
+    command = (scenes / "*.tif", "-o", out, "--window", 64)
+    windows = itertools.count()
+    engines.rule = lambda pixels: stop() if next(windows) > 15 else brightness(pixels)
+    first = segment(*command)
+    how = "run the same command again with --skip-done, which leaves what is done: it goes on at row 512 of 1100"
+    assert (first.code, first.errors) == (143, [f"mapgen: error: SIGTERM: stopped; {how}"])
+    engines.rule, engines.opened = brightness, []
+    made = contents(out)
+    again = segment(*command, "--skip-done")
+    assert (again.code, len(again.out.split())) == (0, 3)
+    assert "a.mask.tif is done already" in again.err
+    assert "went on at row 512" in again.err
+    assert made.items() - contents(out).items() == {(n, c) for n, c in made.items() if n.startswith(".mapgen-")}
+    assert segment(scenes / "b.tif", "-o", out / "once.tif", "--window", 64).code == 0
+    assert (out / "once.tif").read_bytes() == (out / "b.mask.tif").read_bytes()
+
+
+def test_the_same_command_again_is_enough_with_skip_done(scenes, out, segment, engines, stop):
+    make_raster(scenes / "b.tif", noise(1100, 50))
+    command = (scenes / "*.tif", "-o", out, "--window", 64, "--skip-done")
+    windows = itertools.count()
+    engines.rule = lambda pixels: stop() if next(windows) > 15 else brightness(pixels)
+    first = segment(*command)
+    assert first.errors[0].endswith("stopped; run the same command again: it goes on at row 512 of 1100")
+    engines.rule = brightness
+    assert segment(*command).code == 0
+
+
+WORKERS = {
+    "vectorize": "mapgen.layers.vectorize.Vectorizer", "tiles": "mapgen.tiling.tiles.Tiler",
+    "roads": "mapgen.roads.extract.Extractor",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reported", [False, True])
+def test_every_batch_that_is_stopped_names_the_command_that_goes_on(
+    tmp_path, masks, out, command, stop, monkeypatch, reported
+):
+    name, run = command
+    class_map(masks / "b.tif", town(seed=9))
+    more = ("--report", tmp_path / "run.jsonl") if reported else ()
+    package, _, worker = WORKERS[name].rpartition(".")
+    kind = getattr(importlib.import_module(package), worker)
+    true, calls = kind.__call__, itertools.count()
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "__call__", lambda self, *given: stop() if next(calls) else true(self, *given))
+        first = run(masks / "*.tif", "-o", out, *more)
+    how = "--skip-done, which leaves what is done" if reported else "--overwrite, which makes anew what is done"
+    assert (first.code, first.errors[0].partition("; ")[2]) == (143, f"run the same command again with {how}")
+    assert len(first.out.split()) == 1
+    again = run(masks / "*.tif", "-o", out, *more, how.split(",")[0])
+    assert (again.code, len(again.out.split())) == (0, 3)
+    assert again.err.count("is done already") == reported
 
 
 # What -o means --------------------------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ import pytest
 import rasterio
 import tiffs
 from factory import NODATA, cells, coordinate_classes, coordinates, make_raster, noise, read_map
+from layer_maps import class_map, town
+from memory import growing
 
 TILED = {"tiled": True, "blockxsize": 64, "blockysize": 64}
 
@@ -118,20 +120,6 @@ def test_an_image_without_pixels_is_refused(tmp_path, refuses, size):
     refuses(4, ("scene.tif", "cannot be read", "get the file again"), tmp_path / "scene.tif")
 
 
-def peak_bytes() -> int:
-    """The most memory this process has held since `forget_peak`."""
-    with open("/proc/self/status") as lines:
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-
-
-def forget_peak() -> None:
-    try:
-        with open("/proc/self/clear_refs", "w") as stream:
-            stream.write("5")
-    except OSError:
-        pytest.skip("this system does not tell the peak of a running process")
-
-
 @pytest.mark.parametrize(
     ("tags", "cause", "remedy"),
     [
@@ -143,10 +131,9 @@ def forget_peak() -> None:
 )
 def test_what_would_exhaust_the_memory_is_refused_before_it_is_allocated(tmp_path, refuses, tags, cause, remedy):
     path = tiffs.bare_tiff(tmp_path / "scene.tif", tags, zlib.compress(bytes(100)))
-    forget_peak()
-    before = peak_bytes()
-    refuses(8, ("scene.tif", cause, remedy), path)
-    assert peak_bytes() - before < 100e6
+    with growing() as grown:
+        refuses(8, ("scene.tif", cause, remedy), path)
+    assert grown[0] < 100e6
 
 
 @pytest.mark.parametrize("size", [2**31, 2**32 - 1])
@@ -226,11 +213,26 @@ def test_a_file_without_permission_to_read_is_refused(tmp_path, refuses, monkeyp
     refuses(4, ("scene.tif", "Permission denied", "permissions"), path)
 
 
-def test_what_a_scene_may_claim_can_be_bounded_more_tightly(tmp_path, refuses, segment):
-    path = make_raster(tmp_path / "scene.tif", noise(40, 50))
-    refuses(8, ("claims 50 × 40 pixels", "--max-pixels"), path, "--max-pixels", 1999)
-    refuses(8, ("one block", "--max-block-memory"), path, "--max-block-memory", "1kB")
-    assert segment(path, "--max-pixels", 2000).code == 0
+@pytest.mark.parametrize("command", ["segment", "map", "vectorize", "tiles", "roads"])
+def test_what_a_raster_may_claim_can_be_bounded_more_tightly(tmp_path, refuses, mapgen, model, engines, command):
+    """--max-pixels and --max-block-memory, before anything is allocated; what is within them is read."""
+    if command in ("segment", "map"):
+        path, more = make_raster(tmp_path / "scene.tif", noise(40, 50)), ("--model", model)
+    else:
+        path, more = class_map(tmp_path / "scene.tif", town(40, 50)), ()
+    target = tmp_path / "out.tif" if command == "segment" else tmp_path / "out.gpkg"
+    target = {"map": tmp_path / "out", "tiles": tmp_path / "out.pmtiles"}.get(command, target)
+    given = (command, path, *more, "-o", target)
+    refuses(8, ("scene.tif: claims 50 × 40 pixels", "or raise --max-pixels"), *given, "--max-pixels", 1999, run=mapgen)
+    refuses(8, ("scene.tif: one block", "or raise --max-block"), *given, "--max-block-memory", "1kB", run=mapgen)
+    assert mapgen(*given, "--max-pixels", 2000, "--max-block-memory", "1MB").code == 0
+
+
+def test_a_remedy_names_no_option_that_there_is_not(tmp_path, refuses, mapgen):
+    """Of what bounds a raster in `info`, which has no option to move it."""
+    path = tiffs.bare_tiff(tmp_path / "scene.tif", tiffs.giant_tile(40_000, 40_000, 32768), zlib.compress(bytes(100)))
+    run = refuses(8, ("one block (32768 × 32768)", "gdal_translate -co TILED=YES"), "info", path, run=mapgen)
+    assert "--max-block-memory" not in run.err
 
 
 def test_pythons_users_get_a_clean_environment_too():

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -137,6 +138,30 @@ def test_no_file_stays_open(tmp_path, segment):
     before = len(os.listdir("/proc/self/fd"))
     assert segment(*(tmp_path / f"{name}.tif" for name in "abcde"), "--overwrite").code == 3
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_few_files_that_may_be_open_are_no_bug_and_lose_nothing(tmp_path, segment):
+    """Process: low `ulimit -n`: from none that may be opened on, until a run succeeds."""
+    path = make_raster(tmp_path / "scene.tif", noise(60, 50))
+    assert segment(path).code == 0  # what is loaded once is loaded by now
+    target = tmp_path / "scene.mask.tif"
+    right, before, codes = target.read_bytes(), resource.getrlimit(resource.RLIMIT_NOFILE), []
+    while 0 not in codes and len(codes) < 40:
+        target.write_bytes(b"precious")
+        used = set(map(int, os.listdir("/proc/self/fd")))
+        free = [number for number in range(max(used) + 50) if number not in used]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free[len(codes)], before[1]))
+        try:
+            run = segment(path, "--overwrite")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        codes.append(run.code)
+        assert run.code in (0, 4, 5, 6, 8), run
+        assert len(run.errors) == (run.code != 0)
+        assert target.read_bytes() == (b"precious" if run.code else right)
+        assert not [p.name for p in tmp_path.iterdir() if p.name.startswith(".mapgen-")]
+    assert codes[-1] == 0
+    assert len(codes) > 3
 
 
 def test_scenes_that_were_done_before_a_run_is_stopped_stay(tmp_path, model):

@@ -8,6 +8,7 @@ import numpy as np
 from factory import make_raster
 
 from mapgen.legend import NODATA
+from mapgen.results.warm import warming
 
 SCRIPT = """
 import gc, json, sys
@@ -45,3 +46,14 @@ def test_no_kernel_is_left_for_what_follows_the_network(tmp_path):
     )
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout.splitlines()[-1]) == []
+
+
+def test_a_process_that_ends_meanwhile_says_nothing_of_it(monkeypatch, capfd):
+    """Its pools take no more work then; nobody waits for the kernels of a run that has failed."""
+
+    def ending(layer, tiles):
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    monkeypatch.setattr("mapgen.results.warm.warm", ending)
+    warming(layer=True, tiles=True).join()
+    assert capfd.readouterr().err == ""

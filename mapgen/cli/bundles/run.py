@@ -64,14 +64,14 @@ class Limits:
         float | None,
         say(
             "--max-pixels", min=1, metavar="N", callback=_set_max_pixels,
-            help="Refuse scenes that claim more pixels, before anything is allocated.  [default: 1e12]",
+            help="Refuse rasters that claim more pixels, before anything is allocated.  [default: 1e12]",
         ),
     ] = None  # fmt: skip
     max_block_memory: Annotated[
         Text,
         say(
             "--max-block-memory", metavar="SIZE", callback=_set_max_block,
-            help="Refuse scenes one block of which takes more memory.  [default: 512MiB]",
+            help="Refuse rasters one block of which takes more memory.  [default: 512MiB]",
         ),
     ] = None  # fmt: skip
 
