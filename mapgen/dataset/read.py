@@ -23,6 +23,7 @@ from mapgen.dataset.mapped import mapped
 from mapgen.dataset.pairs import Pair, find_pairs
 from mapgen.errors import InputError
 from mapgen.files.commit import translated
+from mapgen.files.untrusted import json_object
 from mapgen.grid import Window
 from mapgen.schema import table_of
 
@@ -70,7 +71,7 @@ def _key(data: DataConfig, pairs: list[Pair]) -> str:
 
 def _recorded(folder: Path, key: str) -> dict[str, Any] | None:
     try:
-        record: dict[str, Any] = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        record = json_object((folder / _INDEX).read_text(encoding="utf-8"))
         whole = all((folder / name).stat().st_size == size for name, size in record["files"].items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

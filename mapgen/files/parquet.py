@@ -5,7 +5,6 @@ https://geoparquet.org/releases/v1.1.0/
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapgen.errors import InputError, UsageError, one_line
+from mapgen.files.untrusted import json_object
 
 _REMEDY = 'pip install "mapgen[parquet]"'
 
@@ -68,7 +68,7 @@ def _opened(path: Path, subject: str) -> Any:
 def _geometry(file: Any, subject: str) -> tuple[str, dict[str, Any]]:
     """The name of the column of geometries, and what is said of it."""
     try:
-        geo = json.loads((file.schema_arrow.metadata or {})[b"geo"])
+        geo = json_object((file.schema_arrow.metadata or {})[b"geo"])
         name = str(geo["primary_column"])
         column: dict[str, Any] = dict(geo["columns"][name])
         encoding = str(column["encoding"])
@@ -83,8 +83,11 @@ def _geometry(file: Any, subject: str) -> tuple[str, dict[str, Any]]:
 
 def _attributes(file: Any, geometry: str, column: dict[str, Any]) -> list[str]:
     """The columns but the geometry and the boxes of its features."""
-    box = ((column.get("covering") or {}).get("bbox") or {}).get("xmin") or [""]
-    return [name for name in file.schema_arrow.names if name not in (geometry, box[0])]
+    try:
+        box = column["covering"]["bbox"]["xmin"][0]
+    except (KeyError, TypeError, IndexError):
+        box = ""
+    return [name for name in file.schema_arrow.names if name not in (geometry, box)]
 
 
 def _crs(subject: str, column: dict[str, Any]) -> str | None:

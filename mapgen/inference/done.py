@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,7 +57,7 @@ def difference(path: Path, mark: str) -> str:
                 return "exists, from another scene or model or with other options"
             unpack(path, dataset)
             dataset.close()
-    except (InputError, ResourceError, OSError, zlib.error):
+    except (InputError, ResourceError, OSError, ValueError):
         return "exists and is damaged"
     return ""
 

@@ -111,7 +111,10 @@ def _in_degrees(subject: str, shapes: Geometries, crs: str, *, dense: bool = Tru
             raise InputError(subject, problem, "correct its CRS, such as with ogr2ogr -a_srs EPSG:32640")
     elif dense:
         # A straight edge of the file is one of its CRS, and bends in another.
-        shapes = shapely.segmentize(shapes, max(bounds[2] - bounds[0], bounds[3] - bounds[1], 1e-9) / STEPS)
+        try:
+            shapes = shapely.segmentize(shapes, max(bounds[2] - bounds[0], bounds[3] - bounds[1], 1e-9) / STEPS)
+        except shapely.errors.GEOSException as exc:  # of coordinates without measure
+            raise InputError(subject, "has coordinates that no CRS can place", "get the file again") from exc
     if source.equals(pyproj.CRS("EPSG:4326"), ignore_axis_order=True):
         return shapes
     to = pyproj.Transformer.from_crs(source, "EPSG:4326", always_xy=True)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sqlite3
-import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from xml.etree import ElementTree
 
 from mapgen.errors import one_line
 from mapgen.files.kind import PARQUET_SUFFIXES, vector_form
+from mapgen.files.protobuf import fields
+from mapgen.files.untrusted import parsed_json, unpacked
 from mapgen.files.vectors import facts_of, read_shapes, reading
 
 JSON = (".geojson", ".json", ".geojsonl", ".geojsons", ".ndjson")
 XML = {".osm": "osm", ".graphml": "graphml"}
+
+_HEAD_LIMIT, _BLOCK_LIMIT = 1 << 16, 1 << 25
+"""Bytes that the parts of an OSM PBF may have, by its format."""
 
 
 def layer_faults(path: Path) -> tuple[list[str], list[str]]:
@@ -68,20 +71,20 @@ def _json_faults(path: Path) -> Iterator[str]:
             whole = path.suffix.lower() in (".geojson", ".json")
             if whole and not next(stream, "").startswith('{"type":"FeatureCollection","name":'):  # of another program
                 stream.seek(0)
-                json.load(stream)
+                parsed_json(stream.read())
                 return
             last = "\n"
             for number, line in enumerate(stream, 2 if whole else 1):
                 last = line
                 if whole and line.strip() in ("]}", ""):
                     continue
-                reason = _feature_fault(json.loads(line.rstrip().removesuffix(",") if whole else line))
+                reason = _feature_fault(parsed_json(line.rstrip().removesuffix(",") if whole else line))
                 if reason:
                     yield f"line {number}: {reason}"
                     return
             if last.rstrip("\n") != "]}" if whole else not last.endswith("\n"):
                 yield "it is cut off"
-    except (ValueError, RecursionError) as exc:
+    except ValueError as exc:
         yield f"it is not JSON ({one_line(exc)[:100]})"
 
 
@@ -94,12 +97,15 @@ def _feature_fault(feature: Any) -> str:
         return "its geometry cannot be read"
     nested = {"Polygon": 1, "MultiPolygon": 2}.get(str(geometry.get("type")), 0)
     rings = geometry["coordinates"]
-    for _ in range(nested - 1):
-        rings = [ring for part in rings for ring in part]
-    if nested and any(len(ring) < 4 or ring[0] != ring[-1] for ring in rings):
-        return "a ring is not closed"
-    if not all(_on_earth(point) for ring in rings for point in ring) if nested else False:
-        return "a coordinate is not on Earth"
+    try:
+        for _ in range(nested - 1):
+            rings = [ring for part in rings for ring in part]
+        if nested and any(len(ring) < 4 or ring[0] != ring[-1] for ring in rings):
+            return "a ring is not closed"
+        if not all(_on_earth(point) for ring in rings for point in ring) if nested else False:
+            return "a coordinate is not on Earth"
+    except (TypeError, ValueError, LookupError, OverflowError):
+        return "its geometry cannot be read"
     return ""
 
 
@@ -139,49 +145,29 @@ def _pbf_faults(path: Path) -> list[str]:
 
     https://wiki.openstreetmap.org/wiki/PBF_Format
     """
+    blocks, size = 0, path.stat().st_size
     with open(path, "rb") as stream:
-        blocks = 0
-        while size := stream.read(4):
-            head = _protobuf(stream.read(int.from_bytes(size, "big")))
-            length = head.get(3)
-            content = stream.read(length if isinstance(length, int) else 0)
-            packed = _protobuf(content).get(3)
+        while stream.tell() < size:
             try:
-                if len(content) != length or not isinstance(packed, bytes):
-                    raise ValueError("it is cut off")
-                zlib.decompress(packed)
-            except (ValueError, zlib.error) as exc:
+                head = _message(stream, int.from_bytes(stream.read(4), "big"), _HEAD_LIMIT)
+                packed = _message(stream, head.get(3), _BLOCK_LIMIT).get(3)
+                if not isinstance(packed, memoryview):
+                    raise ValueError("it holds no packed data")
+                unpacked(bytes(packed))
+            except ValueError as exc:
                 return [f"block {blocks + 1} cannot be read ({one_line(exc)})"]
             blocks += 1
     return [] if blocks else ["it holds no data"]
 
 
-def _protobuf(data: bytes) -> dict[int, int | bytes]:
-    """The fields of a message by number: numbers and bytes; what is cut off is left out."""
-    found: dict[int, int | bytes] = {}
-    at = 0
-
-    def number() -> int:
-        nonlocal at
-        value = shift = 0
-        while at < len(data):
-            value |= (data[at] & 127) << shift
-            at, shift = at + 1, shift + 7
-            if data[at - 1] < 128:
-                break
-        return value
-
-    while at < len(data):
-        key = number()
-        value = number()
-        if key & 7 == 2:
-            if at + value > len(data):
-                break
-            found[key >> 3] = data[at : at + value]
-            at += value
-        else:
-            found[key >> 3] = value
-    return found
+def _message(stream: BinaryIO, length: int | memoryview | None, most: int) -> dict[int, int | memoryview]:
+    """The fields by number of the message of a length that begins here. Raises `ValueError`."""
+    if not isinstance(length, int) or length > most:
+        raise ValueError("it does not say how long it is, or more than can be")
+    data = stream.read(length)
+    if len(data) != length:
+        raise ValueError("it is cut off")
+    return {number: value for number, _, value in fields(memoryview(data))}
 
 
 def _xml_faults(path: Path, root: str) -> list[str]:

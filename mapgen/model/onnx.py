@@ -7,14 +7,13 @@ that can do harm or are of use are read; nothing is allocated that the file does
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
 
 from mapgen.errors import ModelError, one_line
-from mapgen.files.protobuf import bytes_field
+from mapgen.files.protobuf import NotAMessage, bytes_field, fields, read_varint
 
 SIZE_LIMIT = 1 << 31
 """Bytes of a file; beyond it protocol buffers themselves end."""
@@ -50,10 +49,6 @@ class _Broken(ValueError):
     """What is wrong with the bytes."""
 
 
-Field = tuple[int, int, int | memoryview]
-"""Number, wire type and value of a field: a number, or bytes."""
-
-
 def outline(data: bytes, subject: str) -> Outline:
     """The outline of an ONNX file that is plain: one graph of ONNX's own operators, its numbers in the file and finite.
 
@@ -63,6 +58,8 @@ def outline(data: bytes, subject: str) -> Outline:
         if len(data) >= SIZE_LIMIT:
             raise _Broken(f"has {len(data)} bytes, the limit is {SIZE_LIMIT}")
         return _model(memoryview(data))
+    except NotAMessage as exc:
+        raise ModelError(subject, f"is cut off, or not an ONNX file ({exc})", _REMEDY) from exc
     except _Broken as exc:
         raise ModelError(subject, one_line(exc), _REMEDY) from exc
 
@@ -78,7 +75,7 @@ def with_keys(data: bytes, keys: dict[str, str]) -> bytes:
 
 def _model(data: memoryview) -> Outline:
     parts: dict[int, list[int | memoryview]] = {}
-    for number, _, value in _fields(data):
+    for number, _, value in fields(data):
         parts.setdefault(number, []).append(value)
     for number, what in ((20, "training steps"), (25, "functions of its own"), (26, "a configuration of devices")):
         if number in parts:
@@ -101,7 +98,7 @@ def _model(data: memoryview) -> Outline:
 
 def _opset(data: memoryview) -> tuple[str, int]:
     name, version = "", 0
-    for number, _, value in _fields(data):
+    for number, _, value in fields(data):
         if number == 1:
             name = _text(_bytes(value))
         elif number == 2:
@@ -111,7 +108,7 @@ def _opset(data: memoryview) -> tuple[str, int]:
 
 def _entry(data: memoryview) -> tuple[str, str]:
     texts = {1: "", 2: ""}
-    for number, _, value in _fields(data):
+    for number, _, value in fields(data):
         if number in texts:
             texts[number] = _text(_bytes(value))
     return texts[1], texts[2]
@@ -119,7 +116,7 @@ def _entry(data: memoryview) -> tuple[str, str]:
 
 def _graph(data: memoryview) -> Counter[str]:
     operators = Counter[str]()
-    for number, _, value in _fields(data):
+    for number, _, value in fields(data):
         if number == 1:
             operators[_node(_bytes(value))] += 1
             if operators.total() > NODE_LIMIT:
@@ -134,7 +131,7 @@ def _graph(data: memoryview) -> Counter[str]:
 def _node(data: memoryview) -> str:
     """The operator of a node."""
     kind, domain, attributes = "", "", []
-    for number, _, value in _fields(data):
+    for number, _, value in fields(data):
         if number == 4:
             kind = _text(_bytes(value))
         elif number == 7:
@@ -149,7 +146,7 @@ def _node(data: memoryview) -> str:
 
 
 def _attribute(data: memoryview, kind: str) -> None:
-    for number, _, value in _fields(data):
+    for number, _, value in fields(data):
         if number in (6, 11):
             raise _Broken(f"has a graph within its {kind[:40]}, such as a loop or a branch, which is not taken")
         if number in (22, 23):
@@ -162,7 +159,7 @@ def _tensor(data: memoryview) -> None:
     """Raise `_Broken` unless the tensor's numbers lie in it, are as many as its shape says, and finite."""
     sides: list[int] = []
     kind, raw, held, name = 0, None, 0, ""
-    for number, wire, value in _fields(data):
+    for number, wire, value in fields(data):
         if number == 13 or (number == 14 and value != 0):
             raise _Broken("has weights in other files, which are not read")
         if number == 1:
@@ -195,51 +192,13 @@ def _check_finite(data: memoryview, kind: str, name: str) -> None:
         raise _Broken(f"has weights that are not finite ({name[:60]})")
 
 
-# The wire -----------------------------------------------------------------------------------------------------------
-
-
-def _fields(data: memoryview) -> Iterator[Field]:
-    """The fields of a message, in order."""
-    at, end = 0, len(data)
-    while at < end:
-        tag, at = _varint(data, at)
-        number, wire = tag >> 3, tag & 7
-        if not 0 < number < 1 << 29:
-            raise _Broken("is not an ONNX file")
-        if wire == 0:
-            value, at = _varint(data, at)
-            yield number, wire, value
-            continue
-        if wire == 2:
-            size, at = _varint(data, at)
-        elif wire in (1, 5):
-            size = 8 if wire == 1 else 4
-        else:
-            raise _Broken("is not an ONNX file")
-        if size > end - at:
-            raise _Broken("is cut off, or not an ONNX file")
-        yield number, wire, data[at : at + size]
-        at += size
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while shift < 70:
-        if at >= len(data):
-            raise _Broken("is cut off, or not an ONNX file")
-        byte = data[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value & (1 << 64) - 1, at
-        shift += 7
-    raise _Broken("is not an ONNX file")
+# Values --------------------------------------------------------------------------------------------------------------
 
 
 def _varints(data: memoryview) -> list[int]:
     values, at = [], 0
     while at < len(data):
-        value, at = _varint(data, at)
+        value, at = read_varint(data, at)
         values.append(_signed(value))
     return values
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
 from mapgen.files.inputs import note_inputs
+from mapgen.files.untrusted import parsed_json
 from mapgen.legend import LayerClass, color_of
 
 _XML_LIMIT = 20_000_000
@@ -64,10 +64,10 @@ def _color(table: dict[int, LayerClass], value: int) -> str:
 
 def _from_tag(text: str) -> ClassNames | None:
     try:
-        entries = json.loads(text)
+        entries = parsed_json(text)
         classes = {int(e["id"]): LayerClass(int(e["id"]), str(e["name"]), _checked(str(e["color"]))) for e in entries}
         return ClassNames(classes, frozenset(int(e["id"]) for e in entries if e.get("background")))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
 
 
@@ -85,7 +85,7 @@ def _parsed(path: Path) -> Element | None:
         data = path.read_bytes()
         note_inputs(path)
         return None if b"<!ENTITY" in data else fromstring(data)
-    except (OSError, ParseError, ValueError):
+    except (OSError, ParseError, ValueError, LookupError):  # the last of an encoding that nobody knows
         return None
 
 
@@ -130,7 +130,7 @@ def _from_style(root: Element | None) -> list[LayerClass]:
     found = []
     for entry in [] if root is None else root.iter("paletteEntry"):
         value, label = entry.get("value", ""), entry.get("label", "")
-        if re.fullmatch(r"-?\d+", value):
+        if re.fullmatch(r"-?\d{1,9}", value, re.ASCII):
             found.append(LayerClass(int(value), label or value, _checked(entry.get("color", ""))))
     return found
 

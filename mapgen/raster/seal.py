@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
+
+from mapgen.files.untrusted import unpacked
 
 TAG = "MAPGEN_SHA256"
 """The tag of a raster that holds the hash of the file, taken with `BLANK` in place of itself."""
@@ -51,16 +54,21 @@ def is_marked(path: Path) -> bool:
 def unpack(path: Path, dataset: Any) -> None:
     """Unpack all tiles of an open raster. Raises what reading raises where one is damaged.
 
-    Deflated tiles carry a checksum, of which GDAL leaves out that of tiles it needs a part of.
+    Deflated tiles carry a checksum, of which GDAL leaves out that of tiles it needs a part of: `ValueError` for these.
     """
     if dataset.compression is None or dataset.compression.name != "deflate":  # by options of GDAL's driver
         for _, window in dataset.block_windows(1):
             dataset.read(window=window)
         return
+    height, width = dataset.block_shapes[0]
+    most = height * width * sum(np.dtype(kind).itemsize for kind in dataset.dtypes)
     with open(path, "rb") as file:
+        length = file.seek(0, 2)
         for (row, col), _ in dataset.block_windows(1):
             start, size = (dataset.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=1)
                            for what in ("OFFSET", "SIZE"))  # fmt: skip
             if start is not None:  # tiles without data may be absent
+                if int(start) + int(size) > length:
+                    raise ValueError("the file is cut off")
                 file.seek(int(start))
-                zlib.decompress(file.read(int(size)))
+                unpacked(file.read(int(size)), most)

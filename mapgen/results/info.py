@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 from mapgen.errors import InputError, one_line
 from mapgen.files.gdal import environment
 from mapgen.files.kind import kind_of
+from mapgen.files.untrusted import parsed_json
 from mapgen.files.vectors import layer_facts
 from mapgen.files.vet import is_url, public_name
 from mapgen.inference.job import Job, foretell, obstacles, plan_job
@@ -130,7 +130,7 @@ def _class_map(scene: RasterScene, name: str) -> dict[str, Any]:
 
 def _loaded(text: str | None, default: Any) -> Any:
     try:
-        return json.loads(text) if text else default
+        return parsed_json(text) if text else default
     except ValueError:  # somebody edited the tag
         return default
 

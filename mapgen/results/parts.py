@@ -152,7 +152,7 @@ class InPage:
             return {"archive": self.file(drawing.path)}
         copy = self.folder / f"{len(self.files)}.pmtiles"
         with writing_tiles(Output(copy), drawing.info) as sink:
-            for tile in drawing.reader.tiles():
+            for tile in drawing.tiles():
                 sink.put(*tile)
         return {"archive": self.file(copy)}
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,13 +19,14 @@ from mapgen.errors import InputError, one_line
 from mapgen.files.encoders import encoded
 from mapgen.files.gdal import environment, gdal_errors
 from mapgen.files.inputs import note_inputs
+from mapgen.files.untrusted import unpacked
 from mapgen.grid import Window
 from mapgen.layers.crs import placed
 from mapgen.layers.read import PolygonLayer, read_polygons
 from mapgen.legend import BUILTIN, PALETTE, LayerClass, color_of
 from mapgen.raster.open import gdal_reason
 from mapgen.results.still import Frame
-from mapgen.tiling.containers.container import open_tiles
+from mapgen.tiling.containers.container import open_tiles, reading_tiles
 from mapgen.tiling.footprint import footprint
 from mapgen.tiling.images import PALETTE_LIMIT, palette_png, rgba_png, used
 from mapgen.tiling.quadtree import WEB_MERCATOR, Bounds, Tile, to_mercator
@@ -315,9 +315,14 @@ class TilesDrawing:
 
     def tile(self, z: int, x: int, y: int) -> bytes | None:
         """One tile, vector tiles unpacked; any thread may ask."""
-        with self._lock:
+        with reading_tiles(self.name), self._lock:
             data = self.reader.get(z, x, y)
-        return gzip.decompress(data) if data is not None and data[:2] == b"\x1f\x8b" else data
+            return unpacked(data) if data is not None and data[:2] == b"\x1f\x8b" else data
+
+    def tiles(self) -> Iterator[tuple[int, int, int, bytes]]:
+        """All tiles."""
+        with reading_tiles(self.name):
+            yield from self.reader.tiles()
 
     def draw(self, frame: Frame) -> Bytes:
         """Its colours (H, W, 4) in a frame. Raises `InputError` for vector tiles."""

@@ -17,6 +17,7 @@ from mapgen import __version__
 from mapgen.errors import InputError, OutputError, one_line, option
 from mapgen.files.commit import Output, staged, translated
 from mapgen.files.kind import REPORT
+from mapgen.files.untrusted import json_object
 from mapgen.files.vet import is_url, public_name
 from mapgen.grid import Grid
 from mapgen.model.card import ModelCard
@@ -42,7 +43,7 @@ def write_whole(output: Output, text: str) -> None:
 def older_files(folder: Path) -> dict[str, str]:
     """The files by role of the report that lies in a folder; none where there is none, or nothing it could be."""
     try:
-        files = json.loads((folder / REPORT).read_text(encoding="utf-8"))["files"]
+        files = json_object((folder / REPORT).read_text(encoding="utf-8"))["files"]
         return {str(role): str(name) for role, name in files.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
@@ -51,12 +52,33 @@ def older_files(folder: Path) -> dict[str, str]:
 def read_report(folder: Path) -> dict[str, Any]:
     """The report in a folder. Raises `InputError` where it is none."""
     try:
-        found = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-        if "mapgen_report" not in found or not isinstance(found["files"], dict):
+        found = json_object((folder / REPORT).read_text(encoding="utf-8"))
+        if "mapgen_report" not in found:
             raise ValueError("not the report of mapgen map")
-    except (OSError, ValueError, KeyError, TypeError) as exc:
+        _check_shape(found)
+    except (OSError, ValueError) as exc:
         raise InputError(folder / REPORT, f"cannot be read ({one_line(exc)})", "make the map again") from exc
     return dict(found)
+
+
+_SHAPE: dict[str, tuple[type, ...]] = {
+    "files": (dict,), "sha256": (dict,), "model": (dict,), "grid": (dict,), "classes": (list,), "scenes": (list,),
+    "warnings": (list,),
+}  # fmt: skip
+"""What parts of a report are, where it has them; it has files."""
+
+
+def _check_shape(report: Mapping[str, Any]) -> None:
+    """Raise `ValueError` for a report whose parts are not what they are to be."""
+    wrong = [key for key, kinds in _SHAPE.items() if not isinstance(report.get(key, kinds[0]()), kinds)]
+    entries = [*report.get("classes", []), *report.get("scenes", [])] if not wrong else []
+    shares = [entry.get("share", 0) for entry in entries if isinstance(entry, dict)]
+    if wrong or "files" not in report or len(shares) < len(entries) or not all(_is_share(one) for one in shares):
+        raise ValueError(f"a report whose {(wrong or ['classes or scenes'])[0]} are none")
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 1
 
 
 def digest(path: Path) -> str:

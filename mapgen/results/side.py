@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from typing import Any
 from mapgen.errors import InputError, one_line, option
 from mapgen.files.inputs import note_inputs
 from mapgen.files.kind import ARCHIVE_SUFFIXES, NETWORK_SUFFIXES, PICTURE_SUFFIXES, REPORT, kind_of, suffix_of
+from mapgen.files.untrusted import parsed_json
 from mapgen.files.vet import driver_of, is_url, lies_in, public_name
 from mapgen.files.vrt import vrt_sources
 from mapgen.legend import LayerClass
@@ -215,7 +215,7 @@ def _preview(report: dict[str, Any], folder: Path) -> PictureDrawing | None:
 def _report(path: Path) -> dict[str, Any]:
     """A report as it stands in a folder; nothing where it is missing or damaged."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parsed_json(path.read_text(encoding="utf-8"))
         note_inputs(path)
     except (OSError, ValueError):
         return {}

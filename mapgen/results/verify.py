@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
 import tomllib
-import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +14,7 @@ from mapgen.errors import InputError, MapgenError, one_line
 from mapgen.files.gdal import environment, gdal_errors
 from mapgen.files.inputs import looked_at
 from mapgen.files.kind import PICTURE_SUFFIXES, REPORT, TILEJSON, is_lines, kind_of
+from mapgen.files.untrusted import parsed_json
 from mapgen.layers.whole import layer_faults
 from mapgen.legend import Legend
 from mapgen.model.file import int8_path, open_model, read_graph, read_tensors, require_int8
@@ -123,7 +122,7 @@ def _raster(path: Path, verdict: Verdict) -> None:
 
 
 def _damage() -> tuple[type[Exception], ...]:
-    return (zlib.error, *gdal_errors())
+    return (ValueError, *gdal_errors())
 
 
 def _beside(path: Path, tags: Mapping[str, str], verdict: Verdict) -> None:
@@ -131,7 +130,7 @@ def _beside(path: Path, tags: Mapping[str, str], verdict: Verdict) -> None:
     from mapgen.files.commit import Output
 
     with suppress(ValueError, KeyError, TypeError, MapgenError):
-        legend = Legend.from_json(json.loads(tags["MAPGEN_LEGEND"]))
+        legend = Legend.from_json(parsed_json(tags["MAPGEN_LEGEND"]))
         for name in class_map_output(Output(path), legend).beside:
             if not path.with_name(name).is_file():
                 verdict.notes.append(f"{name} is not beside it; the classes are in the file as well")
@@ -237,7 +236,7 @@ def _result(folder: Path, verdict: Verdict) -> None:
     stated = report.get("sha256") or {}
     for name in map(str, report["files"].values()):
         path = folder / name
-        if Path(name).name != name:
+        if Path(name).name != name or name in ("", ".."):
             verdict.faults.append(f"{one_line(name)}: the report names a file outside of its folder")
         elif not path.exists():
             verdict.faults.append(f"{one_line(name)}: is missing")
@@ -259,8 +258,8 @@ def _changed(path: Path, verdict: Verdict, *, known: bool) -> None:
 
 def _record(path: Path, verdict: Verdict) -> None:
     try:
-        json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as exc:
+        parsed_json(path.read_text(encoding="utf-8"))
+    except ValueError as exc:
         verdict.faults.append(f"it is not JSON ({one_line(exc)[:100]})")
     verdict.unknown.append(NO_CHECKSUM)
 

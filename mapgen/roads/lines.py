@@ -86,7 +86,7 @@ def _from_graphml(path: Path, subject: str) -> tuple[Geometries, dict[str, Any],
         if b"<!ENTITY" in data:
             raise InputError(subject, "declares entities", "get the file again")
         root = fromstring(data)
-    except (OSError, ParseError) as exc:
+    except (OSError, ParseError, ValueError, LookupError) as exc:  # the last two of its encoding
         raise InputError(subject, f"cannot be read ({one_line(exc)[:120]})", "check the path") from exc
     names = {key.get("id"): key.get("attr.name") for key in root.iter(f"{_GRAPHML}key")}
     edges = [
@@ -95,10 +95,16 @@ def _from_graphml(path: Path, subject: str) -> tuple[Geometries, dict[str, Any],
     ]
     shapes = shapely.from_wkt([edge.get("geometry") for edge in edges], on_invalid="ignore")
     columns = {
-        name: np.array([float(edge.get(name) or "nan") for edge in edges])
-        for name in ("width_m", "width_min_m", "bridged_m")
+        name: np.array([_float(edge.get(name)) for edge in edges]) for name in ("width_m", "width_min_m", "bridged_m")
     }
     return np.atleast_1d(shapes), columns, "EPSG:4326"
+
+
+def _float(text: str | None) -> float:
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return float("nan")
 
 
 def in_metres(ways: Ways, lon: float, lat: float) -> Ways:

@@ -195,6 +195,17 @@ READING = (InputError, OSError, ValueError, EOFError, sqlite3.Error, zlib.error)
 """What reading the tiles of a damaged set may raise."""
 
 
+@contextmanager
+def reading_tiles(subject: str) -> Iterator[None]:
+    """In the block, what reading the tiles of a damaged set raises becomes `InputError`."""
+    try:
+        yield
+    except InputError:
+        raise
+    except READING as exc:
+        raise InputError(subject, f"is damaged ({one_line(exc)[:100]})", "make it again, or get it again") from exc
+
+
 def checksum_of(count: int, total: int) -> str:
     """What a set says of its tiles: how many there are, and a sum over their places and bytes."""
     return f"{count}-{total:016x}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import gzip
-import json
 import os
 import re
 import shutil
@@ -18,6 +17,7 @@ from mapgen.errors import InputError, OutputError, option
 from mapgen.files.commit import Output, check_output, locked, translated
 from mapgen.files.inputs import is_input, note_folder, note_output
 from mapgen.files.kind import TILEJSON
+from mapgen.files.untrusted import json_object
 from mapgen.files.vet import lies_in
 from mapgen.tiling.containers.pmtiles import with_metadata
 from mapgen.tiling.quadtree import flipped
@@ -70,12 +70,14 @@ class FolderReader:
                 problem = f"holds tiles z/x/y, and no {TILEJSON} that says what they are"
                 remedy = "write one (TileJSON, with format, minzoom, maxzoom, bounds, center), or use an .mbtiles"
                 raise InputError(path, problem, remedy)
-            record = json.loads((path / TILEJSON).read_text(encoding="utf-8"))
+            record = json_object((path / TILEJSON).read_text(encoding="utf-8"))
             self.info = _info(record)
             self.scheme = record.get("scheme", "xyz")
             self.rows = int(record.get("rows", 1))
+            if not 0 < self.rows < 1 << 16:
+                raise ValueError(f"{self.rows} rows at zoom 0")
             note_folder(path)
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as exc:
+        except (OSError, ValueError, OverflowError, KeyError, TypeError) as exc:
             raise InputError(path, f"is not a folder of tiles ({exc})", f"name one with a {TILEJSON}") from exc
 
     def __enter__(self) -> FolderReader:
@@ -122,8 +124,8 @@ def _info(record: dict[str, Any]) -> TileSetInfo:
     west, south, east, north = record["bounds"]
     lon, lat, *_ = record["center"]
     info = TileSetInfo(
-        record.get("name", ""), forms[record["format"]], record["minzoom"], record["maxzoom"],
-        (west, south, east, north), (lon, lat), tiling=record.get("tile_matrix_set", "WebMercatorQuad"),
+        str(record.get("name", "")), forms[record["format"]], record["minzoom"], record["maxzoom"],
+        (west, south, east, north), (lon, lat), tiling=str(record.get("tile_matrix_set", "WebMercatorQuad")),
     )  # fmt: skip
     return with_metadata(info, record)
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from mapgen.errors import InputError, one_line
-from mapgen.tiling.containers.pmtiles import side_of, with_metadata
+from mapgen.files.untrusted import parsed_json
+from mapgen.tiling.containers.pmtiles import MOST_ZOOM, side_of, with_metadata
 from mapgen.tiling.quadtree import MAX_LATITUDE, WEB_MERCATOR, Bounds, flipped, to_lonlat, to_mercator
 from mapgen.tiling.tilejson import SUFFIX, TileFormat, TileSetInfo
 
@@ -104,9 +105,13 @@ class MBTilesReader:
         try:
             address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
             self._db = sqlite3.connect(address, uri=True, check_same_thread=False)
-            rows = dict(self._db.execute("SELECT name, value FROM metadata"))
+            if self._db.execute("SELECT count(*) FROM sqlite_master WHERE sql LIKE '%RECURSIVE%'").fetchone() != (0,):
+                raise ValueError("it holds a query that calls itself, which may never end")
+            rows = {str(k): str(v) for k, v in self._db.execute("SELECT name, value FROM metadata") if v is not None}
             self.info = self._described(rows, path.name)
-        except (sqlite3.Error, ValueError, KeyError, TypeError) as exc:
+        except (sqlite3.Error, ValueError, OverflowError, LookupError, TypeError) as exc:
+            if hasattr(self, "_db"):
+                self._db.close()
             raise InputError(path, f"cannot be read ({one_line(exc)})", "get the file again") from exc
 
     def _described(self, rows: dict[str, str], name: str) -> TileSetInfo:
@@ -119,7 +124,7 @@ class MBTilesReader:
         if info.format == "mvt" or {"tile_size", "tileSize"} & set(rows):
             return info
         first = self._db.execute("SELECT tile_data FROM tiles LIMIT 1").fetchone()
-        return replace(info, tile_size=side_of(first and bytes(first[0])))
+        return replace(info, tile_size=side_of(first and _data(first[0])))
 
     def __enter__(self) -> MBTilesReader:
         return self
@@ -131,12 +136,21 @@ class MBTilesReader:
         """One tile."""
         query = "SELECT tile_data FROM tiles WHERE zoom_level = ? AND tile_column = ? AND tile_row = ?"
         row = self._db.execute(query, (z, x, flipped(z, y))).fetchone()
-        return None if row is None else bytes(row[0])
+        return None if row is None else _data(row[0])
 
     def tiles(self) -> Iterator[tuple[int, int, int, bytes]]:
         """All tiles by zoom, column, row."""
         for z, x, y, data in self._db.execute("SELECT zoom_level, tile_column, tile_row, tile_data FROM tiles"):
-            yield z, x, flipped(z, y), data
+            if not all(isinstance(v, int) for v in (z, x, y)) or not 0 <= z <= MOST_ZOOM:
+                raise ValueError(f"it holds a tile at {z!r}, {x!r}, {y!r}")
+            yield z, x, flipped(z, y), _data(data)
+
+
+def _data(value: Any) -> bytes:
+    """What a database holds as a tile; of a number `bytes` would make as many zeros."""
+    if not isinstance(value, bytes):
+        raise ValueError("it holds a tile that is none")
+    return value
 
 
 def _info(rows: dict[str, str], name: str) -> TileSetInfo:
@@ -158,7 +172,7 @@ def _info(rows: dict[str, str], name: str) -> TileSetInfo:
 def _loaded(text: str | None, default: Any) -> Any:
     """JSON of others; what is none, or is of another kind than `default`, is left alone."""
     try:
-        found = json.loads(text or "")
+        found = parsed_json(text or "")
     except ValueError:
         return default
     return found if isinstance(found, type(default)) else default

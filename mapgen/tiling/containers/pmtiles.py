@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import math
 import os
 import struct
 from array import array
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from mapgen.arrays import Longs
 from mapgen.errors import InputError
+from mapgen.files.untrusted import json_object, unpacked
 from mapgen.legend import LayerClass
 from mapgen.tiling.quadtree import Tile
 from mapgen.tiling.tilejson import TileFormat, TileSetInfo
@@ -33,6 +35,11 @@ _ROOT_LIMIT = 16_384 - _HEADER.size
 
 _TYPES: dict[str, int] = {"mvt": 1, "png": 2, "jpeg": 3, "webp": 4}
 _PLAIN, _GZIP = 1, 2
+
+MOST_ZOOM, MOST_SIDE = 30, 1 << 16
+
+TILES_LIMIT = 1 << 28
+"""Tiles that are read of an archive: an entry of a few bytes may claim all that there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ class Directory:
     @classmethod
     def decode(cls, data: bytes) -> Directory:
         """The directory of `encode`. Raises `ValueError` for what is none."""
-        numbers = _numbers(gzip.decompress(data))
+        numbers = _numbers(unpacked(data))
         count = int(numbers[0]) if len(numbers) else 0
         if len(numbers) != 1 + 4 * count:
             raise ValueError("a directory of the wrong length")
@@ -213,6 +220,7 @@ class PMTilesReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._leaves: dict[int, Directory] = {}
+        self._size = os.path.getsize(path)
         self._stream: BinaryIO = open(path, "rb")  # noqa: SIM115 - closed by close
         try:
             head = self._stream.read(_HEADER.size)
@@ -225,15 +233,15 @@ class PMTilesReader:
             if internal != _GZIP:
                 raise ValueError("its directories are compressed with something else than gzip")
             (root, metadata, _, _) = self.places
-            if max(offset + length for offset, length in self.places) > os.path.getsize(path):
+            if max(offset + length for offset, length in self.places) > self._size:
                 raise ValueError("it is cut off")
             self.root = Directory.decode(self._read(*root))
-            self.metadata: dict[str, Any] = json.loads(gzip.decompress(self._read(*metadata)))
+            self.metadata = json_object(unpacked(self._read(*metadata)))
             self.info = _info(fields, kind, self.metadata, path.name)
             if self.info.format != "mvt" and not {"tile_size", "tileSize"} & set(self.metadata):
                 first = next(iter(self.tiles()), None)
                 self.info = replace(self.info, tile_size=side_of(first and first[3]))
-        except (ValueError, EOFError, OSError, KeyError, TypeError) as exc:
+        except (ValueError, OverflowError, OSError, KeyError, TypeError) as exc:
             self._stream.close()
             raise InputError(path, f"cannot be read ({exc})", "get the file again") from exc
 
@@ -244,6 +252,8 @@ class PMTilesReader:
         self._stream.close()
 
     def _read(self, offset: int, length: int) -> bytes:
+        if not 0 <= offset <= offset + length <= self._size:  # before anything is allocated
+            raise ValueError("it is cut off")
         self._stream.seek(offset)
         data = self._stream.read(length)
         if len(data) != length:
@@ -256,12 +266,14 @@ class PMTilesReader:
         return self._leaves[offset]
 
     def directory(self) -> Iterator[tuple[int, int, int, int]]:
-        """All entries as (tile id, run, offset, length), leaves followed."""
+        """All entries as (tile id, run, offset, length), leaves followed; `ValueError` for more than can be."""
+        left = TILES_LIMIT
         for entry in _rows(self.root):
-            if entry[1]:
-                yield entry
-            else:
-                yield from _rows(self._leaf(entry[2], entry[3]))
+            for one in [entry] if entry[1] else _rows(self._leaf(entry[2], entry[3])):
+                left -= max(1, one[1])
+                if left < 0:
+                    raise ValueError(f"it claims more than {TILES_LIMIT} tiles")
+                yield one
 
     def get(self, z: int, x: int, y: int) -> bytes | None:
         """One tile."""
@@ -303,20 +315,31 @@ def _info(fields: tuple[Any, ...], kind: int, metadata: dict[str, Any], name: st
 
 
 def with_metadata(info: TileSetInfo, metadata: dict[str, Any]) -> TileSetInfo:
-    """The info with what its metadata say of classes and layers; what others mean by `classes` is left alone."""
-    size = metadata.get("tile_size", metadata.get("tileSize"))
-    return replace(
-        info, classes=_classes(metadata.get("classes")), vector_layers=tuple(metadata.get("vector_layers", [])),
+    """The info with what its metadata say of classes and layers; what others mean by `classes` is left alone.
+
+    Raises `ValueError` for a set that cannot be.
+    """
+    size, layers = metadata.get("tile_size", metadata.get("tileSize")), metadata.get("vector_layers") or []
+    if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
+        raise ValueError("its vector_layers are none")
+    made = replace(
+        info, classes=_classes(metadata.get("classes")), vector_layers=tuple(layers),
         overlay=metadata.get("type", "overlay") == "overlay", description=str(metadata.get("description", "")),
         attribution=str(metadata.get("attribution", "")), tile_size=int(size) if size else info.tile_size,
         checksum=str(metadata.get("checksum", "")),
     )  # fmt: skip
+    zooms = made.min_zoom, made.max_zoom
+    if not all(isinstance(z, int) for z in zooms) or not 0 <= zooms[0] <= zooms[1] <= MOST_ZOOM:
+        raise ValueError(f"it claims the zooms {zooms[0]} … {zooms[1]}")
+    if not 0 < made.tile_size <= MOST_SIDE or not all(math.isfinite(v) for v in (*made.bounds, *made.middle)):
+        raise ValueError("its bounds, or the size of its tiles, cannot be")
+    return made
 
 
 def _classes(entries: Any) -> tuple[LayerClass, ...]:
     try:
         return tuple(LayerClass(int(c["id"]), str(c["name"]), str(c["color"])) for c in entries or ())
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return ()
 
 
