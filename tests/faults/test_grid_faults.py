@@ -9,6 +9,7 @@ import rasterio
 import rasterio.shutil
 from affine import Affine
 from factory import CRS, cells, coordinate_classes, coordinates, make_raster, noise, north_up, read_map
+from layer_maps import class_map, town
 from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
 from rasterio.vrt import WarpedVRT
@@ -170,6 +171,11 @@ def test_a_world_file_is_obeyed(tmp_path, segment):
         assert dataset.transform == Affine(0.5, 0, 1000, 0, -0.5, 2000)
 
 
+def polynomials() -> RPC:
+    one = [1.0] + [0.0] * 19
+    return RPC(0, 1, 25, 1, one, one, 50, 50, 55, 1, one, one, 50, 50, None, None)
+
+
 def corner_points() -> list[GroundControlPoint]:
     corners = ((0, 0), (0, SIZE[1]), (SIZE[0], 0), (SIZE[0], SIZE[1]))
     return [GroundControlPoint(row, col, 500_000 + col, 2_700_000 - row) for row, col in corners]
@@ -215,13 +221,35 @@ def test_a_part_of_a_grid_with_control_points_has_them_where_they_were():
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_rational_polynomials_alone_give_a_map_in_pixel_space_and_that_is_said(tmp_path, segment):
-    one = [1.0] + [0.0] * 19
-    rpc = RPC(0, 1, 25, 1, one, one, 50, 50, 55, 1, one, one, 50, 50, None, None)
-    make_raster(tmp_path / "scene.tif", noise(*SIZE), transform=None, crs=None, rpcs=rpc)
+    make_raster(tmp_path / "scene.tif", noise(*SIZE), transform=None, crs=None, rpcs=polynomials())
     run = segment(tmp_path / "scene.tif")
     assert run.code == 0
     assert "rational polynomial" in run.warnings[0]
     assert "gdalwarp" in run.warnings[0]
+
+
+NOWHERE = {
+    "nothing": ({}, "has no georeferencing"),
+    "control points": ({"gcps": corner_points(), "crs": CRS}, "has ground control points only"),
+    "rational polynomials": ({"rpcs": polynomials()}, "has no georeferencing"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize("command", ["vectorize", "tiles", "roads"])
+@pytest.mark.parametrize(("place", "words"), NOWHERE.values(), ids=NOWHERE.keys())
+def test_layers_and_tiles_need_a_place_on_the_ground(tmp_path, refuses, mapgen, command, place, words):
+    """Also where a CRS is assumed, which does not say where in it."""
+    path = class_map(tmp_path / "map.tif", town(*SIZE), **({"transform": None, "crs": None} | place))
+    for more in ((), ("--assume-crs", CRS)):
+        refuses(4, ("map.tif", words, "warp it first"), command, path, *more, run=mapgen)
+
+
+@pytest.mark.parametrize("command", ["vectorize", "tiles", "roads"])
+def test_where_the_crs_alone_is_missing_it_may_be_assumed(tmp_path, refuses, mapgen, command):
+    path = class_map(tmp_path / "map.tif", town(*SIZE), crs=None)
+    refuses(4, ("map.tif", "has no CRS", "--assume-crs"), command, path, run=mapgen)
+    assert mapgen(command, path, "--assume-crs", CRS).code == 0
 
 
 @pytest.mark.parametrize(

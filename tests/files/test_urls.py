@@ -5,6 +5,7 @@ import http.server
 import socket
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -82,6 +83,11 @@ def server(tmp_path):
         http_server.shutdown()
 
 
+def clock(sleep):
+    """The time of the module that asks servers alone: other threads sleep as ever."""
+    return SimpleNamespace(monotonic=time.monotonic, sleep=sleep)
+
+
 def address(server, path):
     return f"http://127.0.0.1:{server.server_port}/{path}"
 
@@ -122,14 +128,27 @@ def test_what_a_server_refuses_is_told_apart_and_asked_once(server, refuses, ans
 def test_a_server_that_is_busy_is_asked_again(server, tmp_path, segment, monkeypatch, answer):
     """Network: retried for 429, 5xx and resets."""
     pauses = []
-    monkeypatch.setattr("mapgen.files.remote.time.sleep", pauses.append)
+    monkeypatch.setattr("mapgen.files.remote.time", clock(pauses.append))
     server.answers = [answer, answer]
     assert segment(address(server, "scene.tif"), "-o", tmp_path / "map.tif").code == 0
     assert pauses == [0.25, 0.5]
 
 
+def test_a_server_that_knows_no_ranges_gives_the_map_or_says_what_it_lacks(server, tmp_path, segment):
+    """Network: a server without ranges."""
+    server.ranges = False
+    run = segment(address(server, "scene.tif"), "-o", tmp_path / "map.tif")
+    if run.code:
+        assert run.code == 7
+        assert "ranges" in run.errors[0]
+        assert not (tmp_path / "map.tif").exists()
+    else:
+        assert segment(tmp_path / "www" / "scene.tif", "-o", tmp_path / "file.tif").code == 0
+        np.testing.assert_array_equal(read_map(tmp_path / "map.tif"), read_map(tmp_path / "file.tif"))
+
+
 def test_a_server_that_stays_busy_is_given_up(server, refuses, monkeypatch):
-    monkeypatch.setattr("mapgen.files.remote.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("mapgen.files.remote.time", clock(lambda seconds: None))
     server.answers = [503] * 99
     refuses(7, ("scene.tif", "answers 503", "asked 4 times", "try again later"), address(server, "scene.tif"))
 

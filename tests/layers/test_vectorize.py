@@ -13,6 +13,7 @@ import pytest
 import shapely
 from factory import Run, contents, make_raster, north_up
 from layer_maps import TOWN, class_map, read_layer, town
+from memory import growing
 from patterns import PATTERNS
 from shapely.geometry import box
 
@@ -368,6 +369,14 @@ def test_every_shape_of_map_becomes_a_valid_layer(tmp_path: Path, pattern: str, 
         _, polygons = read_layer(vectorize(mask, overwrite=True, **how).output)  # type: ignore[arg-type]
         assert shapely.is_valid(polygons).all()
         assert shapely.coverage_is_valid(polygons)
+
+
+def test_a_checkerboard_of_131072_polygons_takes_little_memory(tmp_path: Path) -> None:
+    mask = class_map(tmp_path / "board.tif", np.where(PATTERNS["checkerboard"](512, 512) > 0, 1, 255).astype(np.uint8))
+    vectorize(class_map(tmp_path / "town.tif"))  # what is compiled and loaded once
+    with growing() as grown:
+        assert vectorize(mask, tmp_path / "board.geojson").features == 131_072
+    assert grown[0] < 400e6
 
 
 @pytest.mark.parametrize("profile", [
