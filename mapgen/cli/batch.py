@@ -275,7 +275,7 @@ class Batch:
                 return Outcome("skipped", time.monotonic() - began, record, mark=marks.known(target) if marks else None)
             self._check_room(source, target)
             record = work(source, target, progress)
-            size = target.stat().st_size if target.is_file() else record.get("bytes", 0)  # of a folder of tiles
+            size = target.stat().st_size if target.is_file() else int(record.get("bytes", 0))  # of a folder of tiles
             self.largest = max(self.largest, size)
             mark = marks.made(source, target) if marks else None
         except MapgenError as exc:
