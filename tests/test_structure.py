@@ -36,7 +36,7 @@ RIM = {
     "tiling.containers.pmtiles",
     "dataset.build", "dataset.mapped", "dataset.read",
     "roads.graphml", "roads.layers", "roads.lines", "roads.osm_pbf", "roads.osm_xml", "roads.route",
-    "training.config", "training.fit", "training.quantize", "training.runs",
+    "training.compare", "training.config", "training.fit", "training.quantize", "training.runs",
     "results.preview", "results.report", "results.server", "results.parts", "results.side",
     "cli.course", "files.lock", "files.unfinished", "files.fingerprint", "files.journal",
     "files.remote", "files.kind", "files.tiff", "layers.whole", "raster.seal", "results.verify",

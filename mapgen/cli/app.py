@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 from mapgen.cli.areas import areas
 from mapgen.cli.bench import bench
 from mapgen.cli.clean import clean
+from mapgen.cli.compare import compare
 from mapgen.cli.compress import compress
 from mapgen.cli.console import console
 from mapgen.cli.doctor import doctor
@@ -123,6 +124,7 @@ app.command(cls=Command, epilog=foot("tiles"))(tiles)
 app.command("map", cls=Command, epilog=foot("map"))(map_)
 app.command(cls=Command, epilog=foot("view"))(view)
 app.command(cls=Command, epilog=foot("train"))(train)
+app.command(cls=Command, epilog=foot("compare"))(compare)
 app.command(cls=Command, epilog=foot("evaluate"))(evaluate)
 app.command(cls=Command, epilog=foot("areas"))(areas)
 app.command(cls=Command, epilog=foot("info"))(info)

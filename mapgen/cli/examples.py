@@ -33,6 +33,10 @@ EXAMPLES = {
         "mapgen view 2019.mask.tif --compare 2024.mask.tif --inline change.html",
     ),
     "train": ("mapgen train town.toml --check", "mapgen train town.toml -o runs/town"),
+    "compare": (
+        "mapgen compare encoders.toml",
+        "mapgen compare old.safetensors new.safetensors --scene town.tif --truth town.gpkg --attribute class",
+    ),
     "evaluate": (
         "mapgen evaluate scene.mask.tif truth.gpkg --attribute class",
         "mapgen evaluate scene.mask.tif truth.tif --boundary 2 --worst worst.png --fail-under miou=0.6",

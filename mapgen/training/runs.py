@@ -100,7 +100,7 @@ def open_run(folder: Path | None, config: TrainConfig, *, overwrite: bool = Fals
     """
     path = folder if folder is not None else Path(FOLDER) / config.name
     run = Run(path, config.name)
-    made = _made(path, default=folder is None)
+    made = make_folder(path, default=folder is None)
     strange = sorted(p.name for p in path.iterdir() if p.name != OLD_LOCK and not p.name.startswith(PREFIX))
     if strange and not run.config.is_file():
         raise OutputError(
@@ -129,7 +129,7 @@ def open_comparison(folder: Path | None, name: str, text: str) -> Iterator[Path]
     Raises `OutputError` for a folder of something else, in use, or not writable.
     """
     path = folder if folder is not None else Path(FOLDER) / f"compare-{name}"
-    _made(path, default=folder is None)
+    make_folder(path, default=folder is None)
     mark = path / "comparison.toml"
     strange = sorted(p.name for p in path.iterdir() if not p.name.startswith(PREFIX))
     if strange and not mark.is_file():
@@ -188,7 +188,7 @@ def _write_config(run: Run, config: TrainConfig) -> None:
         _replace_text(run.config, resolved(config))
 
 
-def _made(path: Path, default: bool) -> list[Path]:
+def make_folder(path: Path, default: bool = False) -> list[Path]:
     """Make the folder where it is not there; the folders that were made, the outer first."""
     missing = [p for p in ([path.parent] if default else []) + [path] if not p.exists()]
     if path.exists() and not path.is_dir():

@@ -16,6 +16,7 @@ SEGMENT, VECTORIZE, REPORTS = (
 EVALUATE, BENCH = "tests/accuracy/test_evaluate.py", "tests/inference/test_bench.py"
 COMPRESS = "tests/training/test_compress.py"
 AREAS = "tests/results/test_areas.py"
+COMPARE = "tests/training/test_compare.py"
 IMPORT = "tests/model/test_models_options.py"
 ROADS = "tests/roads/test_roads_options.py"
 BATCHES = "tests/cli/test_batches.py"
@@ -269,6 +270,22 @@ OPTION_TESTS = {
     ("map", "--json"): f"{MAP}::test_json_is_the_report_and_a_summary",
     ("map", "--quiet"): f"{MAP}::test_quiet_says_nothing_but_the_results",
     ("map", "--verbose"): f"{MAP}::test_verbose_twice_shows_the_traceback",
+    ("compare", "--scene"): f"{COMPARE}::test_scene_and_truth_may_be_several_and_are_counted_together",
+    ("compare", "--truth"): f"{COMPARE}::test_scene_and_truth_may_be_several_and_are_counted_together",
+    ("compare", "--output"): f"{COMPARE}::test_output_is_a_folder_with_table_record_and_picture",
+    ("compare", "--block"): f"{COMPARE}::test_block_is_in_metres_and_too_few_tell_nothing_apart",
+    ("compare", "--seed"): f"{COMPARE}::test_seed_changes_the_intervals_and_nothing_else",
+    ("compare", "--no-speed"): f"{COMPARE}::test_no_speed_leaves_out_what_takes_its_time",
+    ("compare", "--attribute"): f"{COMPARE}::test_the_truth_is_read_as_evaluate_reads_it",
+    ("compare", "--class"): f"{COMPARE}::test_the_truth_is_read_as_evaluate_reads_it",
+    ("compare", "--outside"): f"{COMPARE}::test_the_truth_is_read_as_evaluate_reads_it",
+    ("compare", "--priority"): f"{COMPARE}::test_the_truth_is_read_as_evaluate_reads_it",
+    ("compare", "--match"): f"{COMPARE}::test_the_truth_is_read_as_evaluate_reads_it",
+    ("compare", "--ignore"): f"{COMPARE}::test_the_truth_is_read_as_evaluate_reads_it",
+    ("compare", "--overwrite"): f"{COMPARE}::test_output_is_a_folder_with_table_record_and_picture",
+    ("compare", "--json"): f"{COMPARE}::test_json_is_one_object",
+    ("compare", "--quiet"): f"{COMPARE}::test_output_is_a_folder_with_table_record_and_picture",
+    ("compare", "--verbose"): f"{COMPARE}::test_verbose_twice_shows_the_traceback",
     ("train", "--output"): f"{TRAIN}::test_output_is_by_default_named_after_the_model",
     ("train", "--check"): f"{TRAIN}::test_check_surveys_the_ground_and_trains_nothing",
     ("train", "--steps"): f"{TRAIN}::test_steps_end_a_run_sooner_or_later",
