@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from mapgen.accuracy.paired import Judged, Rating
 from mapgen.accuracy.report import Report as MapReport
 from mapgen.arrays import Longs
 from mapgen.dataset.config import DataConfig
-from mapgen.errors import InputError, Interrupted, MapgenError, OutputError, UsageError, require
+from mapgen.errors import InputError, Interrupted, MapgenError, OutputError, UsageError
 from mapgen.files.commit import Output, check_output, staged
 from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.pictures import write_picture
@@ -163,15 +164,23 @@ def _rows(
     seconds: Mapping[str, tuple[float, ...]],
     speed: bool,
 ) -> Iterator[Row]:
-    from mapgen.training.cost import multiplications
     from mapgen.training.rates import rates
 
     measured = rates(models) if speed else {}
     for name, model in models.items():
         yield Row(
-            name, ratings[name], model.parameters, multiplications(model), model.path.stat().st_size / 1e6,
+            name, ratings[name], model.parameters, _cost(model), model.path.stat().st_size / 1e6,
             seconds.get(name, ()), measured.get(name, {}),
         )  # fmt: skip
+
+
+def _cost(model: Model) -> float | None:
+    """Multiply-adds for a pixel, where there is what counts them."""
+    if find_spec("torch") is None or find_spec("segmentation_models_pytorch") is None:
+        return None
+    from mapgen.training.cost import multiplications
+
+    return multiplications(model)
 
 
 def _check_paired(counts: Mapping[str, Sequence[Longs]]) -> None:
@@ -214,7 +223,6 @@ def compare_models(
 
     The report is put into `folder` where one is given. Raises what `segment` and `evaluate` raise.
     """
-    require("torch", "compare", "counting what a network costs")
     models = _labelled(names)
     note_inputs(*(part for pair in pairs for part in pair))
     if folder is not None:
