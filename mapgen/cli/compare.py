@@ -25,13 +25,13 @@ def compare(
     what: Annotated[
         list[str],
         typer.Argument(
-            metavar="CONFIG.toml|MODEL...",
+            metavar="CONFIG.toml|MODEL",
             help="The TOML file of a comparison (see docs/compare.md), or two or more models by name or file.",
         ),
     ],
     scene: Annotated[
         list[str] | None,
-        typer.Option("--scene", metavar="SCENE", help="Of models: a scene to judge them on; may be repeated."),
+        typer.Option("--scene", metavar="SCENE", help="Of models: a scene to judge them on."),
     ] = None,
     truth: Annotated[
         list[str] | None,
