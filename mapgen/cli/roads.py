@@ -22,7 +22,7 @@ SHARE = 0.1
 @takes(
     given_by.Output, given_by.NetworkForm, given_by.RoadsRead, given_by.Sieve, given_by.Holes, given_by.RoadSizes,
     given_by.Simplify, given_by.Clip, given_by.Crs, given_by.AssumeCrs, given_by.LayerName, given_by.Threads,
-    given_by.Batch, given_by.Limits, given_by.Overwriting, given_by.Json,
+    given_by.Batch, given_by.Limits, given_by.Log, given_by.Overwriting, given_by.Json,
     sieve="60m2", min_hole="60m2", simplify="1px",
 )  # fmt: skip
 def roads(

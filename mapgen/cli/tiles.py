@@ -23,7 +23,7 @@ SHARE = 0.5
 @takes(
     given_by.Output, given_by.TileForm, given_by.Zoom, given_by.LayerRead, given_by.LayerName,
     given_by.ConfidenceRaster, given_by.Colors, given_by.BaseUrl, given_by.AssumeCrs, given_by.Threads,
-    given_by.Batch, given_by.Limits, given_by.Overwriting, given_by.Json,
+    given_by.Batch, given_by.Limits, given_by.Log, given_by.Overwriting, given_by.Json,
 )  # fmt: skip
 def tiles(
     sources: Annotated[

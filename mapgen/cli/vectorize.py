@@ -27,7 +27,8 @@ SHARE = 1.0
 @takes(
     given_by.Output, given_by.LayerForm, given_by.Sieve, given_by.Holes, given_by.Simplify, given_by.Regions,
     given_by.Clip, given_by.ConfidenceRaster, given_by.Crs, given_by.Decimals, given_by.AssumeCrs, given_by.LayerName,
-    given_by.Append, given_by.Threads, given_by.Batch, given_by.Limits, given_by.Overwriting, given_by.Json,
+    given_by.Append, given_by.Threads, given_by.Batch, given_by.Limits, given_by.Log, given_by.Overwriting,
+    given_by.Json,
 )  # fmt: skip
 def vectorize(
     masks: Annotated[

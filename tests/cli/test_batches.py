@@ -253,6 +253,13 @@ def test_what_the_report_knows_as_done_is_left(tmp_path, masks, out, command):
     assert (damaged.code, "is not what the run has made" in damaged.err) == (3, True)
 
 
+def test_every_command_keeps_a_log(tmp_path, masks, out, command):
+    _, run = command
+    assert run(masks / "[ab].tif", "-o", out, "-q", "--log-file", tmp_path / "log.jsonl").code == 3
+    levels = [line["level"] for line in lines(tmp_path / "log.jsonl")]
+    assert (levels.count("error"), levels.count("result"), "info" in levels) == (1, 1, True)
+
+
 def test_without_a_report_nobody_knows_what_is_done(masks, command):
     _, run = command
     refused = run(masks / "a.tif", "--skip-done")

@@ -41,8 +41,10 @@ INPUTS = {
 """Parameters that name files to read."""
 
 WRITTEN = {
-    "segment": {"output", "report", "log_file"}, "vectorize": {"output", "report"}, "tiles": {"output", "report"},
-    "roads": {"output", "report"}, "route": {"output"}, "map": {"output", "log_file"}, "view": {"inline", "png"},
+    "segment": {"output", "report", "log_file"}, "vectorize": {"output", "report", "log_file"},
+    "tiles": {"output", "report", "log_file"},
+    "roads": {"output", "report", "log_file"}, "route": {"output"}, "map": {"output", "log_file"},
+    "view": {"inline", "png"},
     "train": {"output"}, "evaluate": {"worst"}, "compress": {"output"}, "info": set(), "bench": set(), "clean": set(),
     "doctor": set(), "verify": set(),
 }  # fmt: skip
@@ -143,10 +145,10 @@ TARGETS: dict[str, list[tuple[str, str]]] = {
     "segment": [("--report", "run.jsonl"), ("--log-file", "log"),
                 ("-o", "x.mask.tif"), ("-o", "x.mask.qml"), ("-o", "x.mask.tif.aux.xml")],
     "vectorize": [
-        ("--report", "run.jsonl"),
+        ("--report", "run.jsonl"), ("--log-file", "log"),
         *(("-o", f"x.{form}") for form in ("geojson", "geojsonl", "gpkg", "fgb", "shp", "dbf", "prj")),
     ],
-    "tiles": [("--report", "run.jsonl"), ("-o", "x.pmtiles"),
+    "tiles": [("--report", "run.jsonl"), ("--log-file", "log"), ("-o", "x.pmtiles"),
               ("-o", "x.mbtiles"), ("-o", "x.pmtiles.json"), ("-o", "x.pmtiles.style.json")],
     "map": [
         ("-o", name) for name in (
@@ -155,7 +157,7 @@ TARGETS: dict[str, list[tuple[str, str]]] = {
         )
     ],
     "roads": [
-        ("--report", "run.jsonl"),
+        ("--report", "run.jsonl"), ("--log-file", "log"),
         *(("-o", f"x.{form}") for form in ("gpkg", "geojson", "fgb", "osm", "osm.pbf", "graphml")),
     ],
     "route": [("-o", "x.geojson")],
