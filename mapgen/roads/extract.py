@@ -30,6 +30,7 @@ from mapgen.raster.masks import Mask, open_mask
 from mapgen.roads.bridges import bridged
 from mapgen.roads.graph import Graph
 from mapgen.roads.ground import on_the_ground
+from mapgen.roads.islands import without_islands
 from mapgen.roads.junctions import contracted
 from mapgen.roads.layers import LIMITS, LONLAT_FORMATS, SEVEN_DIGITS, SUFFIXES, write_network
 from mapgen.roads.network import Network
@@ -42,6 +43,9 @@ from mapgen.settings import PathLike, Size, taking
 
 LEAST_WAY_M = 40.0
 """Metres of the way round, at least, that a bridge within a part must save."""
+
+ISLAND_M2 = 300.0
+"""Square metres of an island in the middle of a road, at most: a tree that hides it, a median."""
 
 
 @dataclass(slots=True)
@@ -217,7 +221,8 @@ class Job:
             graph, cost, self.grid.height, self.grid.width, budget, LEAST_WAY_M / self.across, aspect=aspect,
             threads=self.threads,
         )  # fmt: skip
-        graph = contracted(pruned(graph, spur, aspect), self.grid.height, aspect)
+        graph = without_islands(pruned(graph, spur, aspect), ISLAND_M2 / self.across**2, aspect)
+        graph = contracted(graph, self.grid.height, aspect)
         return long_parts(graph, self.pixels(options.min_length), aspect)
 
     def _confidence(self, graph: Graph) -> Floats:

@@ -16,7 +16,7 @@ from mapgen.polygons.union_find import root
 from mapgen.roads.centre import crossing
 from mapgen.roads.graph import Graph
 
-NEAR = 2.0
+NEAR = 2.5
 """Radii, at most, between junctions that are one."""
 
 REACH = 0.8
@@ -41,10 +41,11 @@ def contracted(graph: Graph, height: int, aspect: float = 1.0) -> Graph:
     That is, edges between nodes of degree 3 or more no longer than NEAR of the greater r of the two, the shortest
     first, as long as they join what is not joined yet: so loops stay, and with them roundabouts. The new node is the
     mean of the old ones, weighted by r; within REACH of r edges run straight to it. Where another edge passes through
-    that disc, or edges would cross,
-    all stays as it is. Laws: parts and loops stay.
+    that disc, or edges would cross, the longest of the edges inside stays, and what is left of the group is tried.
+    Laws: parts and loops stay.
     """
-    groups = _grouped(graph, aspect)
+    short = _short(graph, aspect)
+    groups = _grouped(graph, short)
     while len(groups.x):
         skip = _skips(graph, groups, aspect)
         refused = _refused(graph, groups, skip, height, aspect)
@@ -53,17 +54,22 @@ def contracted(graph: Graph, height: int, aspect: float = 1.0) -> Graph:
             refused = _crossed(fresh, len(graph.x), len(groups.x))
             if not refused.any():
                 return fresh
-        groups = _without(graph, groups, refused)
+        short = _without(graph, groups, refused, short)
+        groups = _grouped(graph, short)
     return graph
 
 
-def _grouped(graph: Graph, aspect: float) -> _Groups:
+def _short(graph: Graph, aspect: float) -> Longs:
+    """The edges that may shrink to nothing, the shortest first."""
     r, degrees = graph.r[graph.nodes], graph.degrees()
     lengths = graph.lengths(aspect)
     short = (degrees[graph.u] >= 3) & (degrees[graph.v] >= 3) & (lengths <= NEAR * np.maximum(r[graph.u], r[graph.v]))
     order = np.flatnonzero(short)
-    order = order[np.argsort(lengths[order], kind="stable")]
-    parent, inner = _union(graph.u, graph.v, order, len(graph.nodes))
+    return order[np.argsort(lengths[order], kind="stable")].astype(np.int64)
+
+
+def _grouped(graph: Graph, short: Longs) -> _Groups:
+    parent, inner = _union(graph.u, graph.v, short, len(graph.nodes))
     members = np.bincount(parent, minlength=len(parent))[parent] > 1
     of = np.full(len(parent), -1, np.int32)
     _, of[members] = np.unique(parent[members], return_inverse=True)
@@ -82,11 +88,17 @@ def _placed(graph: Graph, of: Ints, inner: Bools) -> _Groups:
     return _Groups(of, np.rint(x).astype(np.int32), np.rint(y).astype(np.int32), radius, inner)
 
 
-def _without(graph: Graph, groups: _Groups, refused: Bools) -> _Groups:
-    number = np.cumsum(~refused) - 1
-    out = np.append(refused, True)
-    of = np.where(out[groups.of], -1, np.append(number, -1)[groups.of]).astype(np.int32)
-    return _placed(graph, of, groups.inner & (of[graph.u] >= 0))
+def _without(graph: Graph, groups: _Groups, refused: Bools, short: Longs) -> Longs:
+    """The short edges without the longest inner one of each group that was refused: what is left of it may yet do."""
+    of = groups.of[graph.u[short]]
+    inner = groups.inner[short] & (of >= 0) & np.append(refused, False)[of]
+    which = np.flatnonzero(inner)[::-1]  # the longest first
+    _, first = np.unique(of[which], return_index=True)
+    # Edges that join a group to itself would only take the place of the one that goes.
+    loose = ~groups.inner[short] & (of >= 0) & (of == groups.of[graph.v[short]]) & np.append(refused, False)[of]
+    gone = loose
+    gone[which[first]] = True
+    return short[~gone]
 
 
 def _crossed(graph: Graph, pixels: int, count: int) -> Bools:

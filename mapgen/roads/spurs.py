@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 
 from mapgen.kernels import kernel
+from mapgen.roads.centre import bridged_shares
 from mapgen.roads.graph import Graph, incident
+
+FORK = 1.0
+"""Radii of its root that an end at the frame sticks out, at least: where borders are uneven, roads fork there too."""
 
 ROOT = 1.5
 """Radii of its root that a dead end sticks out, at least."""
@@ -17,15 +21,18 @@ ROOT = 1.5
 def pruned(graph: Graph, spur: float, aspect: float = 1.0) -> Graph:
     """Without the dead ends that stick out too little; the nodes of degree 2 that this leaves are joined.
 
-    What a dead end sticks out by is its length + r at its tip − r at its root, that is beyond the disc of the junction.
-    It goes while that is below `spur` (in pixel widths), below ROOT times the r of its root (borders of wide roads are
-    uneven on a larger scale), or below twice the median r of its own, the least first. Ends
-    at the frame stay, and so do edges that are a part of their own. Laws: parts and loops stay; nothing is left to do.
+    What a dead end sticks out by is its length + r at its tip − r at its root, that is beyond the disc of the junction;
+    bridged gaps do not count, so that a speck which a bridge joins to a road is none. It goes while that is below
+    `spur` (in pixel widths), below ROOT times the r of its root (borders of wide roads are uneven on a larger scale),
+    or below twice the median r of its own, the least first. Ends at the frame stay unless they stick out by less than
+    FORK times the r of their root, and so do edges that are a part of their own. Laws: parts and loops stay; nothing is
+    left to do.
     """
     first, darts = incident(graph.u, graph.v, len(graph.nodes))
     pixels = (graph.x, graph.y, graph.r, graph.frame, float(aspect))
     table = (graph.nodes, graph.u, graph.v, graph.offsets, graph.path)
-    alive = _prune(pixels, table, first, darts, graph.degrees(), graph.lengths(aspect), float(spur))
+    seen = graph.lengths(aspect) * (1 - bridged_shares(graph, aspect))
+    alive = _prune(pixels, table, first, darts, graph.degrees(), seen, float(spur))
     return graph.taken(np.flatnonzero(alive)).joined()
 
 
@@ -63,9 +70,11 @@ def _excess(pixels, table, link, mate, length, degrees, dart, spur):  # type: ig
     _, _, r, frame, _ = pixels
     nodes = table[0]
     tip, base = _origin(table, dart), _origin(table, mate[dart])
-    if degrees[tip] != 1 or degrees[base] == 1 or frame[nodes[tip]]:
+    if degrees[tip] != 1 or degrees[base] == 1:
         return np.inf
     excess = length[dart] + r[nodes[tip]] - r[nodes[base]]
+    if frame[nodes[tip]]:  # not the end of a road, but it may be one side of a fork
+        return excess if excess < FORK * r[nodes[base]] else np.inf
     if excess < max(spur, ROOT * r[nodes[base]]):
         return excess
     # Twice a median is at most twice the greatest r, which the length bounds loosely: spare the walk for long ones.
