@@ -147,7 +147,7 @@ def _result(folder: Path) -> dict[str, Any]:
         "scenes": [str(scene.get("name")) for scene in report.get("scenes", [])],
         "model": report.get("model", {}).get("name"),
         "crs": report.get("grid", {}).get("crs"),
-        "shares": {str(c["name"]): f"{c.get('share', 0):.1%}" for c in classes},
+        "shares": {str(c.get("name")): f"{c.get('share', 0):.1%}" for c in classes},
         "files": list(report.get("files", {}).values()),
         "warnings": [str(text) for text in report.get("warnings", [])],
         "next": f"mapgen view {shlex.quote(str(folder))}",

@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import math
 import os
 import struct
 from array import array
@@ -36,7 +35,7 @@ _ROOT_LIMIT = 16_384 - _HEADER.size
 _TYPES: dict[str, int] = {"mvt": 1, "png": 2, "jpeg": 3, "webp": 4}
 _PLAIN, _GZIP = 1, 2
 
-MOST_ZOOM, MOST_SIDE = 30, 1 << 16
+MOST_ZOOM, MOST_SIDE, MOST_DEGREES = 30, 1 << 16, 210
 
 TILES_LIMIT = 1 << 28
 """Tiles that are read of an archive: an entry of a few bytes may claim all that there are."""
@@ -331,7 +330,7 @@ def with_metadata(info: TileSetInfo, metadata: dict[str, Any]) -> TileSetInfo:
     zooms = made.min_zoom, made.max_zoom
     if not all(isinstance(z, int) for z in zooms) or not 0 <= zooms[0] <= zooms[1] <= MOST_ZOOM:
         raise ValueError(f"it claims the zooms {zooms[0]} … {zooms[1]}")
-    if not 0 < made.tile_size <= MOST_SIDE or not all(math.isfinite(v) for v in (*made.bounds, *made.middle)):
+    if not 0 < made.tile_size <= MOST_SIDE or not all(abs(v) <= MOST_DEGREES for v in (*made.bounds, *made.middle)):
         raise ValueError("its bounds, or the size of its tiles, cannot be")
     return made
 
