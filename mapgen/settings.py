@@ -203,17 +203,25 @@ class Size:
         return f"{self.value:g}{self.unit}"
 
 
+_UNITS: dict[str, tuple[Literal["px", "m", "m2"], float]] = {
+    "km2": ("m2", 1e6), "km²": ("m2", 1e6), "m2": ("m2", 1.0), "m²": ("m2", 1.0), "ha": ("m2", 1e4), "px": ("px", 1.0),
+    "m": ("m", 1.0), "": ("px", 1.0),
+}  # fmt: skip
+"""What people write behind a number: the unit that is kept, and how many of it that is. The longer come first."""
+
+
 def parse_size(key: str, value: str | float | Size) -> Size:
-    """`8`, `8px`, `1.5m` or `20m2` as a size; a bare number is in pixels. Raises `UsageError`."""
+    """`8`, `8px`, `1.5m`, `20m2` or `0.5ha` as a size; a bare number is in pixels. Raises `UsageError`."""
     if isinstance(value, Size):
         return value
     if isinstance(value, Real) and not isinstance(value, bool):
         return Size(float(value))
     if isinstance(value, str):
         text = value.strip()
-        unit = next((u for u in ("m2", "px", "m") if text.endswith(u)), "")
+        written = next(u for u in _UNITS if text.endswith(u))
+        unit, count = _UNITS[written]
         try:
-            return Size(float(text.removesuffix(unit)), unit or "px")  # type: ignore[arg-type]
+            return Size(float(text.removesuffix(written)) * count, unit)
         except ValueError:
             pass
     raise UsageError(option(key), f"{value!r} is not a size", f"such as {option(key, '8px')}")

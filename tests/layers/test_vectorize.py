@@ -419,7 +419,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, mask: Path, monkeypat
 
 @pytest.mark.parametrize(("text", "size"), [
     ("8", Size(8)), ("8px", Size(8)), (" 1.5 m", Size(1.5, "m")), ("20m2", Size(20, "m2")),
-    ("0", Size(0)),
+    ("0", Size(0)), ("0.5ha", Size(5000.0, "m2")), ("2 km2", Size(2e6, "m2")), ("3m²", Size(3.0, "m2")),
 ])  # fmt: skip
 def test_sizes_are_read_as_people_type_them(text: str, size: Size) -> None:
     assert parse_size("sieve", text) == size

@@ -28,14 +28,14 @@ class MapForm:
 
 class Sieve:
     sieve: Annotated[
-        Text, say("--sieve", metavar="SIZE", help="Let neighbours absorb regions below this size, in px or m2: 8px.")
+        Text, say("--sieve", metavar="SIZE", help="Let neighbours absorb regions below this size: 8px, 60m2, 0.5ha.")
     ] = None
 
 
 class Holes:
     min_hole: Annotated[
         Text,
-        say("--min-hole", metavar="SIZE", help="Fill holes below this size, in px or m2, with all that is in them."),
+        say("--min-hole", metavar="SIZE", help="Fill holes below this size (px, m2, ha, km2), with all in them."),
     ] = None
 
 
@@ -53,10 +53,10 @@ class Regions:
         Names, say("--background", metavar="CLASS", help="A class that is not written; may be repeated, or a list.")
     ] = None
     min_area: Annotated[
-        Text, say("--min-area", metavar="SIZE", help="Leave out polygons below this size, in px or m2.")
+        Text, say("--min-area", metavar="SIZE", help="Leave out polygons below this size, in px, m2, ha or km2.")
     ] = None
     max_area: Annotated[
-        Text, say("--max-area", metavar="SIZE", help="Leave out polygons above this size, in px or m2.")
+        Text, say("--max-area", metavar="SIZE", help="Leave out polygons above this size, in px, m2, ha or km2.")
     ] = None
     method: Annotated[
         str,
