@@ -23,7 +23,7 @@ from mapgen.training.train import run
 FOLDS = (("tile6",), ("tile5",), ("tile4", "tile7", "tile8"))
 """Tiles of one city go together: 4, 7 and 8 share ground."""
 
-STEPS = 240
+STEPS = 160
 """Of the runs that judge: fewer than the model's own, so that they cost less together than it does."""
 
 

@@ -1,6 +1,8 @@
 """The configuration of the built-in model says what was recorded with the run that made it."""
 
+import importlib.util
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -51,3 +53,26 @@ def test_the_configuration_makes_a_model_of_the_same_kind():
     assert (config.name, config.data.bands, config.data.resolution_m) == (card.name, card.bands, card.resolution_m)
     assert (config.model.architecture, config.model.encoder) == (card.architecture, card.encoder)
     assert (config.card.domain, config.card.license) == (card.domain, card.license)
+
+
+def test_both_configurations_name_the_same_ground():
+    one, other = (read_config(FOLDER / name).data for name in ("drycity.toml", "drycity_lite.toml"))
+    assert [(s.use, s.weight, s.images) for s in one.sources] == [(s.use, s.weight, s.images) for s in other.sources]
+    assert one.same_ground == other.same_ground
+
+
+def test_no_city_both_trains_and_judges_in_a_fold():
+    """Tiles that share ground are of one city and are left out together; each tile judges once."""
+    spec = importlib.util.spec_from_file_location("folds", FOLDER / "folds.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    config = read_config(FOLDER / "drycity_lite.toml")
+    tiles = {image.split("/")[0] for source in config.data.sources for image in source.images}
+    assert sorted(tile for fold in script.FOLDS for tile in fold) == sorted(tiles)
+    city = {tile: fold for fold in script.FOLDS for tile in fold}
+    assert all(city[s.a.split("/")[0]] == city[s.b.split("/")[0]] for s in config.data.same_ground)
+    for fold in script.FOLDS:
+        own = script.left_out(config, fold)
+        assert {source.use for source in own.data.sources} == {"split"}
+        groups = {re.match(own.data.split.group, image)[1] for source in own.data.sources for image in source.images}
+        assert set(own.data.split.groups) == set(fold) < groups
