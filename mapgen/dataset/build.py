@@ -30,7 +30,7 @@ from mapgen.errors import InputError, UsageError
 from mapgen.files.commit import translated
 from mapgen.files.gdal import cache_bytes, environment
 from mapgen.grid import Window
-from mapgen.patch import filled
+from mapgen.raster.patch import filled
 from mapgen.settings import parse_size
 
 NEAR_M = 1000.0

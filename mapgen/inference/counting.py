@@ -18,7 +18,7 @@ from mapgen.legend import NODATA
 from mapgen.model.card import ModelCard
 from mapgen.model.engine import Engine
 from mapgen.parallel import Progress
-from mapgen.patch import Patch
+from mapgen.raster.patch import Patch
 
 
 @dataclass(slots=True, repr=False)

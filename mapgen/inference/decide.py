@@ -8,7 +8,7 @@ import numpy as np
 
 from mapgen.arrays import Array
 from mapgen.legend import NODATA
-from mapgen.patch import Patch
+from mapgen.raster.patch import Patch
 
 SCORE_STEPS = 250
 """What a probability of 1 is in a byte; 255 is left for nodata."""

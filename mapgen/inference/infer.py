@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mapgen.arrays import Array
-from mapgen.patch import Patch, padded
+from mapgen.raster.patch import Patch, padded
 
 
 class Runner(Protocol):

@@ -12,8 +12,8 @@ import numpy as np
 
 from mapgen.arrays import Array
 from mapgen.grid import Window
-from mapgen.patch import Patch
 from mapgen.plan import Step
+from mapgen.raster.patch import Patch
 from mapgen.raster.resample import Taps, apply_cols, apply_rows, taps
 
 Validity = Callable[[Window], Array]

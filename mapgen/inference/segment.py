@@ -38,12 +38,12 @@ from mapgen.model.engine import Engine, Setup
 from mapgen.model.file import find_model, network_of
 from mapgen.model.select import idle_gpu, open_engine
 from mapgen.parallel import Progress, ahead, jobs, threads
-from mapgen.patch import Patch
 from mapgen.plan import Step
 from mapgen.raster.aoi import Area
 from mapgen.raster.classmap import Scores, check_creation_options, class_map_output, write_class_map
 from mapgen.raster.cog import TILE as BLOCK
 from mapgen.raster.open import open_scene
+from mapgen.raster.patch import Patch
 from mapgen.raster.scene import Scene
 from mapgen.settings import PathLike, taking
 

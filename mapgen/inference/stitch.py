@@ -13,8 +13,8 @@ import numpy as np
 
 from mapgen.arrays import Array, uniform
 from mapgen.grid import Window
-from mapgen.patch import Patch
 from mapgen.plan import Plan, Span
+from mapgen.raster.patch import Patch
 
 
 def crop(patches: Iterable[Patch], plan: Plan) -> Iterator[Patch]:

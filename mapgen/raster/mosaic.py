@@ -18,9 +18,9 @@ from mapgen.files.gdal import environment
 from mapgen.files.limits import PIXELS
 from mapgen.files.vet import is_url, public_name
 from mapgen.grid import Grid, Window
-from mapgen.patch import Patch
 from mapgen.plan import Step
 from mapgen.raster.open import SIDE_LIMIT, open_scene
+from mapgen.raster.patch import Patch
 from mapgen.raster.scene import RasterScene, with_bands
 
 TOLERANCE = 0.01

@@ -19,9 +19,9 @@ from mapgen.files.gdal import MEBIBYTE, gdal_errors, gdal_messages
 from mapgen.files.remote import Remote
 from mapgen.files.vet import is_url
 from mapgen.grid import Grid, Window
-from mapgen.patch import Patch, filled
 from mapgen.plan import Step
 from mapgen.raster.blocks import absent, lacks_blocks, stored_pixels
+from mapgen.raster.patch import Patch, filled
 from mapgen.raster.resample import apply_cols, apply_rows, taps
 
 _CHUNK = 32 * MEBIBYTE

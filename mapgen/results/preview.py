@@ -14,7 +14,7 @@ from mapgen.files.commit import Output, staged
 from mapgen.files.encoders import encoded
 from mapgen.grid import Grid, Window
 from mapgen.kernels import kernel
-from mapgen.patch import Patch
+from mapgen.raster.patch import Patch
 from mapgen.raster.warp import blended, blocks
 from mapgen.tiling.footprint import footprint, grid_mapping
 from mapgen.tiling.quadtree import MAX_LATITUDE

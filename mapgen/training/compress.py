@@ -34,8 +34,8 @@ from mapgen.model.graph import canonical
 from mapgen.model.normalization import Normalization
 from mapgen.model.write import save_graph
 from mapgen.parallel import processors
-from mapgen.patch import padded
 from mapgen.plan import Step
+from mapgen.raster.patch import padded
 from mapgen.settings import PathLike, Precision, taking
 from mapgen.training.options import CompressKeys, CompressOptions
 

@@ -15,8 +15,8 @@ from mapgen.arrays import Floats
 from mapgen.arrays import Longs as Counts
 from mapgen.dataset.dataset import IGNORE, Dataset, Piece
 from mapgen.model.card import ModelCard
-from mapgen.patch import padded
 from mapgen.plan import plan_windows
+from mapgen.raster.patch import padded
 
 
 def confusion(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int) -> Counts:

@@ -38,7 +38,7 @@ from mapgen.model.normalization import Normalization  # noqa: E402
 from mapgen.model.openvino import native_precisions  # noqa: E402
 from mapgen.model.select import open_engine  # noqa: E402
 from mapgen.model.write import save_model  # noqa: E402
-from mapgen.patch import padded  # noqa: E402
+from mapgen.raster.patch import padded  # noqa: E402
 from mapgen.settings import Precision  # noqa: E402
 from mapgen.training.compress import compress  # noqa: E402
 from mapgen.training.fit import fit, resume, start  # noqa: E402

@@ -20,7 +20,7 @@ from mapgen.model.engine import Setup
 from mapgen.model.file import find_model, network_of
 from mapgen.model.normalization import Normalization
 from mapgen.model.select import open_engine
-from mapgen.patch import filled
+from mapgen.raster.patch import filled
 from mapgen.settings import DEFAULT_MODEL
 
 SIZE = 640

@@ -127,7 +127,7 @@ def whole(scene: str, target: str) -> None:
     from mapgen.model.file import find_model, network_of
     from mapgen.model.normalization import Normalization
     from mapgen.model.torch import TorchEngine
-    from mapgen.patch import padded
+    from mapgen.raster.patch import padded
     from mapgen.settings import DEFAULT_MODEL
 
     model = find_model(DEFAULT_MODEL)

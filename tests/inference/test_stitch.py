@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from mapgen.grid import Window
 from mapgen.inference.decide import argmax, decide
 from mapgen.inference.stitch import STITCH, blend, strips
-from mapgen.patch import Patch
 from mapgen.plan import Step, plan_windows
+from mapgen.raster.patch import Patch
 
 grids = st.tuples(st.integers(1, 90), st.integers(1, 90))
 lattices = st.tuples(st.integers(1, 3), st.integers(0, 3), st.sampled_from([1, 4, 8])).map(

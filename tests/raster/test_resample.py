@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from mapgen.grid import Window
 from mapgen.inference.rescale import rescale
 from mapgen.inference.stitch import STITCH
-from mapgen.patch import Patch
 from mapgen.plan import plan_windows
+from mapgen.raster.patch import Patch
 from mapgen.raster.resample import apply_cols, apply_rows, taps
 
 sizes = st.integers(1, 120)

@@ -12,8 +12,8 @@ from pyproj import Transformer
 from mapgen.files.commit import Output
 from mapgen.files.pictures import shown_bands
 from mapgen.grid import Grid
-from mapgen.patch import Patch
 from mapgen.plan import plan_windows
+from mapgen.raster.patch import Patch
 from mapgen.results.preview import Preview, write_preview
 
 

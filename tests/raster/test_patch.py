@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mapgen.patch import filled, padded
+from mapgen.raster.patch import filled, padded
 
 masks = hnp.arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 12)))
 
