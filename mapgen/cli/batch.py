@@ -214,7 +214,7 @@ class Batch:
             return ""
         if knows:
             return f"with {option('skip_done', True)}, which leaves what is done"
-        return "" if self.overwrite else f"with {option('overwrite', True)}, which makes anew what is done"
+        return "" if self.overwrite else f"with {option('overwrite', True)}, which makes again what is done"
 
     def _told(
         self,

@@ -35,7 +35,7 @@ EXAMPLES = {
     "train": ("mapgen train town.toml --check", "mapgen train town.toml -o runs/town"),
     "compare": (
         "mapgen compare encoders.toml",
-        "mapgen compare old.safetensors new.safetensors --scene town.tif --truth town.gpkg --attribute class",
+        "mapgen compare old.safetensors new.safetensors --scene town.tif --truth town.gpkg",
     ),
     "evaluate": (
         "mapgen evaluate scene.mask.tif truth.gpkg --attribute class",

@@ -41,7 +41,7 @@ def read_lines_or_polygons(path: Path, layer: str | None = None, assume_crs: str
         return read_polygons(path, layer, assume_crs)
     shapes, fids, values = read_shapes(path, subject, facts)
     there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes)) & (shapely.get_dimensions(shapes) == 1)
-    warnings = [] if there.all() else [f"{(~there).sum()} of {len(shapes)} features are no lines and were left out"]
+    warnings = [] if there.all() else [f"{(~there).sum()} of {len(shapes)} features are not lines and were left out"]
     return PolygonLayer(
         subject, str(facts["layer"] or path.stem),
         _in_degrees(subject, shapes[there], _crs(subject, facts["crs"], assume_crs)), fids[there],

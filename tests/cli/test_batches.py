@@ -406,7 +406,7 @@ def test_every_batch_that_is_stopped_names_the_command_that_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(kind, "__call__", lambda self, *given: stop() if next(calls) else true(self, *given))
         first = run(masks / "*.tif", "-o", out, *more)
-    how = "--skip-done, which leaves what is done" if reported else "--overwrite, which makes anew what is done"
+    how = "--skip-done, which leaves what is done" if reported else "--overwrite, which makes again what is done"
     assert (first.code, first.errors[0].partition("; ")[2]) == (143, f"run the same command again with {how}")
     assert len(first.out.split()) == 1
     again = run(masks / "*.tif", "-o", out, *more, how.split(",")[0])
