@@ -271,8 +271,8 @@ class Batch:
         began = time.monotonic()
         try:
             if self.skip_done and unlike is not None and self._is_done(source, target, unlike):
-                record = {"source": public_name(source), "output": str(target), "done_before": True}
-                return Outcome("skipped", time.monotonic() - began, record, mark=marks.known(target) if marks else None)
+                before = {"source": public_name(source), "output": str(target), "done_before": True}
+                return Outcome("skipped", time.monotonic() - began, before, mark=marks.known(target) if marks else None)
             self._check_room(source, target)
             record = work(source, target, progress)
             size = target.stat().st_size if target.is_file() else int(record.get("bytes", 0))  # of a folder of tiles
