@@ -15,8 +15,8 @@ import rasterio
 from mapgen.dataset.dataset import IGNORE
 from mapgen.legend import BUILTIN
 from mapgen.training.augment import Geometry, Light
-from mapgen.training.fit import Recipe, Stage
 from mapgen.training.measure import Counts
+from mapgen.training.pace import Recipe, Stage
 from mapgen.training.samples import Piece, Sampling
 
 HERE = Path(__file__).parent

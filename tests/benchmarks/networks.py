@@ -38,6 +38,7 @@ from mapgen.model.normalization import Normalization  # noqa: E402
 from mapgen.model.openvino import native_precisions  # noqa: E402
 from mapgen.model.select import open_engine  # noqa: E402
 from mapgen.model.write import save_model  # noqa: E402
+from mapgen.parallel import ahead  # noqa: E402
 from mapgen.raster.patch import padded  # noqa: E402
 from mapgen.settings import Precision  # noqa: E402
 from mapgen.training.compress import compress  # noqa: E402
@@ -45,7 +46,7 @@ from mapgen.training.fit import fit, resume, start  # noqa: E402
 from mapgen.training.losses import combined  # noqa: E402
 from mapgen.training.measure import confusion, measure, scores  # noqa: E402
 from mapgen.training.pace import Stage  # noqa: E402
-from mapgen.training.samples import Piece, Sampler, ahead, statistics  # noqa: E402
+from mapgen.training.samples import Piece, Sampler, statistics  # noqa: E402
 
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "LinkNet": ("Linknet", {}),

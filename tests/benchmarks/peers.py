@@ -235,10 +235,11 @@ def train(pieces: list[Any], folder: Path) -> None:
     from mapgen.model.card import ModelCard
     from mapgen.model.network import build
     from mapgen.model.write import save_model
+    from mapgen.parallel import ahead
     from mapgen.training.fit import fit, start
     from mapgen.training.losses import combined
     from mapgen.training.pace import Stage
-    from mapgen.training.samples import Sampler, ahead
+    from mapgen.training.samples import Sampler
 
     document, recipe, sampling = read_recipe(HERE / "recipe.toml")
     recipe = replace(recipe, steps=STEPS, stages=(Stage(0.0, 8, 192),), check_every=STEPS + 1)

@@ -1,10 +1,13 @@
 """The configuration of the built-in model says what was recorded with the run that made it."""
 
+import importlib
 import importlib.util
 import json
 import re
 import tomllib
 from pathlib import Path
+
+import pytest
 
 from mapgen.legend import BUILTIN
 from mapgen.model.file import find_model
@@ -76,3 +79,9 @@ def test_no_city_both_trains_and_judges_in_a_fold():
         assert {source.use for source in own.data.sources} == {"split"}
         groups = {re.match(own.data.split.group, image)[1] for source in own.data.sources for image in source.images}
         assert set(own.data.split.groups) == set(fold) < groups
+
+
+@pytest.mark.parametrize("script", sorted(FOLDER.glob("*.py")), ids=lambda path: path.name)
+def test_what_a_script_imports_is_there(script, monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    assert importlib.import_module(script.stem).__doc__
