@@ -82,7 +82,7 @@ def find_way(source: str | Path, points: list[tuple[float, float]], **options: A
     legs = [_leg(cut, network, nodes, i) for i in range(len(points) - 1)]
     pieces = np.concatenate([leg[1] for leg in legs])
     edges = cut.edges[pieces >> 1]
-    line = _line(network.ways, cut, pieces) if len(pieces) else asked[:1]
+    line = _line(network.ways, plane, cut, pieces) if len(pieces) else asked[:1]
     widths = network.width_min[edges]
     known = widths[np.isfinite(widths)]
     shares = cut.ends[pieces >> 1] - cut.begins[pieces >> 1]
@@ -161,7 +161,8 @@ def _apart(cut: Cut, network: RoadLines, parts: Any, one: int, other: int) -> No
     """The error that says how near the two parts come to each other."""
     import shapely
 
-    lines = in_metres(network.ways, *centre_of(network.ways)).geometries()
+    plane = in_metres(network.ways, *centre_of(network.ways))
+    lines = plane.geometries()
     of = np.zeros(len(lines), np.int64)
     of[cut.edges] = parts[cut.ways.u]
     here, there = shapely.union_all(lines[of == one]), shapely.union_all(lines[of == other])
@@ -169,32 +170,36 @@ def _apart(cut: Cut, network: RoadLines, parts: Any, one: int, other: int) -> No
     place = shapely.get_point(gap, 0)
     shares = shapely.line_locate_point(lines[of == one], place, normalized=True)
     nearest = int(np.argmin(shapely.distance(lines[of == one], place)))
-    ways = network.ways
-    at = _point(ways, int(np.flatnonzero(of == one)[nearest]), float(shares[nearest]))
+    at = _point(network.ways, plane, int(np.flatnonzero(of == one)[nearest]), float(shares[nearest]))
     problem = f"there is no way: different parts, {shapely.length(gap):.0f} m apart at {at[0]:.6f},{at[1]:.6f}"
     return NoWayError(network.name, problem, "bridge wider gaps: mapgen roads --bridge")
 
 
-def _point(ways: Ways, edge: int, share: float) -> tuple[float, float]:
-    """The point at a share of an edge."""
-    part = slice(ways.lines.offsets[edge], ways.lines.offsets[edge + 1])
-    x, y = ways.lines.x[part], ways.lines.y[part]
-    steps = np.concatenate(([0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))))
+def _point(ways: Ways, plane: Ways, edge: int, share: float) -> tuple[float, float]:
+    """The point at a share of an edge's length in metres."""
+    x, y, steps = _vertices(ways, plane, edge)
     at = share * steps[-1]
     return float(np.interp(at, steps, x)), float(np.interp(at, steps, y))
 
 
-def _line(ways: Ways, cut: Cut, darts: Any) -> Floats:
+def _vertices(ways: Ways, plane: Ways, edge: int) -> tuple[Floats, Floats, Floats]:
+    """The vertices of an edge, and how many metres along it each lies; `plane` are the ways in metres. In degrees a
+    share would fall elsewhere along an edge that bends, since those of longitude are shorter."""
+    part = slice(ways.lines.offsets[edge], ways.lines.offsets[edge + 1])
+    x, y = plane.lines.x[part], plane.lines.y[part]
+    steps = np.concatenate(([0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))))
+    return ways.lines.x[part], ways.lines.y[part], steps
+
+
+def _line(ways: Ways, plane: Ways, cut: Cut, darts: Any) -> Floats:
     """The coordinates along darts of the cut network: the vertices of the whole edges between their ends."""
     out: list[Any] = []
     for dart in darts.tolist():
         edge, begin, end = int(cut.edges[dart >> 1]), float(cut.begins[dart >> 1]), float(cut.ends[dart >> 1])
-        part = slice(ways.lines.offsets[edge], ways.lines.offsets[edge + 1])
-        x, y = ways.lines.x[part], ways.lines.y[part]
-        steps = np.concatenate(([0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))))
+        x, y, steps = _vertices(ways, plane, edge)
         inner = (steps > begin * steps[-1]) & (steps < end * steps[-1])
-        points = [_point(ways, edge, begin), *zip(x[inner].tolist(), y[inner].tolist(), strict=True)]
-        points.append(_point(ways, edge, end))
+        points = [_point(ways, plane, edge, begin), *zip(x[inner].tolist(), y[inner].tolist(), strict=True)]
+        points.append(_point(ways, plane, edge, end))
         out += points[::-1] if dart & 1 else points
     line = np.array(out)
     return line[np.concatenate(([True], (np.diff(line, axis=0) != 0).any(axis=1)))]

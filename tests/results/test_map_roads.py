@@ -207,7 +207,7 @@ def test_the_page_and_the_command_agree_on_any_two_places(
         assert found["length"] == pytest.approx(wanted.length_m, abs=0.1)
         for end in (0, -1):
             off = np.abs(np.array(found["line"][end]) - wanted.coordinates[end]).max()
-            assert off < 4e-6, (end, off, found["line"], wanted.coordinates.tolist())
+            assert off < 1e-6, (end, off, found["line"], wanted.coordinates.tolist())
     assert reached > 10
     none = browser.evaluate(
         "(() => { const said = []; const f = mapgenWays.Finder(mapgenPage.networks[0], text => said.push(text));"
