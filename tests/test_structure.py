@@ -275,3 +275,9 @@ def test_every_module_says_what_it_is() -> None:
 def test_tests_lie_in_the_rooms_of_what_they_test() -> None:
     folders = {p.name for p in Path(__file__).parent.iterdir() if p.is_dir() and p.name != "__pycache__"}
     assert folders <= {*ROOMS, "benchmarks", "faults", "fuzz"}
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """pytest would import only the first; two halves of a run would not show it."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

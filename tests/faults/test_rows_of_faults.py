@@ -264,6 +264,6 @@ def test_every_fault_names_tests_and_they_exist():
 def test_every_module_of_faults_has_a_row():
     """What is tested as a fault stands in the table, so that it tells all that there is."""
     named = {test.split("::")[0] for group in ROWS.values() for tests in group.values() for test in tests}
-    others = {"tests/faults/test_rows.py", "tests/faults/test_sandbox.py"}
+    others = {"tests/faults/test_rows_of_faults.py", "tests/faults/test_sandbox.py"}
     here = {str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "faults").glob("test_*.py")}
     assert here - others <= named
