@@ -36,8 +36,10 @@ def test_the_recipe_maps_a_scene_where_nothing_else_can_be_reached(tmp_path):
         command = recipe[1].replace("\\\n", " ").replace("$PWD", str(folder))
         words = shlex.split(command)
         at = words.index("mapgen")
+        hidden = [path for path in {sys.prefix, sys.base_prefix, str(ROOT)} if path.startswith("/tmp/")]
+        seen = [word for path in hidden for word in ("--ro-bind", path, path)]
         words[at : at + 1] = [
-            "--chdir", str(folder), "--setenv", "PYTHONPATH", str(ROOT), sys.executable, "-m", "mapgen",
+            *seen, "--chdir", str(folder), "--setenv", "PYTHONPATH", str(ROOT), sys.executable, "-m", "mapgen",
         ]  # fmt: skip
         done = subprocess.run(words, capture_output=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr.decode()

@@ -26,6 +26,18 @@ from mapgen.training.pace import Pace, Recipe, Stage, rate_at
 from mapgen.training.samples import Piece, Sampler, Sampling, statistics
 
 LOSS = combined({"cross_entropy": 1.0, "dice": 0.5}, 0.1)
+torch.set_num_threads(1)  # of the processes that import this
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Sums of a loss depend on the number of threads, which other tests set for the whole process."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 RECIPE = Recipe(12, (Stage(0.0, 2, 16), Stage(0.5, 1, 32)), rate=1e-2, save_every=4, check_every=5, seed=3)
 SCALE = (torch.tensor([120.0, 120, 120]), torch.tensor([60.0, 60, 60]))
 
