@@ -90,21 +90,18 @@ def _version(value: bool) -> None:
 
 def _versions() -> Iterator[tuple[str, str]]:
     """What mapgen stands on, from what lies in the installation: nothing of it is imported."""
-    from importlib.metadata import PackageNotFoundError, version
     from importlib.util import find_spec
+
+    from mapgen.files.machine import version_of
 
     spec = find_spec("rasterio")
     libraries = Path(spec.origin).parent.parent / "rasterio.libs" if spec is not None and spec.origin else Path()
     for name, pattern in (("GDAL", "libgdal-*.so.*"), ("PROJ", "libproj-*.so.*")):
-        for path in sorted(libraries.glob(pattern))[
-            :1
-        ]:  # libgdal-1a2b.so.36.3.10.3: the version follows that of the ABI
+        for path in sorted(libraries.glob(pattern))[:1]:  # libgdal-1a2b.so.36.3.10.3: its version follows the ABI's
             yield name, path.name.partition(".so.")[2].partition(".")[2]
     for package in ("rasterio", "pyproj", "pyogrio", "openvino", "torch"):
-        try:
-            yield package, version(package)
-        except PackageNotFoundError:
-            continue
+        if version := version_of(package):
+            yield package, version
 
 
 @app.callback()

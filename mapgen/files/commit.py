@@ -143,6 +143,14 @@ def staged(output: Output) -> Iterator[Path]:
             _move(folder, output)
 
 
+def write_whole(output: Output, text: str) -> None:
+    """Write a text in UTF-8, whole or not at all. Raises `OutputError`."""
+    with staged(output) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+        if temporary.read_text(encoding="utf-8") != text:
+            raise OutputError(output.path, "did not read back as written (a full or failing disk?)", "free some space")
+
+
 def _move(folder: Path, output: Output) -> None:
     path = output.path
     made = sorted(folder.iterdir(), key=lambda p: (p.name != path.name, p.name))

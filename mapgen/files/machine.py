@@ -23,11 +23,11 @@ EXTRAS = ("torch", "torchvision", "segmentation-models-pytorch", "nncf", "onnx",
 def versions(packages: Iterable[str] = (*PACKAGES, *EXTRAS)) -> dict[str, str]:
     """Versions of mapgen, Python and these packages, those that are installed."""
     found = {"mapgen": __version__, "python": platform.python_version()}
-    return found | {name: text for name in packages if (text := _version(name))}
+    return found | {name: text for name in packages if (text := version_of(name))}
 
 
 @cache
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
     """The version of a package that is installed; empty for an extra that is not, and for what is not a package."""
     try:
         return version(package)

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from itertools import cycle
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +21,7 @@ from affine import Affine
 from mapgen.arrays import Array
 from mapgen.errors import InputError
 from mapgen.files.gdal import MEBIBYTE
+from mapgen.files.machine import version_of
 from mapgen.files.vet import public_name
 from mapgen.inference.infer import infer
 from mapgen.inference.job import Job, opened_job
@@ -186,13 +186,8 @@ def _cpu() -> tuple[str, tuple[str, ...]]:
 
 def versions() -> dict[str, str]:
     """Python's, mapgen's, and those of the packages that do the work."""
-    found = {"python": platform.python_version()}
-    for name in ("mapgen", *_PACKAGES):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    named = {name: text for name in ("mapgen", *_PACKAGES) if (text := version_of(name))}
+    return {"python": platform.python_version()} | named
 
 
 def peak_mb() -> int:

@@ -119,7 +119,7 @@ def idle_gpu(name: EngineName, device: Device, precision: Precision) -> str:
 
 @cache
 def _nvidia_driver() -> bool:
-    """Whether the library of the driver can be loaded: a compiler would be asked for its path, for 40 ms a time."""
+    """Whether the library of the driver can be loaded. ctypes' own search for it runs a compiler, for 40 ms."""
     for name in ("libcuda.so.1", "nvcuda.dll"):
         try:
             ctypes.CDLL(name)

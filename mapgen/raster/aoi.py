@@ -61,7 +61,7 @@ def area_of(
         window &= grid.window_of(bbox)
     if aoi is not None:
         polygons = _polygons(aoi, grid, asked)
-        window = window & grid.window_of(polygons.bounds) if polygons.area else Window(0, 0, 0, 0)
+        window &= _reach(grid, polygons)
     if not window.area:
         where = (
             option(asked, one_line(aoi)) if aoi is not None else option("bbox", ",".join(f"{v:g}" for v in bbox or ()))
@@ -90,8 +90,13 @@ def zones_of(grid: Grid, path: Path, name: str | None, layer: str | None) -> lis
 
 
 def _of_shape(grid: Grid, shape: Any) -> Area | None:
-    window = grid.window & grid.window_of(shape.bounds) if shape.area else Window(0, 0, 0, 0)
+    window = grid.window & _reach(grid, shape)
     return Area(grid, window, shape) if window.area else None
+
+
+def _reach(grid: Grid, shape: Any) -> Window:
+    """The pixels that polygons may lie on; none for those without an area."""
+    return grid.window_of(shape.bounds) if shape.area else Window(0, 0, 0, 0)
 
 
 def _polygons(path: Path, grid: Grid, asked: str) -> Any:

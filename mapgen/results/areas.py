@@ -13,15 +13,15 @@ import numpy as np
 
 from mapgen.arrays import Array
 from mapgen.errors import InputError, OutputError, UsageError, aligned, option
-from mapgen.files.commit import Output, check_output
+from mapgen.files.commit import Output, check_output, write_whole
 from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.kind import REPORT
 from mapgen.grid import Grid, Window
-from mapgen.legend import NODATA, LayerClass
+from mapgen.legend import NODATA
 from mapgen.raster.aoi import Area, zones_of
 from mapgen.raster.masks import Mask, open_mask
-from mapgen.results.class_areas import ClassAreas
-from mapgen.results.report import finite, read_report, write_whole
+from mapgen.results.class_areas import ClassAreas, covered
+from mapgen.results.report import read_report
 from mapgen.settings import Options, PathLike, taking
 
 CLASSES = 255
@@ -171,14 +171,13 @@ def _rows(mask: Mask, zone: str, area: Area, polygons: dict[str, int] | None) ->
         census.add(row, codes.of(values, ~empty & area.inside(window)))
     pixels = {codes.values[code]: count for code, count in census.finish().items() if code != NODATA}
     ground = _ground(census, grid, codes)
-    known = sum(pixels.values())
+    known = max(1, sum(pixels.values()))
     for one in mask.names.of([*mask.names.classes, *pixels]):
-        count = pixels.get(one.id, 0)
-        square = None if ground is None else finite(ground.get(one.id, 0.0))
-        yield Row(
-            zone, one.id, one.name, count, round(count / max(1, known), 6), _rounded(square, 1, 3),
-            _rounded(square, 1e4, 7), _rounded(square, 1e6, 9), _count_of(polygons, one),
-        )  # fmt: skip
+        facts = covered(pixels.get(one.id, 0), known, None if ground is None else ground.get(one.id, 0.0))
+        square = facts["area_m2"]
+        kilometres = None if square is None else round(square / 1e6, 9)
+        count = None if polygons is None else polygons.get(one.name, 0)
+        yield Row(zone, one.id, one.name, **facts, area_km2=kilometres, polygons=count)
 
 
 def _ground(census: ClassAreas, grid: Grid, codes: _Codes) -> dict[int, float] | None:
@@ -186,14 +185,6 @@ def _ground(census: ClassAreas, grid: Grid, codes: _Codes) -> dict[int, float] |
     if grid.crs is None:
         return None
     return {codes.values[code]: area for code, area in census.areas(grid).items() if code != NODATA}
-
-
-def _rounded(area: float | None, unit: float, digits: int) -> float | None:
-    return None if area is None else round(area / unit, digits)
-
-
-def _count_of(polygons: dict[str, int] | None, one: LayerClass) -> int | None:
-    return None if polygons is None else polygons.get(one.name, 0)
 
 
 class _Codes:
@@ -218,11 +209,13 @@ class _Codes:
 
 def lines(found: Areas) -> Iterator[str]:
     """The table as lines of text, zone by zone."""
-    zones = dict.fromkeys(row.zone for row in found.rows)
-    for number, zone in enumerate(zones):
+    zones: dict[str, list[Row]] = {}
+    for row in found.rows:
+        zones.setdefault(row.zone, []).append(row)
+    for number, (zone, rows) in enumerate(zones.items()):
         if zone:
             yield from ([""] if number else []) + [zone]
-        yield from aligned(list(_cells([row for row in found.rows if row.zone == zone])))
+        yield from aligned(list(_cells(rows)))
 
 
 def _cells(rows: list[Row]) -> Iterator[list[str]]:

@@ -67,17 +67,23 @@ def class_rows(
     pixels = census.finish()
     areas = {} if grid.crs is None else census.areas(grid)
     known = max(1, sum(pixels.values()) - pixels.get(NODATA, 0))
-    rows = []
-    for c in legend:
-        count = pixels.get(c.id, 0)
-        area = None if grid.crs is None else finite(areas.get(c.id, 0.0))
-        hectares = None if area is None else round(area / 10_000, 7)
-        rows.append({
-            "id": c.id, "name": c.name, "color": c.color, "background": c.background, "pixels": count,
-            "share": round(count / known, 6), "area_m2": area, "area_ha": hectares,
+    return [
+        {
+            "id": c.id, "name": c.name, "color": c.color, "background": c.background,
+            **covered(pixels.get(c.id, 0), known, None if grid.crs is None else areas.get(c.id, 0.0)),
             "polygons": None if polygons is None else polygons.get(c.name, 0),
-        })  # fmt: skip
-    return rows
+        }
+        for c in legend
+    ]  # fmt: skip
+
+
+def covered(pixels: int, known: int, area: float | None) -> dict[str, Any]:
+    """What is said of pixels that cover `area` square metres, None without a CRS; their share is of those `known`."""
+    square = None if area is None else finite(area)
+    return {
+        "pixels": pixels, "share": round(pixels / known, 6), "area_m2": square,
+        "area_ha": None if square is None else round(square / 10_000, 7),
+    }  # fmt: skip
 
 
 def _pixel_areas(grid: Grid, row: int, height: int) -> Floats:

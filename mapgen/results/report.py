@@ -9,14 +9,14 @@ import platform
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from mapgen import __version__
 from mapgen.errors import InputError, OutputError, one_line, option
-from mapgen.files.commit import Output, staged, translated
+from mapgen.files.commit import Output, translated, write_whole
 from mapgen.files.kind import REPORT
+from mapgen.files.machine import version_of
 from mapgen.files.untrusted import json_object
 from mapgen.files.vet import is_url, public_name
 from mapgen.grid import Grid
@@ -30,14 +30,6 @@ SCHEMA = 1
 def write_json(output: Output, content: Mapping[str, Any]) -> None:
     """Write one JSON object, whole or not at all. Raises `OutputError`."""
     write_whole(output, json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
-
-
-def write_whole(output: Output, text: str) -> None:
-    """Write a text in UTF-8, whole or not at all. Raises `OutputError`."""
-    with staged(output) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
-        if temporary.read_text(encoding="utf-8") != text:
-            raise OutputError(output.path, "did not read back as written (a full or failing disk?)", "free some space")
 
 
 def older_files(folder: Path) -> dict[str, str]:
@@ -183,9 +175,5 @@ def now() -> str:
 def versions() -> dict[str, str]:
     """The versions that a map depends on."""
     found = {"python": platform.python_version(), "mapgen": __version__}
-    for package in ("numpy", "rasterio", "openvino", "torch", "pyogrio", "shapely", "numba"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    packages = ("numpy", "rasterio", "openvino", "torch", "pyogrio", "shapely", "numba")
+    return found | {name: text for name in packages if (text := version_of(name))}

@@ -11,7 +11,7 @@ import numpy as np
 
 from mapgen.arrays import Floats, Longs
 from mapgen.errors import InputError, NoWayError, UsageError
-from mapgen.files.commit import Output, staged
+from mapgen.files.commit import Output, write_whole
 from mapgen.roads.lines import RoadLines, centre_of, in_metres, read_lines, to_metres
 from mapgen.roads.options import RouteOptions
 from mapgen.roads.ways import Cut, Ways, shortest, snapped, ways_of, with_places
@@ -95,8 +95,7 @@ def find_way(source: str | Path, points: list[tuple[float, float]], **options: A
 
 def write_way(output: Output, way: Way) -> None:
     """Write the way as a GeoJSON feature. Raises `OutputError`; then an old file is untouched."""
-    with staged(output) as temporary:
-        temporary.write_text(json.dumps(way.to_json(), ensure_ascii=False) + "\n", encoding="utf-8")
+    write_whole(output, json.dumps(way.to_json(), ensure_ascii=False) + "\n")
 
 
 def _usable(network: RoadLines, options: RouteOptions) -> RoadLines:

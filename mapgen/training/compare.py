@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,7 +22,7 @@ from mapgen.accuracy.report import Report as MapReport
 from mapgen.arrays import Longs
 from mapgen.dataset.config import DataConfig
 from mapgen.errors import InputError, Interrupted, MapgenError, OutputError, UsageError
-from mapgen.files.commit import Output, check_output, staged
+from mapgen.files.commit import Output, check_output, write_whole
 from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.pictures import write_picture
 from mapgen.files.vet import public_name
@@ -301,12 +300,11 @@ def written(found: Compared, folder: Path, *, overwrite: bool) -> Compared:
     """Write table, JSON and picture of a comparison into a folder."""
     table, record, picture = (folder / name for name in FILES)
     found = replace(found, files=(table, record, picture))
-    texts: dict[Path, Any] = {
+    texts = {
         table: "\n".join(lines(found)) + "\n",
         record: json.dumps(found.to_json(), indent=1, ensure_ascii=False) + "\n",
     }
     for path, text in texts.items():
-        with staged(Output(path, overwrite)) as part:
-            part.write_text(text, encoding="utf-8")
+        write_whole(Output(path, overwrite), text)
     write_picture(Output(picture, overwrite), draw_pareto(found))
     return found

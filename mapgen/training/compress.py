@@ -28,7 +28,7 @@ from mapgen.inference.job import opened_job
 from mapgen.inference.options import SegmentOptions
 from mapgen.inference.segment import Segmenter
 from mapgen.model.card import Compression, ModelCard
-from mapgen.model.engine import Engine, Setup, unreported
+from mapgen.model.engine import Engine, Setup
 from mapgen.model.file import Model, builtin_models, find_model, int8_path, network_of
 from mapgen.model.graph import canonical
 from mapgen.model.normalization import Normalization
@@ -361,7 +361,6 @@ def _listed(names: Sequence[str]) -> str:
 
 def _processor() -> str:
     """What the processor calls itself."""
-    with unreported():
-        import openvino as ov
+    from mapgen.model.runtime import core
 
-    return f"{platform.machine()}, {ov.Core().get_property('CPU', 'FULL_DEVICE_NAME')}"
+    return f"{platform.machine()}, {core().get_property('CPU', 'FULL_DEVICE_NAME')}"

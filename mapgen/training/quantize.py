@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import tempfile
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from mapgen.arrays import Array
 from mapgen.model.engine import unreported
+from mapgen.model.runtime import core, written
 
 METHOD = "NNCF {version} post-training quantisation, mixed preset, fast bias correction, {count} windows of {side} px"
 
@@ -25,11 +24,9 @@ def quantized(graph: tuple[bytes, bytes], samples: Sequence[Array]) -> tuple[byt
     asymmetric; biases make up for the mean error of their layer.
     """
     nncf = _nncf()
-    with unreported():
-        import openvino as ov
-        from openvino._offline_transformations import apply_moc_transformations
+    from openvino._offline_transformations import apply_moc_transformations
 
-    model = ov.Core().read_model(*graph)
+    model = core().read_model(*graph)
     apply_moc_transformations(model, cf=True)  # norms become part of the convolutions, as in what is quantised
     with _silence():
         model = nncf.quantize(
@@ -39,11 +36,7 @@ def quantized(graph: tuple[bytes, bytes], samples: Sequence[Array]) -> tuple[byt
             preset=nncf.QuantizationPreset.MIXED,
         )
     side = max(max(sample.shape[2:]) for sample in samples)
-    with tempfile.TemporaryDirectory(prefix="mapgen-") as folder:
-        path = Path(folder) / "graph.xml"
-        ov.save_model(model, path, compress_to_fp16=False)
-        method = METHOD.format(version=nncf.__version__, count=len(samples), side=side)
-        return path.read_bytes(), path.with_suffix(".bin").read_bytes(), method
+    return *written(model), METHOD.format(version=nncf.__version__, count=len(samples), side=side)
 
 
 def _nncf() -> Any:
