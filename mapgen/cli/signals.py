@@ -18,6 +18,8 @@ PATIENCE = 1.5
 
 _said = threading.Lock()
 _settled = threading.Event()
+_first: dict[str, int] = {}
+"""The signal that ends the run, once there is one; `setdefault` lets one thread decide."""
 
 
 def settle() -> None:
@@ -48,7 +50,12 @@ def say(error: Interrupted) -> None:
 
 
 def interruption(signum: int) -> Interrupted:
-    """What a signal means for the run."""
+    """What a signal means for the run: the first that was heard of, for whoever asks.
+
+    Two that come at once are handled in one order by the system and in another by Python, and the exit code is to be
+    that of the line.
+    """
+    signum = _first.setdefault("number", signum)
     return Interrupted(signal.Signals(signum).name, "stopped", remedy(), exit_code=128 + signum)
 
 
@@ -71,6 +78,7 @@ def _watch(heard: int, patience: float) -> None:
     forced = True
     try:
         text = interruption(number)
+        number = _first["number"]
         again, _, _ = select.select([heard], [], [], patience)
         forced = bool(again) or not _settled.is_set()
         if forced:

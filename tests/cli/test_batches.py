@@ -349,6 +349,7 @@ def test_a_disk_without_room_is_seen_before_the_first_input(masks, out, command,
 def stop(monkeypatch):
     """What a signal raises in the main thread, and says for once."""
     monkeypatch.setattr("mapgen.cli.signals._said", threading.Lock())
+    monkeypatch.setattr("mapgen.cli.signals._first", {})
 
     def stopped():
         raise interruption(signal.SIGTERM)

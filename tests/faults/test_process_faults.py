@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from factory import cells, contents, coordinates, make_raster, noise, read_map
 
+from mapgen.cli.signals import interruption
+
 ROOT = Path(__file__).parents[2]
 
 # The command line with a fake engine. It says "running" on a pipe in the midst of its first window, then waits.
@@ -127,6 +129,13 @@ def test_a_run_that_is_stuck_in_a_library_ends_within_two_seconds_and_at_once_wh
     assert err.decode().splitlines()[-1].startswith(f"mapgen: error: {first.name}: stopped; ")
     assert seconds < (2 if len(numbers) == 1 else 1)
     assert contents(tmp_path) == before
+
+
+def test_of_two_signals_at_once_one_gives_both_the_line_and_the_exit_code(monkeypatch):
+    """The system runs the handler of the last of them first, Python that of the lowest number."""
+    monkeypatch.setattr("mapgen.cli.signals._first", {})
+    said = [interruption(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    assert [(str(error).split(":")[0], error.exit_code) for error in said] == [("SIGTERM", 143)] * 2
 
 
 def test_no_file_stays_open(tmp_path, segment):
