@@ -15,7 +15,7 @@ from mapgen.errors import UsageError, option
 from mapgen.training.options import CompressOptions
 
 
-@takes(given_by.To, given_by.Ignore, given_by.Bands, given_by.Overwriting, given_by.Json)
+@takes(given_by.To, given_by.Ignore, given_by.Bands, given_by.Log, given_by.Overwriting, given_by.Json)
 def compress(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model by name or its file.")],
     more: Annotated[list[str] | None, typer.Argument(metavar="SCENE", help="Further scenes to calibrate on.")] = None,

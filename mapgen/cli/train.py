@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mapgen.training.outcome import Report
 
 
-@takes(given_by.Overwriting, given_by.Json)
+@takes(given_by.Log, given_by.Overwriting, given_by.Json)
 def train(
     config: Annotated[str, typer.Argument(metavar="CONFIG", help="The TOML file of the run: see docs/training.md.")],
     output: Annotated[

@@ -54,7 +54,7 @@ def main() -> None:
         note,
     ]
     packages = versions("mapgen", "openvino", "rasterio", "numpy")
-    asked = [sys.argv[0], "--python PEERS/bin/python", "--scene SCENE"]
+    asked = ["tests/benchmarks/onnx_elsewhere.py", "--python PEERS/bin/python", "--scene SCENE"]
     write(record("The same ONNX file elsewhere", " ".join(["python", *asked]), packages, 2, rows, notes), options.json)
 
 

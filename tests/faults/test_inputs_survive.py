@@ -47,7 +47,8 @@ WRITTEN = {
     "tiles": {"output", "report", "log_file"},
     "roads": {"output", "report", "log_file"}, "route": {"output"}, "map": {"output", "log_file"},
     "view": {"inline", "png"},
-    "train": {"output"}, "evaluate": {"worst"}, "compress": {"output"}, "info": set(), "bench": set(), "clean": set(),
+    "train": {"output", "log_file"}, "evaluate": {"worst"}, "compress": {"output", "log_file"},
+    "info": set(), "bench": set(), "clean": set(),
     "doctor": set(), "verify": set(), "areas": {"output"}, "compare": {"output"},
 }  # fmt: skip
 """Parameters that name what is written."""
@@ -169,7 +170,7 @@ TARGETS: dict[str, list[tuple[str, str]]] = {
     "view --compare": [("--inline", "x.html")],
     "evaluate": [("--worst", "x.png")],
     "areas": [("-o", "x.csv")],
-    "compress": [("-o", "x.int8.safetensors")],
+    "compress": [("-o", "x.int8.safetensors"), ("--log-file", "log")],
 }  # fmt: skip
 """What each command writes, by the option that places it: the input is put where it would go."""
 

@@ -235,6 +235,13 @@ def test_quiet_says_nothing_but_the_path_and_what_may_spoil_the_result(scene, mo
     assert (run.out, run.err) == (f"{int8_path(model)}\n", "")
 
 
+def test_the_log_keeps_what_quiet_does_not_say(scene, model, mapgen, quantizer, tmp_path):
+    run = mapgen("compress", model, "--calibrate", scene, "-q", "--log-file", tmp_path / "log.jsonl")
+    said = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["text"] for line in said if line["level"] == "result"] == run.out.splitlines()
+    assert any(line["text"].startswith("calibrating on ") for line in said)
+
+
 def test_verbose_twice_shows_the_traceback(model, tmp_path, capfd):
     from mapgen.cli.main import run
 

@@ -291,6 +291,15 @@ def test_json_is_one_object(unbroken, mapgen):
     assert 0 <= record["scores"]["miou"] <= 1
 
 
+def test_the_log_keeps_the_steps_that_quiet_does_not_say(tmp_path, mapgen):
+    config = make_run(tmp_path, run={"steps": 2})
+    done = mapgen("train", config, "-o", tmp_path / "run", "-q", "--log-file", tmp_path / "log.jsonl")
+    said = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["text"] for line in said if line["level"] == "result"] == done.out.splitlines()
+    assert any(line["text"].startswith("2 steps, ") for line in said)
+    assert "2 steps, " not in done.err
+
+
 def test_quiet_says_nothing_but_the_model_and_what_may_spoil_it(tmp_path, mapgen):
     config = make_run(tmp_path, run={"steps": 1})
     done = mapgen("train", config, "-o", tmp_path / "run", "-q")
