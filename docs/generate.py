@@ -49,15 +49,19 @@ def cli_page() -> str:
 
 
 def _command(path: str, command: Any) -> Iterator[str]:
+    from mapgen.cli.group import panels
+
     commands = getattr(command, "commands", {})
     arguments = [p for p in command.params if p.param_type_name == "argument"]
-    options = [p for p in command.params if p.param_type_name == "option"]
+    headed = panels(command.params)
     usage = " ".join([path, "[OPTIONS]", *(_argument(p) for p in arguments), *(["COMMAND"] if commands else [])])
     yield from (f"## {path}", "", f"    {usage}", "", _paragraphs(command.help or ""), "")
     for p in arguments:
         yield f"- `{p.metavar or p.name.upper()}`: {_sentence(p.help or '')}"
-    for p in options:
-        yield _option(p)
+    for name, options in headed.items():
+        if len(headed) > 1:
+            yield from ("", f"**{name}**", "")
+        yield from map(_option, options)
     yield "- `-h, --help`: Show the help and exit."
     if command.epilog:
         yield ""

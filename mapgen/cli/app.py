@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from mapgen.cli.areas import areas
 from mapgen.cli.bench import bench
@@ -15,10 +14,11 @@ from mapgen.cli.clean import clean
 from mapgen.cli.compare import compare
 from mapgen.cli.compress import compress
 from mapgen.cli.console import console
+from mapgen.cli.demo import demo
 from mapgen.cli.doctor import doctor
 from mapgen.cli.evaluate import evaluate
 from mapgen.cli.examples import foot
-from mapgen.cli.group import Group
+from mapgen.cli.group import Group, Grouped
 from mapgen.cli.info import info
 from mapgen.cli.map import map_
 from mapgen.cli.models import models
@@ -48,7 +48,7 @@ OUTPUTS = ("output", "worst", "png", "inline", "report", "log_file")
 """The parameters that name what is written. A file that any other names is read, and never replaced."""
 
 
-class Command(TyperCommand):
+class Command(Grouped):
     """A command that knows its inputs before it begins: an output in their place is refused at once."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -118,6 +118,7 @@ app.command(cls=Command, epilog=foot("vectorize"))(vectorize)
 app.command(cls=Command, epilog=foot("roads"))(roads)
 app.command(cls=Command, epilog=foot("route"))(route)
 app.command(cls=Command, epilog=foot("tiles"))(tiles)
+app.command(cls=Command, epilog=foot("demo"))(demo)
 app.command("map", cls=Command, epilog=foot("map"))(map_)
 app.command(cls=Command, epilog=foot("view"))(view)
 app.command(cls=Command, epilog=foot("train"))(train)

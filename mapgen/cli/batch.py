@@ -14,7 +14,7 @@ import typer
 
 from mapgen.cli import jobs
 from mapgen.cli.console import console
-from mapgen.cli.course import Marks, Outcome, Report, inputs_of
+from mapgen.cli.course import Marks, Outcome, Report, inputs_of, scenes_among
 from mapgen.cli.progress import Progress, ProgressBar, duration
 from mapgen.errors import InputError, MapgenError, OutputError, PartialError, UsageError, option
 from mapgen.files.commit import free_bytes
@@ -54,6 +54,15 @@ def expand(names: Sequence[str]) -> list[str]:
         check_scheme(name)
     note_inputs(*result)  # before the first is worked on: its output must not replace one that waits its turn
     return result
+
+
+def imagery_of(names: Sequence[str]) -> list[str]:
+    """The names without what mapgen itself has written, and a note of these."""
+    scenes, own = scenes_among(names)
+    if own:
+        more = f" and {len(own) - 1} more" if len(own) > 1 else ""
+        console.note(f"{own[0]}{more}: left out, since mapgen wrote it and it is not imagery")
+    return scenes
 
 
 # Where results go ---------------------------------------------------------------------------------------------------
@@ -130,10 +139,11 @@ def _folder(path: Path, *, created: bool) -> Path:
 class Batch:
     """The inputs of one run of a command, and how it goes over them: what the options of `bundles.Batch` say."""
 
-    def __init__(self, named: Sequence[str], given: Mapping[str, Any], argument: str) -> None:
+    def __init__(self, named: Sequence[str], given: Mapping[str, Any], argument: str, *, imagery: bool = False) -> None:
         """Read the inputs that are named, `argument` being what the command calls one, and those of lists.
 
-        Raises `UsageError` where there are none; ends the run well where a report names none that failed.
+        Of several pieces of `imagery` those are left out that mapgen has made of others. Raises `UsageError` where
+        there are none; ends the run well where a report names none that failed.
         """
         self.stop = choice("on_error", given["on_error"], ("skip", "fail")) == "fail"
         if given["only"] is not None:
@@ -144,6 +154,8 @@ class Batch:
         self.jobs: int = given["jobs"]
         self.largest, self.share = 0, 0.0
         self.names = jobs.served() or self._read(named, given, argument)
+        if imagery and not jobs.served():
+            self.names = imagery_of(self.names)
         note_inputs(*jobs.served())
 
     def _read(self, named: Sequence[str], given: Mapping[str, Any], argument: str) -> list[str]:

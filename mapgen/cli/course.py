@@ -15,6 +15,7 @@ from typing import Any
 from mapgen import __version__
 from mapgen.errors import InputError, MapgenError, OutputError, UsageError, option
 from mapgen.files.fingerprint import content_mark, fingerprint, parts_of
+from mapgen.files.kind import suffix_of
 from mapgen.files.machine import versions
 from mapgen.files.vet import is_url, public_name
 from mapgen.settings import Options
@@ -42,6 +43,19 @@ def inputs_of(names: Sequence[str], lists: Sequence[Path], only: str | None) -> 
     for path in lists:
         found += _listed(path, only)
     return list(dict.fromkeys(found))
+
+
+def scenes_among(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Imagery, and what mapgen itself has written beside it: of `*.tif` in a folder of scenes and their class maps.
+
+    Where all are of mapgen's making, they are what was meant.
+    """
+    from mapgen.raster.seal import begins_as_ours
+
+    own = [name for name in names if not is_url(name) and suffix_of(name) in (".tif", ".tiff")]
+    own = [name for name in own if os.path.isfile(name) and begins_as_ours(Path(name))] if len(names) > 1 else []
+    rest = [name for name in names if name not in set(own)]
+    return (rest, own) if rest else (list(names), [])
 
 
 def _expanded(name: str) -> list[str]:

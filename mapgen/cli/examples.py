@@ -58,6 +58,7 @@ EXAMPLES = {
     "models show": ("mapgen models show drycity-rgb-1m",),
     "compress": ("mapgen compress town.safetensors --calibrate scenes/a.tif --windows 64",),
     "clean": ("mapgen clean masks --dry-run",),
+    "demo": ("mapgen demo", "mapgen demo -o town"),
     "doctor": ("mapgen doctor",),
 }
 """By command, as it is typed."""

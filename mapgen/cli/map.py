@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from mapgen.cli import bundles as given_by
-from mapgen.cli.batch import check_folder, expand
+from mapgen.cli.batch import check_folder, expand, imagery_of
 from mapgen.cli.console import console
+from mapgen.cli.course import inputs_of
 from mapgen.cli.options import chosen, takes
 from mapgen.cli.progress import ProgressBar
 from mapgen.cli.segment import foretold
@@ -24,7 +25,7 @@ from mapgen.results.options import MapOptions
     given_by.Holes, given_by.Simplify, given_by.Regions, given_by.Crs, given_by.Decimals, given_by.Zoom,
     given_by.AssumeCrs, given_by.Parts, given_by.DryRun, given_by.Network, given_by.Resuming, given_by.Limits,
     given_by.Log, given_by.Overwriting, given_by.Json,
-    sieve="8px", simplify="1.5px",
+    panel="Output", sieve="8px", simplify="1.5px",
 )  # fmt: skip
 def map_(
     scenes: Annotated[
@@ -45,23 +46,39 @@ def map_(
     ] = None,
     **given: Any,
 ) -> None:
+    """Write class map, polygons, tiles, page and report at once.
+
+    One pass over the imagery; several scenes make one mosaic without seams. The paths of the finished files are printed
+    on stdout; mapgen view shows the folder.
+    """
     options = MapOptions(
         name=name, **chosen(MapOptions, given),
     )  # fmt: skip
     check_folder(output)
-    names = expand(scenes)
+    names = imagery_of(expand(inputs_of(scenes, [], None)))
+    if given["dry_run"]:
+        _foretell(names, options)
+    else:
+        raise typer.Exit(mapped(names, output, options))
+
+
+def _foretell(names: list[str], options: MapOptions) -> None:
+    """Say what the map would take."""
+    from mapgen.results.map import Mapper
+
+    plan = Mapper(options).plan(names)
+    if console.as_json:
+        console.result("", plan | {"exit_code": 0})
+    else:
+        console.text(foretold(options.name or names[0], plan))
+    for warning in plan["warnings"]:
+        console.warning(names[0], warning)
+
+
+def mapped(names: list[str], output: Path, options: MapOptions) -> int:
+    """Map the scenes into a folder and say what happens; the exit code."""
     from mapgen.results.map import Mapper
     from mapgen.results.planned import Listener
-
-    if given["dry_run"]:
-        plan = Mapper(options).plan(names)
-        if console.as_json:
-            console.result("", plan | {"exit_code": 0})
-        else:
-            console.text(foretold(options.name or names[0], plan))
-        for warning in plan["warnings"]:
-            console.warning(names[0], warning)
-        return
 
     class Voice(Listener):
         """Says on the console what happens."""
@@ -102,7 +119,7 @@ def map_(
         console.result("", report | {"output": str(output), "exit_code": result.exit_code})
         failed = len(report["errors"])
         console.result("", {"summary": {"done": 1, "failed": failed, "exit_code": result.exit_code}})
-    raise typer.Exit(result.exit_code)
+    return result.exit_code
 
 
 def _summary(report: dict[str, object]) -> str:

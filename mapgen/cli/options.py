@@ -6,6 +6,8 @@ from dataclasses import fields
 from functools import wraps
 from typing import Any
 
+from typer.models import OptionInfo
+
 from mapgen.cli.bundles import Voice
 from mapgen.cli.console import console
 from mapgen.settings import Options
@@ -25,17 +27,24 @@ def in_shell(key: str, value: object) -> str:
     return f"{flag} {','.join(map(str, value)) if isinstance(value, list | tuple) else value}"
 
 
-def takes(*bundles: type, **defaults: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def takes(
+    *bundles: type, panel: str | None = None, **defaults: Any
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Gives a command the options of bundles, which reach it as `**given`; `defaults` replace those of the bundles.
 
-    `-q`, `-v` and, where the command takes it, `--json` are told to the console instead.
+    `-q`, `-v` and, where the command takes it, `--json` are told to the console instead. In the help the options stand
+    under the heading of their bundle (`PANEL`), those of the command itself under `panel`.
     """
 
     def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
         own = inspect.signature(command, eval_str=True)
         parameters = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        for told in (p.annotation.__metadata__[0] for p in parameters):
+            if isinstance(told, OptionInfo):
+                told.rich_help_panel = panel
         for bundle in (*bundles, Voice):
             for name, hint in bundle.__annotations__.items():
+                hint.__metadata__[0].rich_help_panel = getattr(bundle, "PANEL", None)
                 default = defaults.get(name, getattr(bundle, name))
                 parameters.append(
                     inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)

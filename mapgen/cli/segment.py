@@ -37,7 +37,7 @@ def segment(
     Without -o, the map of scene.tif is scene.mask.tif beside it. The paths of finished maps are printed on stdout.
     """
     options = SegmentOptions(**chosen(SegmentOptions, given))
-    batch = Batch(scenes or [], given, "SCENE")
+    batch = Batch(scenes or [], given, "SCENE", imagery=True)
     from mapgen.inference.segment import Segmenter, default_output
 
     run = Segmenter(options, batch.names)

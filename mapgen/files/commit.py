@@ -143,11 +143,12 @@ def staged(output: Output) -> Iterator[Path]:
             _move(folder, output)
 
 
-def write_whole(output: Output, text: str) -> None:
-    """Write a text in UTF-8, whole or not at all. Raises `OutputError`."""
+def write_whole(output: Output, content: str | bytes) -> None:
+    """Write bytes, or a text in UTF-8, whole or not at all. Raises `OutputError`."""
+    data = content.encode() if isinstance(content, str) else content
     with staged(output) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
-        if temporary.read_text(encoding="utf-8") != text:
+        temporary.write_bytes(data)
+        if temporary.read_bytes() != data:
             raise OutputError(output.path, "did not read back as written (a full or failing disk?)", "free some space")
 
 

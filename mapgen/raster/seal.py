@@ -22,6 +22,9 @@ NONE = "none"
 _LEAD = f'{TAG}">'.encode()
 """What stands before the hash in the file: GDAL keeps tags as XML."""
 
+_NAME = b'name="MAPGEN_VERSION"'
+_TAGS = 1 << 20
+
 
 def seal(file: BinaryIO, head: bytes, digest: str) -> None:
     """Put the hash of an open file into its place, if its first bytes `head` have one."""
@@ -48,7 +51,16 @@ def is_sealed(path: Path, stated: str) -> bool:
 def is_marked(path: Path) -> bool:
     """Whether a file says that mapgen wrote it, even if its tags cannot be read any more."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(b'name="MAPGEN_VERSION"') >= 0
+        return content.find(_NAME) >= 0
+
+
+def begins_as_ours(path: Path) -> bool:
+    """Whether the first bytes of a file, where a COG has its tags, say that mapgen wrote it; False if it is none."""
+    try:
+        with open(path, "rb") as file:
+            return _NAME in file.read(_TAGS)
+    except OSError:
+        return False
 
 
 def unpack(path: Path, dataset: Any) -> None:

@@ -15,6 +15,7 @@ SEGMENT, VECTORIZE, REPORTS = (
 )
 EVALUATE, BENCH = "tests/accuracy/test_evaluate.py", "tests/inference/test_bench.py"
 COMPRESS = "tests/training/test_compress.py"
+TERMINAL = "tests/cli/test_terminal.py"
 AREAS = "tests/results/test_areas.py"
 COMPARE = "tests/training/test_comparison.py"
 IMPORT = "tests/model/test_models_options.py"
@@ -118,6 +119,11 @@ OPTION_TESTS = {
     ("route", "--json"): f"{ROADS}::test_the_way_is_written_said_and_told",
     ("route", "--quiet"): f"{ROADS}::test_the_way_is_written_said_and_told",
     ("route", "--verbose"): f"{ROADS}::test_the_way_is_written_said_and_told",
+    ("demo", "--output"): f"{TERMINAL}::test_demo_maps_the_example_scene_into_a_folder",
+    ("demo", "--overwrite"): f"{TERMINAL}::test_demo_maps_the_example_scene_into_a_folder",
+    ("demo", "--json"): f"{TERMINAL}::test_demo_maps_the_example_scene_into_a_folder",
+    ("demo", "--quiet"): f"{TERMINAL}::test_demo_maps_the_example_scene_into_a_folder",
+    ("demo", "--verbose"): f"{TERMINAL}::test_demo_maps_the_example_scene_into_a_folder",
     ("areas", "--output"): f"{AREAS}::test_the_table_is_text_on_stdout_and_csv_in_a_file",
     ("areas", "--overwrite"): f"{AREAS}::test_the_table_is_text_on_stdout_and_csv_in_a_file",
     ("areas", "--zones"): f"{AREAS}::test_zones_are_called_by_an_attribute_of_a_layer",

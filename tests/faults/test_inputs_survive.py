@@ -36,6 +36,7 @@ INPUTS = {
     "route": {"network"},
     "clean": {"folders"},
     "doctor": set(),
+    "demo": set(),
     "verify": {"paths"},
     "bench": {"scene", "model"},
     "compress": {"model", "more", "calibrate", "evaluate", "truth"},
@@ -49,7 +50,7 @@ WRITTEN = {
     "view": {"inline", "png"},
     "train": {"output", "log_file"}, "evaluate": {"worst"}, "compress": {"output", "log_file"},
     "info": set(), "bench": set(), "clean": set(),
-    "doctor": set(), "verify": set(), "areas": {"output"}, "compare": {"output"},
+    "doctor": set(), "demo": {"output"}, "verify": set(), "areas": {"output"}, "compare": {"output"},
 }  # fmt: skip
 """Parameters that name what is written."""
 
@@ -190,7 +191,7 @@ def test_every_input_and_output_has_a_row() -> None:
         lines = [name for name in LINES if name.split()[0] == command]
         assert {role for name in lines for role in LINES[name][1]} == (roles if lines else set())
     writing = {name for name, written in WRITTEN.items() if written}
-    assert {name.split()[0] for name in LINES} == writing - {"train", "compare"}  # which write into folders of runs
+    assert {name.split()[0] for name in LINES} == writing - {"train", "compare", "demo"}  # folders of runs; no input
 
 
 @pytest.mark.parametrize(("command", "role", "option", "target"), CASES)

@@ -10,6 +10,8 @@ FORMS = f"Of the layer: {', '.join(get_args(LayerFormat))}."
 
 
 class LayerForm:
+    PANEL = "Output"
+
     format: Annotated[
         Text,
         say(
@@ -23,16 +25,22 @@ class LayerForm:
 
 
 class MapForm:
+    PANEL = "Output"
+
     format: Annotated[str, say("-f", "--format", metavar="FORMAT", choices=LayerFormat, help=FORMS)] = "gpkg"
 
 
 class Sieve:
+    PANEL = "Polygons"
+
     sieve: Annotated[
         Text, say("--sieve", metavar="SIZE", help="Let neighbours absorb regions below this size: 8px, 60m2, 0.5ha.")
     ] = None
 
 
 class Holes:
+    PANEL = "Polygons"
+
     min_hole: Annotated[
         Text,
         say("--min-hole", metavar="SIZE", help="Fill holes below this size (px, m2, ha, km2), with all in them."),
@@ -40,12 +48,16 @@ class Holes:
 
 
 class Simplify:
+    PANEL = "Polygons"
+
     simplify: Annotated[
         Text, say("--simplify", metavar="TOL", help="Simplify shared borders by this tolerance, in px or m: 1.5px.")
     ] = None
 
 
 class Regions:
+    PANEL = "Polygons"
+
     classes: Annotated[
         Text, say("--classes", metavar="LIST", help="Write only these classes, by name or number: road,water.")
     ] = None
@@ -81,6 +93,8 @@ class Regions:
 
 
 class Crs:
+    PANEL = "Output"
+
     crs: Annotated[
         Text,
         say(
@@ -92,6 +106,8 @@ class Crs:
 
 
 class Decimals:
+    PANEL = "Output"
+
     decimals: Annotated[
         int | None,
         say(
@@ -103,12 +119,16 @@ class Decimals:
 
 
 class AssumeCrs:
+    PANEL = "Input"
+
     assume_crs: Annotated[
         Text, say("--assume-crs", metavar="CRS", help="The CRS of inputs that do not name theirs, such as EPSG:32640.")
     ] = None
 
 
 class ConfidenceRaster:
+    PANEL = "Input"
+
     confidence_raster: Annotated[
         Path | None,
         say(
@@ -120,18 +140,24 @@ class ConfidenceRaster:
 
 
 class LayerName:
+    PANEL = "Output"
+
     layer_name: Annotated[
         Text, say("--layer-name", metavar="NAME", help="Name of the layer that is written.  [default: the output's]")
     ] = None
 
 
 class LayerRead:
+    PANEL = "Input"
+
     layer: Annotated[
         Text, say("--layer", metavar="NAME", help="The layer to read of a vector file that has several.")
     ] = None
 
 
 class Clip:
+    PANEL = "Input"
+
     clip: Annotated[
         Path | None,
         say("--clip", metavar="FILE", help="Only pixels inside the polygons of this vector file (any CRS)."),
@@ -139,4 +165,6 @@ class Clip:
 
 
 class Append:
+    PANEL = "Output"
+
     append: Annotated[bool, say("--append", help="Add to a GeoPackage that exists.")] = False

@@ -8,6 +8,8 @@ from mapgen.roads.options import NetworkFormat
 
 
 class NetworkForm:
+    PANEL = "Output"
+
     format: Annotated[
         Text,
         say(
@@ -19,6 +21,8 @@ class NetworkForm:
 
 
 class RoadsRead:
+    PANEL = "Roads"
+
     classes: Annotated[
         Text,
         say(
@@ -44,6 +48,8 @@ class RoadsRead:
 
 
 class RoadSizes:
+    PANEL = "Roads"
+
     max_width: Annotated[
         str,
         say("--max-width", metavar="SIZE", help="What is wider, in px or m, is an area and gets a line around it."),
@@ -61,6 +67,8 @@ class RoadSizes:
 
 
 class Passable:
+    PANEL = "Roads"
+
     min_width: Annotated[
         float | None, say("--min-width", min=0, metavar="METRES", help="Only roads that are as wide as this.")
     ] = None

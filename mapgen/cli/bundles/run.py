@@ -7,23 +7,33 @@ from mapgen.cli.bundles.say import Text, say
 
 
 class Output:
+    PANEL = "Output"
+
     output: Annotated[Text, say("-o", "--output", metavar="PATH", help="The output, or a folder for several.")] = None
 
 
 class Overwriting:
+    PANEL = "Output"
+
     overwrite: Annotated[bool, say("--overwrite", help="Replace outputs that exist.")] = False
 
 
 class Json:
+    PANEL = "Messages"
+
     json: Annotated[bool, say("--json", help="Print one JSON object per input, then a summary.")] = False
 
 
 class Voice:
+    PANEL = "Messages"
+
     quiet: Annotated[bool, say("-q", "--quiet", help="No progress and no notes.")] = False
     verbose: Annotated[int, say("-v", "--verbose", count=True, help="Say more; -vv shows tracebacks.")] = 0
 
 
 class Threads:
+    PANEL = "Speed and memory"
+
     threads: Annotated[int | None, say("--threads", metavar="N", help="Threads on a CPU.  [default: all cores]")] = None
 
 
@@ -35,6 +45,8 @@ def _set_net_timeout(value: float | None) -> float | None:
 
 
 class Network:
+    PANEL = "Input"
+
     net_timeout: Annotated[
         float | None,
         say(
@@ -60,6 +72,8 @@ def _set_max_block(value: str | None) -> str | None:
 
 
 class Limits:
+    PANEL = "Input"
+
     max_pixels: Annotated[
         float | None,
         say(
@@ -84,6 +98,8 @@ def _set_log(value: Path | None) -> Path | None:
 
 
 class Log:
+    PANEL = "Messages"
+
     log_file: Annotated[
         Path | None,
         say("--log-file", metavar="FILE", callback=_set_log, help="Append all that is said, as lines of JSON."),
@@ -91,18 +107,24 @@ class Log:
 
 
 class Resuming:
+    PANEL = "Run"
+
     no_resume: Annotated[
         bool, say("--no-resume", help="Start over, and do not go on from what an interrupted run has left.")
     ] = False
 
 
 class DryRun:
+    PANEL = "Run"
+
     dry_run: Annotated[
         bool, say("--dry-run", help="Say what it would take (windows, time, memory, disk) and write nothing.")
     ] = False
 
 
 class Batch:
+    PANEL = "Run"
+
     from_: Annotated[
         list[Path] | None,
         say("--from", metavar="LIST", help="Inputs from a file: names, one a line, or the report of a run."),

@@ -19,10 +19,14 @@ MODEL = say("--model", metavar="NAME|FILE", help="A model by name or its file.",
 
 
 class Model:
+    PANEL = "Model"
+
     model: Annotated[str, MODEL] = DEFAULT_MODEL
 
 
 class Bands:
+    PANEL = "Input"
+
     bands: Annotated[
         Text,
         say("-b", "--bands", metavar="LIST", help="The scene's bands for the model's, as numbers or names: 4,3,2."),
@@ -42,6 +46,8 @@ class Bands:
 
 
 class Ground:
+    PANEL = "Model"
+
     resolution: Annotated[
         str,
         say(
@@ -53,6 +59,8 @@ class Ground:
 
 
 class Windows:
+    PANEL = "Model"
+
     window: Annotated[
         int | None,
         say(
@@ -87,6 +95,8 @@ class Windows:
 
 
 class Engine:
+    PANEL = "Speed and memory"
+
     engine: Annotated[str, say("--engine", choices=EngineName, help="What runs the network.")] = "auto"
     device: Annotated[str, say("--device", choices=Device, help="Where it runs.")] = "auto"
     precision: Annotated[
@@ -100,6 +110,8 @@ class Engine:
 
 
 class Memory:
+    PANEL = "Speed and memory"
+
     max_memory: Annotated[
         Text,
         say(
@@ -111,6 +123,8 @@ class Memory:
 
 
 class Scores:
+    PANEL = "Output"
+
     probabilities: Annotated[
         bool, say("--probabilities", help="Also write NAME.probabilities.tif, a band for each class.")
     ] = False
@@ -120,6 +134,8 @@ class Scores:
 
 
 class Area:
+    PANEL = "Input"
+
     aoi: Annotated[
         Path | None, say("--aoi", metavar="FILE", help="Only inside the polygons of this vector file (any CRS).")
     ] = None
@@ -135,6 +151,8 @@ class Area:
 
 
 class Creation:
+    PANEL = "Output"
+
     creation_options: Annotated[
         Names, say("--co", metavar="KEY=VALUE", help="A creation option of GDAL's COG driver.")
     ] = None

@@ -7,6 +7,8 @@ from mapgen.tiling.options import TileContainer, TileImage, TileKind, TileResamp
 
 
 class Zoom:
+    PANEL = "Output"
+
     zoom: Annotated[
         str,
         say("--zoom", metavar="MIN-MAX|auto", help="Zooms of the tiles; auto: from the extent to the resolution."),
@@ -14,6 +16,8 @@ class Zoom:
 
 
 class TileForm:
+    PANEL = "Output"
+
     format: Annotated[
         Text,
         say(
@@ -67,12 +71,16 @@ class TileForm:
 
 
 class BaseUrl:
+    PANEL = "Output"
+
     base_url: Annotated[
         Text, say("--base-url", metavar="URL", help="Where the tiles will be served from, for the style beside them.")
     ] = None
 
 
 class Colors:
+    PANEL = "Input"
+
     bands: Annotated[
         Text, say("-b", "--bands", metavar="LIST", help="Bands of imagery to show as red, green, blue, or as grey.")
     ] = None
@@ -84,6 +92,8 @@ class Colors:
 
 
 class Parts:
+    PANEL = "Output"
+
     roads: Annotated[
         bool, say("--roads", help="Also write the network of the roads; on the page ways are found over it.")
     ] = False

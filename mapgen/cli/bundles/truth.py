@@ -7,6 +7,8 @@ from mapgen.cli.bundles.say import Names, Text, say
 
 
 class TruthRead:
+    PANEL = "Input"
+
     attribute: Annotated[
         Text,
         say(
@@ -41,6 +43,8 @@ class TruthRead:
 
 
 class Ignore:
+    PANEL = "Input"
+
     ignore: Annotated[
         Names, say("--ignore", metavar="CLASS", help="A class of the truth that does not count; or a list.")
     ] = None
