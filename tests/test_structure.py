@@ -39,7 +39,7 @@ RIM = {
     "training.config", "training.fit", "training.runs",
     "results.preview", "results.report", "results.server", "results.parts", "results.side",
     "cli.course", "files.lock", "files.unfinished", "files.fingerprint", "files.journal",
-    "files.remote", "files.kind", "files.tiff", "layers.whole", "raster.seal", "results.verify",
+    "files.remote", "files.stores", "files.kind", "files.tiff", "layers.whole", "raster.seal", "results.verify",
 }  # fmt: skip
 """The modules that may open, read or write files, or listen on sockets. All others are pure."""
 

@@ -32,7 +32,7 @@ def map_(
         list[str],
         typer.Argument(
             metavar="SCENE",
-            help="Imagery: files or http(s) URLs; several make one mosaic; - reads names from stdin.",
+            help="Imagery: files or addresses (https, s3, gs, az); several make one mosaic; - reads names from stdin.",
         ),
     ],
     output: Annotated[

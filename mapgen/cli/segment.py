@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 def segment(
     scenes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="SCENE", help="Imagery: files, patterns or http(s) URLs; - reads names from stdin."),
+        typer.Argument(
+            metavar="SCENE", help="Imagery: files, patterns, addresses (https, s3, gs, az); - reads names from stdin."
+        ),
     ] = None,
     **given: Any,
 ) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from mapgen.errors import InputError
-from mapgen.files.vet import is_url
+from mapgen.files.vet import is_http, is_url
 
 PARQUET_SUFFIXES = (".parquet", ".geoparquet")
 
@@ -56,7 +56,7 @@ def kind_of(name: str) -> Kind:
 
 def suffix_of(name: str) -> str:
     """The suffix of a path, or of a URL without its query, in lower case."""
-    return Path(name.split("?", 1)[0] if is_url(name) else name).suffix.lower()
+    return Path(name.split("?", 1)[0] if is_http(name) else name).suffix.lower()
 
 
 def is_vectors(name: str) -> bool:

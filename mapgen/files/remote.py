@@ -10,11 +10,12 @@ import time
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from mapgen import __version__
 from mapgen.errors import InputError, MapgenError, NetworkError, one_line
-from mapgen.files.vet import public_name
+from mapgen.files.stores import stored_version
+from mapgen.files.vet import is_stored, public_name, quoted
 
 if TYPE_CHECKING:
     from urllib.error import HTTPError
@@ -62,7 +63,7 @@ def gdal_options() -> dict[str, str]:
 
 
 def ask(url: str) -> Version:
-    """What lies behind an address now: asked for its first bytes, as GDAL will.
+    """What lies behind an address now: asked for its first bytes, as GDAL will; of an object store what it says of it.
 
     Raises `InputError` where it is a web page, `NetworkError` where the server refuses (401, 403), has no such file
     (404, 410), or gives no other answer within the total time, 429, 5xx and broken connections tried again.
@@ -70,6 +71,9 @@ def ask(url: str) -> Version:
     from http.client import HTTPException  # late, since these cost a start of the command line its time
     from urllib.error import HTTPError
 
+    if is_stored(url):
+        said = stored_version(url)
+        return Version("", "", None) if said is None else Version(**said)
     subject, end, pause = public_name(url), time.monotonic() + _total.get(), 0.25
     for left in reversed(range(TRIES)):
         try:
@@ -88,6 +92,24 @@ def ask(url: str) -> Version:
         time.sleep(wait)
         pause *= 2
     raise NetworkError(subject, f"{problem}, asked {TRIES - left} times", "check the address, try again later")
+
+
+def answers_head(url: str) -> bool:
+    """Whether a server tells the size of a file when asked for its head alone, which those of signed addresses refuse.
+
+    Where it does not, GDAL has to ask for the whole file to learn its size, and hang up.
+    """
+    from http.client import HTTPException
+    from urllib.request import urlopen
+
+    request = _request(url)
+    request.method = "HEAD"
+    request.remove_header("Range")
+    try:
+        with urlopen(request, timeout=_total.get() / TRIES) as answer:
+            return answer.headers.get("Content-Length", "").isdecimal()
+    except (OSError, HTTPException):
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +151,7 @@ def _request(url: str) -> Request:
     if at:
         headers["Authorization"] = "Basic " + base64.b64encode(unquote(user).encode()).decode()
         url = urlunsplit(parts._replace(netloc=host))
-    return Request(quote(url, safe="%/:=&?~#+!$,;'@()*[]"), headers=headers)
+    return Request(quoted(url), headers=headers)
 
 
 def _asked_to_wait(exc: HTTPError) -> float:

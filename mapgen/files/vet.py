@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from mapgen.errors import InputError, one_line
 from mapgen.files.inputs import note_inputs
@@ -23,28 +23,76 @@ SIGNATURES: tuple[tuple[bytes, str], ...] = (
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # of one letter it is a drive of Windows
 
+_BUCKET = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._:$-]*")
+
 _KNOWN = "GeoTIFF, JPEG 2000, Erdas Imagine, PNG or JPEG"
 
 
+STORES = {"s3": "/vsis3/", "gs": "/vsigs/", "az": "/vsiaz/"}
+"""Kinds of addresses in object stores, and what GDAL calls the file system of each."""
+
+_STORED = tuple(f"{kind}://" for kind in STORES)
+_TILED = ("xyz:http://", "xyz:https://", "wms:http://", "wms:https://")
+
+
 def is_url(name: str) -> bool:
-    """Whether a name is fetched over the network."""
+    """Whether a name is fetched over the network: by http(s), from an object store, or as tiles of a server."""
+    return is_http(name) or name.lower().startswith((*_STORED, *_TILED))
+
+
+def is_http(name: str) -> bool:
+    """Whether a name is fetched by http or https."""
     return name.lower().startswith(("http://", "https://"))
 
 
+def is_stored(name: str) -> bool:
+    """Whether a name is an address in an object store, BUCKET/KEY behind one of `STORES`."""
+    return name.lower().startswith(_STORED)
+
+
+def is_tiled(name: str) -> bool:
+    """Whether a name is a server of tiles, `xyz:` or `wms:` before its address."""
+    return name.lower().startswith(_TILED)
+
+
+def bucket_and_key(name: str) -> tuple[str, str]:
+    """What an address in an object store names; the key as it is, whatever is in it."""
+    bucket, _, key = name.split("://", 1)[1].partition("/")
+    return bucket, key
+
+
+def gdal_name(name: str) -> str:
+    """What GDAL calls what lies behind an http(s) address or one in an object store."""
+    if is_stored(name):
+        return STORES[name.split(":", 1)[0].lower()] + "/".join(bucket_and_key(name))
+    return f"/vsicurl/{quoted(name)}"
+
+
+def quoted(url: str) -> str:
+    """An http(s) address with what may not be in one, such as spaces, written as it may; what is written so stays."""
+    return quote(url, safe="%/:=&?~#+!$,;'@()*[]")
+
+
 def check_scheme(name: object) -> None:
-    """Raise `InputError` for an address of another kind than http(s), such as that of an object store."""
+    """Raise `InputError` for an address of a kind that is not read, such as ftp."""
     found = _SCHEME.match(str(name))
     if found and not is_url(str(name)) and not os.path.lexists(str(name)):
         address = f"{found[1]}://{str(name)[found.end() :].lstrip('/')}"
         problem = f"is an address of the kind {found[1]}://, which mapgen does not read"
-        raise InputError(one_line(address), problem, "copy it to a file, or name it by http(s)")
+        raise InputError(one_line(address), problem, "copy it to a file, or name it by http(s), s3, gs or az")
 
 
 def beside(source: str, suffix: str, folder: Path | None = None) -> Path:
     """`NAME` + `suffix` for a source `NAME.tif`: beside it (a URL: in the current folder), or in `folder`."""
-    name = Path(source.split("?", 1)[0]) if is_url(source) else Path(source)
-    place = folder if folder is not None else Path() if is_url(source) else name.parent
-    return place / f"{name.stem}{suffix}"
+    place = folder if folder is not None else Path() if is_url(source) else Path(source).parent
+    return place / f"{stem_of(source)}{suffix}"
+
+
+def stem_of(source: str) -> str:
+    """What the results of a source are called after: its file without the suffix, or the host of a server of tiles."""
+    if is_tiled(source):
+        return urlsplit(source[4:]).hostname or "tiles"
+    return Path(source.split("?", 1)[0] if is_http(source) else source).stem
 
 
 def lies_in(path: Path, folder: Path) -> bool:
@@ -55,7 +103,12 @@ def lies_in(path: Path, folder: Path) -> bool:
 def public_name(name: object) -> str:
     """A name fit to be printed: on one line, without the password or the query (signatures, tokens) of a URL."""
     text = str(name)
-    if is_url(text):
+    if is_tiled(text):
+        return f"{text[:4].lower()}{public_name(text[4:])}"
+    if is_stored(text):
+        bucket, key = bucket_and_key(text)
+        text = f"{text.split(':', 1)[0].lower()}://{bucket.rpartition('@')[2]}/{key}"
+    if is_http(text):
         try:
             parts = urlsplit(text)
             port = parts.port
@@ -68,7 +121,13 @@ def public_name(name: object) -> str:
 
 
 def check_url(name: str) -> None:
-    """Raise `InputError` unless the URL has a host and, if any, a port that can be."""
+    """Raise `InputError` unless the URL has a host and, if any, a port that can be, or a bucket and a key."""
+    if is_stored(name):
+        bucket, key = bucket_and_key(name)
+        if not _BUCKET.fullmatch(bucket) or not key.strip("/") or key.endswith("/"):
+            remedy = "write KIND://BUCKET/KEY; credentials come from the environment alone"
+            raise InputError(public_name(name), "names no object in a store", remedy)
+        return
     try:
         parts = urlsplit(name)
         valid = bool(parts.hostname) and (parts.port is None or parts.port > 0)
@@ -101,7 +160,8 @@ def driver_of(path: Path) -> str:
     except OSError as exc:
         if str(path).startswith("/vsi"):
             problem = "names a file of GDAL's virtual file systems, which mapgen does not read"
-            raise InputError(subject, problem, "name a local file (unpack an archive first) or an http(s) URL") from exc
+            remedy = "name a local file (unpack an archive first) or an address: https, s3, gs or az"
+            raise InputError(subject, problem, remedy) from exc
         raise InputError(subject, *_system_problem(exc)) from exc
     note_inputs(path)
     for signature, driver in SIGNATURES:

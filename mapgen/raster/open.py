@@ -5,21 +5,22 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
-from mapgen.errors import InputError, ResourceError, one_line, option
+from mapgen.errors import InputError, MapgenError, ResourceError, one_line, option
 from mapgen.files.gdal import MEBIBYTE, gdal_errors
 from mapgen.files.inputs import note_inputs
+from mapgen.files.kind import suffix_of
 from mapgen.files.limits import BLOCK_BYTES, PIXELS, may_be_moved
-from mapgen.files.remote import Remote, ask
+from mapgen.files.remote import Remote, answers_head, ask
+from mapgen.files.stores import refusal
 from mapgen.files.tiff import tiff_pages
-from mapgen.files.vet import check_url, driver_of, is_url, public_name
+from mapgen.files.vet import check_url, driver_of, gdal_name, is_http, is_stored, is_url, public_name
 from mapgen.files.vrt import places_a_file, vrt_sources
 from mapgen.grid import ControlPoints, Grid, is_singular
 from mapgen.raster.blocks import lacks_blocks
@@ -41,8 +42,10 @@ def open_scene(name: str | Path, *, any_kind: bool = False) -> RasterScene:
     """
     from rasterio.enums import ColorInterp
 
-    remote = _asked(str(name)) if is_url(str(name)) else None
+    remote = _asked(str(name)) if is_http(str(name)) else None
     with opened_dataset(name) as (subject, dataset):
+        if is_stored(str(name)):  # of which GDAL says what is wrong
+            remote = _asked(str(name))
         if not any_kind:
             _check_kind(subject, dataset)
         scene = RasterScene(subject, dataset, grid_of(dataset, subject), remote=remote)
@@ -83,19 +86,33 @@ def opened_dataset(name: str | Path, **options: Any) -> Iterator[tuple[str, Any]
 def _open(name: str, subject: str, options: dict[str, Any]) -> Any:
     import rasterio
 
+    around: dict[str, str] = {}
     if is_url(name):
         check_url(name)
-        target, driver = f"/vsicurl/{name}", _URL_DRIVERS.get(Path(urlsplit(name).path).suffix.lower(), "GTiff")
+        target, driver = gdal_name(name), _URL_DRIVERS.get(suffix_of(name), "GTiff")
+        around = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}  # no listing, no side-cars, whoever opens it
+        if name.lower().startswith("az:") or (is_http(name) and answers_head(name)):
+            around["CPL_VSIL_CURL_USE_HEAD"] = "YES"  # else GDAL asks for all of it to learn its size, and hangs up
     else:
         # The absolute name, since GDAL gives a meaning of its own to relative ones such as `GTIFF_DIR:2:scene.tif`.
         target, driver = os.path.abspath(name), driver_of(Path(name))
     try:
-        return rasterio.open(target, driver=driver, **(options if driver == "GTiff" else {}))
+        with rasterio.Env(**around) if around else nullcontext():
+            return rasterio.open(target, driver=driver, **(options if driver == "GTiff" else {}))
     except gdal_errors() as exc:
+        if is_stored(name):
+            raise _not_opened(name, subject, exc) from exc
         if is_url(name):
             ask(name)  # which says what is wrong with the address, if anything is
             raise InputError(subject, f"cannot be read ({gdal_reason(exc)})", "check what lies there") from exc
         raise InputError(subject, f"cannot be read ({gdal_reason(exc)})", "get the file again") from exc
+
+
+def _not_opened(name: str, subject: str, exc: Exception) -> MapgenError:
+    """What is wrong with an object that cannot be opened: that the store keeps it, or what it is."""
+    if "not recognized as" in str(exc):
+        return InputError(subject, "is not a raster that mapgen knows", "name a GeoTIFF, JPEG 2000, PNG or JPEG")
+    return refusal(name, exc)
 
 
 def _asked(url: str) -> Remote:

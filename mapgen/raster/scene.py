@@ -17,7 +17,6 @@ from mapgen.errors import InputError, MapgenError, NetworkError, one_line, optio
 from mapgen.files.fingerprint import fingerprint
 from mapgen.files.gdal import MEBIBYTE, gdal_errors, gdal_messages
 from mapgen.files.remote import Remote
-from mapgen.files.vet import is_url
 from mapgen.grid import Grid, Window
 from mapgen.plan import Step
 from mapgen.raster.blocks import absent, lacks_blocks, stored_pixels
@@ -364,8 +363,9 @@ class RasterScene(Scene):
             self.damaged.append((row, col))
 
     def _read_error(self, row: int, col: int, cause: Exception) -> MapgenError:
-        if is_url(str(self.dataset.name).removeprefix("/vsicurl/")):
-            return NetworkError(self.name, f"could not be read at row {row}, column {col}", "try again later")
+        if self.remote is not None:
+            problem = f"could not be read at row {row}, column {col}: the network broke off, or what lies there is cut"
+            return NetworkError(self.name, problem, "run the same command again")
         return InputError(
             self.name,
             f"is damaged in the block at row {row}, column {col} ({one_line(cause)[:120]})",

@@ -39,7 +39,7 @@ def describe(name: str, model: str) -> dict[str, Any]:
         return _result(path)
     if kind in ("tiles", "folder"):
         return _tiles(path)
-    with environment():
+    with environment(remote=is_url(name)):
         with open_scene(name, any_kind=True) as scene:
             if raster_kind(scene, name)[0] == "classes":
                 return _class_map(scene, name)
