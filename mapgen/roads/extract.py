@@ -32,7 +32,7 @@ from mapgen.roads.graph import Graph
 from mapgen.roads.ground import on_the_ground
 from mapgen.roads.islands import without_islands
 from mapgen.roads.junctions import contracted
-from mapgen.roads.layers import LIMITS, LONLAT_FORMATS, SEVEN_DIGITS, SUFFIXES, write_network
+from mapgen.roads.layers import DIGITS, LIMITS, LONLAT_FORMATS, SUFFIXES, write_network
 from mapgen.roads.network import Network
 from mapgen.roads.options import RoadsKeys, RoadsOptions
 from mapgen.roads.read import ClassCosts, Probabilities, road_values
@@ -163,7 +163,7 @@ class Job:
         regions = self._tidied(find_regions(self._strips(progress), self.grid.width))
         graph = self._graph(regions)
         confidence = self._confidence(graph)
-        digits = None if self.crs is not None else 7 if self.form in SEVEN_DIGITS else coordinate_decimals(self.grid)
+        digits = None if self.crs is not None else DIGITS.get(self.form, coordinate_decimals(self.grid))
         name = self.options.layer_name or output.name.split(".")[0]
         network = on_the_ground(
             graph, self.grid, self.crs, name, tolerance=self.pixels(self.options.simplify), confidence=confidence,
@@ -213,8 +213,7 @@ class Job:
         width = max(self.pixels(options.max_width), 2.0)
         spur, budget = self.pixels(options.spur), self.pixels(options.bridge)
         skeleton = skeleton_in_strips(regions, width, aspect, threads=self.threads)
-        graph = pruned(trace(skeleton), spur, aspect)
-        graph = _with_unknown(graph, regions)
+        graph = pruned(_with_unknown(trace(skeleton), regions), spur, aspect)
         del skeleton
         cost = self.probabilities.cost if self.probabilities is not None else ClassCosts(self.mask, self.roads).cost
         graph, self.bridges = bridged(

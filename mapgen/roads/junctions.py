@@ -16,11 +16,14 @@ from mapgen.polygons.union_find import root
 from mapgen.roads.centre import crossing
 from mapgen.roads.graph import Graph
 
-NEAR = 2.5
+NEAR = 3.0
 """Radii, at most, between junctions that are one."""
 
 REACH = 0.8
 """Share of a junction's radius within which edges run straight to its node."""
+
+AROUND = 0.5
+"""Share of that distance around each old node within which its edges run straight to the new one too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,11 @@ def contracted(graph: Graph, height: int, aspect: float = 1.0) -> Graph:
     that disc, or edges would cross, the longest of the edges inside stays, and what is left of the group is tried.
     Laws: parts and loops stay.
     """
-    short = _short(graph, aspect)
+    short, pixels = _short(graph, aspect), _pixel_table(graph, height)
     groups = _grouped(graph, short)
     while len(groups.x):
         skip = _skips(graph, groups, aspect)
-        refused = _refused(graph, groups, skip, height, aspect)
+        refused = _refused(graph, groups, skip, pixels, aspect)
         if not refused.any():
             fresh = _rebuilt(graph, groups, skip)
             refused = _crossed(fresh, len(graph.x), len(groups.x))
@@ -102,7 +105,12 @@ def _without(graph: Graph, groups: _Groups, refused: Bools, short: Longs) -> Lon
 
 
 def _crossed(graph: Graph, pixels: int, count: int) -> Bools:
-    """Groups at which an edge ends that crosses another; their nodes are the pixels from `pixels` on."""
+    """Groups at which an edge ends whose last segment crosses another; their nodes are the pixels from `pixels` on.
+
+    All other segments are those of the lattice, which do not cross each other.
+    """
+    edges = np.arange(len(graph))
+    graph = graph.split(np.tile(edges, 2), np.concatenate((graph.offsets[:-1] + 1, graph.offsets[1:] - 2)))
     x, y = graph.x[graph.path].astype(np.float64), graph.y[graph.path].astype(np.float64)
     bad = crossing(Lines(graph.offsets, x, y), graph.u, graph.v)
     ends = graph.nodes[np.concatenate((graph.u[bad], graph.v[bad]))]
@@ -130,13 +138,14 @@ def _rebuilt(graph: Graph, groups: _Groups, skip: Longs) -> Graph:
 
 
 def _skips(graph: Graph, groups: _Groups, aspect: float) -> Longs:
-    """(2, E): how many pixels at the beginning and at the end of each edge lie in the disc of the group there."""
+    """(2, E): how many pixels at the beginning and at the end of each edge lie in the disc of the group there, or near the old node."""
     table = (graph.x, graph.y, graph.offsets, graph.path)
-    return _skip(table, graph.u, graph.v, groups.of, groups.x, groups.y, groups.radius, float(aspect))
+    reach = REACH * groups.radius
+    return _skip(table, graph.u, graph.v, groups.of, groups.x, groups.y, reach, float(aspect))
 
 
-def _refused(graph: Graph, groups: _Groups, skip: Longs, height: int, aspect: float) -> Bools:
-    """Groups whose disc holds a pixel of an edge that only passes, or which would make an edge nothing or a twin."""
+def _pixel_table(graph: Graph, height: int) -> tuple[Longs, Ints, Longs, Longs, Longs]:
+    """The pixels in use, row by row: offsets of the rows, columns, and of each its edge, place in `path` and node."""
     used = np.unique(graph.path)
     used = used[np.lexsort((graph.x[used], graph.y[used]))]
     edge = np.full(len(graph.x), -1, np.int64)
@@ -146,9 +155,15 @@ def _refused(graph: Graph, groups: _Groups, skip: Longs, height: int, aspect: fl
     node = np.full(len(graph.x), -1, np.int64)
     node[graph.nodes] = np.arange(len(graph.nodes))
     lines = np.concatenate(([0], np.cumsum(np.bincount(graph.y[used], minlength=height)))).astype(np.int64)
+    return lines, graph.x[used], edge[used], place[used], node[used]
+
+
+def _refused(graph: Graph, groups: _Groups, skip: Longs, pixels: tuple[Longs, ...], aspect: float) -> Bools:
+    """Groups whose disc holds a pixel of an edge that only passes, or which would make an edge nothing or a twin."""
+    reach = REACH * groups.radius
     refused = _foreign(
-        (lines, graph.x[used], edge[used], place[used], node[used]), graph.u, graph.v, graph.offsets, groups.of,
-        groups.x, groups.y, groups.radius, groups.inner, skip, float(aspect),
+        pixels, graph.u, graph.v, graph.offsets, groups.of, groups.x, groups.y, reach, groups.inner, skip,
+        float(aspect),
     )  # fmt: skip
     of_u, of_v = groups.of[graph.u], groups.of[graph.v]
     gone = ~groups.inner & (of_u >= 0) & (of_v >= 0) & (skip.sum(axis=0) >= np.diff(graph.offsets))
@@ -176,43 +191,45 @@ def _union(u, v, order, count):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _inside(x, y, pixel, cx, cy, radius, aspect):  # type: ignore[no-untyped-def]
-    return np.hypot(float(x[pixel] - cx), (y[pixel] - cy) * aspect) < REACH * radius
+def _inside(x, y, pixel, cx, cy, reach, aspect):  # type: ignore[no-untyped-def]
+    return np.hypot(float(x[pixel] - cx), (y[pixel] - cy) * aspect) < reach
 
 
 @kernel
-def _skip(table, u, v, of, cx, cy, radius, aspect):  # type: ignore[no-untyped-def]
+def _skip(table, u, v, of, cx, cy, reach, aspect):  # type: ignore[no-untyped-def]
     x, y, offsets, path = table
     out = np.zeros((2, len(u)), np.int64)
     for i in range(len(u)):
         low, high = offsets[i], offsets[i + 1]
-        group = of[u[i]]
-        if group >= 0:
-            k = low
-            while k < high and _inside(x, y, path[k], cx[group], cy[group], radius[group], aspect):
+        for e in range(2):
+            group = of[v[i]] if e else of[u[i]]
+            if group < 0:
+                continue
+            own = path[high - 1] if e else path[low]
+            k = 0
+            while k < high - low:
+                pixel = path[high - 1 - k] if e else path[low + k]
+                # Edges of a node outside the disc would run over each other if they went through its pixel.
+                near = np.hypot(float(x[pixel] - x[own]), (y[pixel] - y[own]) * aspect) < AROUND * reach[group]
+                if k > 0 and not near and not _inside(x, y, pixel, cx[group], cy[group], reach[group], aspect):
+                    break
                 k += 1
-            out[0, i] = k - low
-        group = of[v[i]]
-        if group >= 0:
-            k = high
-            while k > low and _inside(x, y, path[k - 1], cx[group], cy[group], radius[group], aspect):
-                k -= 1
-            out[1, i] = high - k
+            out[e, i] = k
     return out
 
 
 @kernel
-def _foreign(table, u, v, offsets, of, cx, cy, radius, inner, skip, aspect):  # type: ignore[no-untyped-def]
+def _foreign(table, u, v, offsets, of, cx, cy, reach, inner, skip, aspect):  # type: ignore[no-untyped-def]
     lines, columns, edges, places, nodes = table
     refused = np.zeros(len(cx), np.bool_)
     for g in range(len(cx)):
-        reach = REACH * radius[g] + 1
-        down = int(reach / aspect) + 1
+        across = reach[g] + 1
+        down = int(across / aspect) + 1
         for y in range(max(0, cy[g] - down), min(len(lines) - 2, cy[g] + down) + 1):
-            for k in range(first_at(columns, lines[y], lines[y + 1], cx[g] - reach), lines[y + 1]):
-                if columns[k] > cx[g] + reach:
+            for k in range(first_at(columns, lines[y], lines[y + 1], cx[g] - across), lines[y + 1]):
+                if columns[k] > cx[g] + across:
                     break
-                if np.hypot(float(columns[k] - cx[g]), (y - cy[g]) * aspect) >= REACH * radius[g]:
+                if np.hypot(float(columns[k] - cx[g]), (y - cy[g]) * aspect) >= reach[g]:
                     continue
                 if nodes[k] >= 0:
                     refused[g] |= of[nodes[k]] != g

@@ -30,7 +30,10 @@ SUFFIXES = {
 LONLAT_FORMATS = ("geojson", "geojsonl", "osm", "osm.pbf", "graphml")
 """Formats whose coordinates are longitude and latitude on WGS 84."""
 
-SEVEN_DIGITS = ("osm", "osm.pbf")
+DIGITS = {"osm": 7, "osm.pbf": 7, "graphml": 10}
+"""Decimals of degrees: those of OSM's nodes; for libraries of graphs so many that lengths are the GeoPackage's to a
+millimetre. Other formats have as many as the resolution asks for."""
+
 DECIMALS = {"length_m": 3, "width_m": 2, "width_min_m": 2, "confidence": 4, "bridged_m": 1}
 
 LIMITS = "no directions, no turn rules, no levels: a crossing of bridge and road is a junction; gaps are guesses"

@@ -46,9 +46,15 @@ class Way:
             "bridged_m": round(self.bridged_m, 1), "edges": self.edges,
             "snapped_m": [round(d, 1) for d in self.snapped_m],
         }  # fmt: skip
-        line = np.round(self.coordinates, 8).tolist()
-        line = line if len(line) > 1 else line * 2
-        return {"type": "Feature", "properties": about, "geometry": {"type": "LineString", "coordinates": line}}
+        return {
+            "type": "Feature", "properties": about,
+            "geometry": {"type": "LineString", "coordinates": self.rounded()},
+        }  # fmt: skip
+
+    def rounded(self) -> list[list[float]]:
+        """Its vertices, two at least, to a millimetre."""
+        line: list[list[float]] = np.round(self.coordinates, 8).tolist()
+        return line if len(line) > 1 else line * 2
 
 
 def parse_point(text: str) -> tuple[float, float]:

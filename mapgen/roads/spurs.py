@@ -17,6 +17,9 @@ FORK = 1.0
 ROOT = 1.5
 """Radii of its root that a dead end sticks out, at least."""
 
+OWN = 3.0
+"""Medians of its own r that a dead end sticks out, at least: what is hardly longer than wide is no road, but a blot."""
+
 
 def pruned(graph: Graph, spur: float, aspect: float = 1.0) -> Graph:
     """Without the dead ends that stick out too little; the nodes of degree 2 that this leaves are joined.
@@ -24,9 +27,9 @@ def pruned(graph: Graph, spur: float, aspect: float = 1.0) -> Graph:
     What a dead end sticks out by is its length + r at its tip − r at its root, that is beyond the disc of the junction;
     bridged gaps do not count, so that a speck which a bridge joins to a road is none. It goes while that is below
     `spur` (in pixel widths), below ROOT times the r of its root (borders of wide roads are uneven on a larger scale),
-    or below twice the median r of its own, the least first. Ends at the frame stay unless they stick out by less than
-    FORK times the r of their root, and so do edges that are a part of their own. Laws: parts and loops stay; nothing is
-    left to do.
+    or below OWN times the median r of its own, the least first. Ends at the frame stay unless they stick out by less
+    than FORK times the r of their root, and so do edges that are a part of their own. Laws: parts and loops stay;
+    nothing is left to do.
     """
     first, darts = incident(graph.u, graph.v, len(graph.nodes))
     pixels = (graph.x, graph.y, graph.r, graph.frame, float(aspect))
@@ -77,10 +80,10 @@ def _excess(pixels, table, link, mate, length, degrees, dart, spur):  # type: ig
         return excess if excess < FORK * r[nodes[base]] else np.inf
     if excess < max(spur, ROOT * r[nodes[base]]):
         return excess
-    # Twice a median is at most twice the greatest r, which the length bounds loosely: spare the walk for long ones.
+    # A median is at most the greatest r, which the length bounds loosely: spare the walk for long ones.
     if length[dart] > 1e4:
         return np.inf
-    return excess if excess < 2 * _median(pixels, table, link, dart) else np.inf
+    return excess if excess < OWN * _median(pixels, table, link, dart) else np.inf
 
 
 @kernel

@@ -125,14 +125,25 @@ def _strip(
     return y, x, r, frame
 
 
+BLOCK = 256
+"""Rows that are looked at together."""
+
+
 def near_unknown(regions: Regions, x: Ints, y: Ints, r: Reals) -> Bools:
     """Whether what is known of the scene ends near each of these pixels, no farther than r + AT_FRAME."""
     out = np.zeros(len(x), np.bool_)
-    if not (regions.values[1:] == UNKNOWN).any():
+    unknown = regions.values == UNKNOWN
+    if not unknown[1:].any():
         return out
-    for i in np.argsort(y, kind="stable").tolist():
-        reach = int(r[i]) + AT_FRAME
-        rows = regions.raster(slice(max(0, int(y[i]) - reach), int(y[i]) + reach + 1))
-        labels = rows[:, max(0, int(x[i]) - reach) : int(x[i]) + reach + 1]
-        out[i] = bool((regions.values[labels] == UNKNOWN).any())
+    order = np.argsort(y, kind="stable")
+    reach = r.astype(np.int64) + AT_FRAME
+    for first in range(0, regions.height, BLOCK):
+        some = order[slice(*np.searchsorted(y[order], (first, first + BLOCK)))]
+        if not len(some):
+            continue
+        top = max(0, first - int(reach[some].max()))
+        rows = unknown[regions.raster(slice(top, first + BLOCK + int(reach[some].max()) + 1))]
+        for i in some.tolist():
+            row, col, far = int(y[i]) - top, int(x[i]), int(reach[i])
+            out[i] = rows[max(0, row - far) : row + far + 1, max(0, col - far) : col + far + 1].any()
     return out

@@ -75,6 +75,14 @@ def test_nodata_across_a_road_is_the_end_of_what_is_known(tmp_path: Path) -> Non
     assert (found.edges, found.dead_ends, found.bridges) == (5, 0, 0)
 
 
+def test_a_stub_that_ends_where_knowledge_ends_is_no_spur(tmp_path: Path) -> None:
+    classes = np.where(cross(), 3, 0).astype(np.uint8)
+    classes[:40] = 255  # ten pixels above the road that runs level; the other goes on up there
+    tags = {"MAPGEN_LEGEND": json.dumps(STREETS.to_json())}
+    found = extract_roads(make_raster(tmp_path / "a.tif", classes, nodata=255, tags=tags), tmp_path / "a.gpkg")
+    assert (found.edges, found.frame_ends, found.dead_ends) == (4, 4, 0)
+
+
 def test_probabilities_may_lack_values(tmp_path: Path) -> None:
     roads = cross()
     roads[:, 118:124] = False

@@ -121,6 +121,16 @@ def test_contracting_keeps_parts_and_loops(mask: Array, clean: bool) -> None:
     assert len(less) <= len(graph)
 
 
+def test_two_junctions_in_one_crossing_are_one_though_they_lie_outside_its_middle() -> None:
+    rows, cols = np.mgrid[:90, :120]
+    level = (abs(rows - 45) <= 8) & (rows > 0)  # a wide road, and arms to both sides that do not face each other
+    arms = ((abs(cols - 52) <= 4) & (rows < 45)) | ((abs(cols - 66) <= 4) & (rows > 45))
+    graph = pruned(graph_of(level | arms), 10.0)
+    middle = (graph.degrees() >= 3) & (abs(graph.x[graph.nodes] - 59) < 20)
+    assert middle.sum() == 2
+    assert (contracted(graph, 90).degrees() == 4).sum() == 1
+
+
 @settings(max_examples=40, deadline=None)
 @given(roads, st.floats(2, 40), st.floats(0, 1), st.integers(3, 60))
 def test_bridges_are_those_of_a_larger_budget_that_cost_no_more(

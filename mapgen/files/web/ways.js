@@ -2,7 +2,12 @@
 // itself (see mapgen/roads/compact.py for its form). No server is asked.
 "use strict";
 const mapgenWays = (() => {
-const METRES = 111195;  // of a degree of latitude; places are compared with each other, lengths come with the edges
+// Metres of a degree of latitude and of longitude, on the ellipsoid: on a sphere the share of an edge that lies before a
+// place would be off by some decimetres where the edge bends (series of WGS 84; lengths of edges come with them).
+const degree = middle => {
+  const at = n => Math.cos(n * middle * Math.PI / 180);
+  return {up: 111132.95 - 559.85 * at(2) + 1.18 * at(4), across: 111412.88 * at(1) - 93.5 * at(3) + 0.12 * at(5)};
+};
 const REACH = 100;  // metres that a place may lie off the roads
 
 // --- the network ----------------------------------------------------------------------------------------------------
@@ -19,8 +24,7 @@ function Network(plain) {
     lat[k] = y / 1e7;
   }
   const middle = lat.length ? (lat.reduce((a, b) => Math.min(a, b)) + lat.reduce((a, b) => Math.max(a, b))) / 2 : 0;
-  const across = METRES * Math.cos(middle * Math.PI / 180);
-  return {...plain, edges, offsets, lon, lat, middle, across, ...darts(plain)};
+  return {...plain, edges, offsets, lon, lat, middle, ...degree(middle), ...darts(plain)};
 }
 
 // Dart 2·i is edge i from u to v, dart 2·i + 1 the reverse; those that leave node n are leaving[first[n] … first[n + 1]].
@@ -38,7 +42,7 @@ function darts({nodes, u, v}) {
 
 const originOf = (net, dart) => dart & 1 ? net.v[dart >> 1] : net.u[dart >> 1];
 const targetOf = (net, dart) => originOf(net, dart ^ 1);
-const distance = (net, lon, lat, k) => Math.hypot((net.lon[k] - lon) * net.across, (net.lat[k] - lat) * METRES);
+const distance = (net, lon, lat, k) => Math.hypot((net.lon[k] - lon) * net.across, (net.lat[k] - lat) * net.up);
 
 // The place on the roads that is nearest to a point: its edge, which share of its length lies before it, how far away.
 function nearest(net, lon, lat) {
@@ -46,8 +50,8 @@ function nearest(net, lon, lat) {
   for (let i = 0; i < net.edges; i++) {
     let before = 0, found = null;
     for (let k = net.offsets[i] + 1; k < net.offsets[i + 1]; k++) {
-      const ax = (net.lon[k - 1] - lon) * net.across, ay = (net.lat[k - 1] - lat) * METRES;
-      const dx = (net.lon[k] - net.lon[k - 1]) * net.across, dy = (net.lat[k] - net.lat[k - 1]) * METRES;
+      const ax = (net.lon[k - 1] - lon) * net.across, ay = (net.lat[k - 1] - lat) * net.up;
+      const dx = (net.lon[k] - net.lon[k - 1]) * net.across, dy = (net.lat[k] - net.lat[k - 1]) * net.up;
       const size = Math.hypot(dx, dy);
       const part = size > 0 ? Math.min(1, Math.max(0, -(ax * dx + ay * dy) / (size * size))) : 0;
       const away = Math.hypot(ax + part * dx, ay + part * dy);
@@ -235,6 +239,10 @@ function Finder(net, say) {
     say(`${metres(state.way.length)}${state.way.narrowest === null ? "" : `, narrowest ${state.way.narrowest.toFixed(1)} m`}` +
       `${state.way.bridged >= 0.5 ? `, ${metres(state.way.bridged)} over bridged gaps` : ""}. One-way streets, turn rules and levels are not known.`);
     return state;
+  };
+  state.show = line => {
+    const ends = [line[0], line[line.length - 1]];
+    Object.assign(state, {places: ends, features: [feature("LineString", line), ...ends.map(end => feature("Point", end))]});
   };
   state.clear = () => Object.assign(state, {places: [], way: null, features: []});
   return state;
