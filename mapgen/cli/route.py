@@ -26,17 +26,22 @@ def route(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Write the way as GeoJSON.  [default: to stdout]"),
+        typer.Option(
+            "-o", "--output", metavar="FILE",
+            help="Write the way as GeoJSON, or as a page of the network (.html).  [default: GeoJSON to stdout]",
+        ),
     ] = None,
     **given: Any,
 ) -> None:
-    """Find the shortest way over a network, as GeoJSON.
+    """Find the shortest way over a network, as GeoJSON or as a page.
 
+    The page (way.html) needs no server, shows the way on the network, and finds others by two clicks.
     Points are taken to the nearest edge, up to 100 m away. Where there is no way the exit code is 10, and the message
     says how far the two parts are from each other. Directions, turn rules and levels are not known.
     """
     if output is not None:
         check_suffix(str(output), ".geojson", folders=False)
+    from mapgen.roads.layers import LIMITS
     from mapgen.roads.route import find_way, parse_point, write_way
 
     if len(points) < 2:
@@ -51,9 +56,16 @@ def route(
     narrowest = f", narrowest {about['narrowest_m']:.1f} m" if about["narrowest_m"] is not None else ""
     bridged = f", {about['bridged_m']:.0f} m over bridged gaps" if about["bridged_m"] else ""
     away = " and ".join(f"{d:.0f}" for d in about["snapped_m"])
-    console.note(f"{about['length_m']:.0f} m{narrowest}{bridged}; points {away} m off the network")
+    said = f"{about['length_m']:.0f} m{narrowest}{bridged}"
+    console.note(f"{said}; points {away} m off the network")
     if output is not None:
-        write_way(Output(output, given["overwrite"]), way)
+        place = Output(output, given["overwrite"])
+        if output.suffix.lower() == ".html":
+            from mapgen.results.way import write_way_page
+
+            write_way_page(place, network, way, f"{said}. {LIMITS}", given["layer"], given["assume_crs"])
+        else:
+            write_way(place, way)
         console.result(output, about | {"output": str(output), "exit_code": 0})
         return
     from json import dumps

@@ -39,9 +39,9 @@ def holds_edges(path: Path) -> bool:
 class NetworkDrawing:
     """A network, whole in memory. Raises `InputError` for one that is too large for a page."""
 
-    def __init__(self, path: Path, layer: str | None = None) -> None:
+    def __init__(self, path: Path, layer: str | None = None, assume_crs: str | None = None) -> None:
         with environment():
-            self.lines = read_lines(path, layer)
+            self.lines = read_lines(path, layer, assume_crs)
         self.name, self.path, self.finest = path.name, path, 0.0
         x, y = self.lines.ways.lines.x, self.lines.ways.lines.y
         self.bounds: Bounds = float(x.min()), float(y.min()), float(x.max()), float(y.max())

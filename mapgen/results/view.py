@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -80,15 +81,18 @@ class View:
         things[""] = Served("text/html; charset=utf-8", page)
         return PageServer(things, makers, SERVED_POLICY, port)
 
-    def inline(self, output: Path) -> int:
-        """Write the page as one file; its size in bytes. Raises `OutputError`, and `InputError` if it is too large."""
+    def inline(self, output: Path, **more: Any) -> int:
+        """Write the page as one file; its size in bytes. `more` is what else the page is to show, such as a `way`.
+
+        Raises `OutputError`, and `InputError` if it is too large.
+        """
         place = Output(output, self.options.overwrite)
         check_output(place)
         texts = page_texts()
         with tempfile.TemporaryDirectory(prefix="mapgen-") as name:
             parts = InPage(Path(name))
             sides = [described(side, parts) for side in self.sides]
-            data = {"inlined": True, "sides": sides}
+            data = {"inlined": True, "sides": sides} | more
             page = inlined_page(texts[TEMPLATE], self.title, data, texts, parts.files)
         write_page(place, page)
         return len(page)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapgen.arrays import Bools, Ints, Longs
+from mapgen.arrays import Array, Bools, Ints, Longs
 from mapgen.kernels import kernel
 from mapgen.polygons.clearance import first_at
 from mapgen.polygons.lines import Lines
@@ -138,13 +138,14 @@ def _rebuilt(graph: Graph, groups: _Groups, skip: Longs) -> Graph:
 
 
 def _skips(graph: Graph, groups: _Groups, aspect: float) -> Longs:
-    """(2, E): how many pixels at the beginning and at the end of each edge lie in the disc of the group there, or near the old node."""
+    """(2, E): how many pixels at the beginning and at the end of each edge lie in the disc of the group there, or near
+    the old node."""
     table = (graph.x, graph.y, graph.offsets, graph.path)
     reach = REACH * groups.radius
     return _skip(table, graph.u, graph.v, groups.of, groups.x, groups.y, reach, float(aspect))
 
 
-def _pixel_table(graph: Graph, height: int) -> tuple[Longs, Ints, Longs, Longs, Longs]:
+def _pixel_table(graph: Graph, height: int) -> tuple[Array, ...]:
     """The pixels in use, row by row: offsets of the rows, columns, and of each its edge, place in `path` and node."""
     used = np.unique(graph.path)
     used = used[np.lexsort((graph.x[used], graph.y[used]))]
@@ -158,7 +159,7 @@ def _pixel_table(graph: Graph, height: int) -> tuple[Longs, Ints, Longs, Longs, 
     return lines, graph.x[used], edge[used], place[used], node[used]
 
 
-def _refused(graph: Graph, groups: _Groups, skip: Longs, pixels: tuple[Longs, ...], aspect: float) -> Bools:
+def _refused(graph: Graph, groups: _Groups, skip: Longs, pixels: tuple[Array, ...], aspect: float) -> Bools:
     """Groups whose disc holds a pixel of an edge that only passes, or which would make an edge nothing or a twin."""
     reach = REACH * groups.radius
     refused = _foreign(

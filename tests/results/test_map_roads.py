@@ -214,3 +214,26 @@ def test_the_page_and_the_command_agree_on_any_two_places(
         f" f.click({lines.x[0] + 0.1}, {lines.y[0]}); return said }})()"
     )
     assert "No road within 100 m" in none[0]
+
+
+def test_a_way_as_a_page_shows_it_on_its_network(
+    mapgen: Callable[..., Run], browser: Browser, tmp_path: Path
+) -> None:
+    lines = [[[57.0, 23.0], [57.003, 23.0]], [[57.003, 23.0], [57.003, 23.002]], [[57.003, 23.0], [57.005, 22.999]]]
+    shapes = [{"type": "LineString", "coordinates": c} for c in lines]
+    features = [{"type": "Feature", "properties": {}, "geometry": shape} for shape in shapes]
+    (tmp_path / "net.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    page = tmp_path / "way.html"
+    run = mapgen("route", tmp_path / "net.geojson", "57.001,23", "57.003,23.001", "-o", page)
+    assert (run.code, run.out) == (0, f"{page}\n"), run.err
+    assert mapgen("route", tmp_path / "net.geojson", "57.001,23", "57.003,23.001", "-o", page).code == 5
+    browser.open(page.as_uri())
+    browser.wait("window.mapgenPage && mapgenPage.maps.length && mapgenPage.maps[0].idle")
+    browser.wait("mapgenPage.maps[0].map.queryRenderedFeatures({layers: ['way']}).length > 0")
+    metres = f"{find_way(tmp_path / 'net.geojson', [(57.001, 23.0), (57.003, 23.001)]).length_m:.0f} m"
+    assert browser.evaluate("document.getElementById('told').textContent").startswith(metres)
+    click(browser, 57.0032, 22.9999)
+    click(browser, 57.0048, 22.9991)
+    browser.wait("mapgenPage.finders[0].way")
+    assert browser.evaluate("mapgenPage.finders[0].way.length") == pytest.approx(186, abs=8)
+    assert browser.evaluate("mapgenPage.errors") == []

@@ -260,6 +260,18 @@ function goTo(number, {lng, lat}) {
   showWay(number);
 }
 
+// The way that the page was made for, until another is looked for.
+function showGiven({line, said}, map) {
+  setWaying(true);
+  finders[0] = mapgenWays.Finder(networks[0], say);
+  finders[0].show(line);
+  say(said);
+  const [west, south, east, north] = line.reduce(([w, s, e, n], [x, y]) =>
+    [Math.min(w, x), Math.min(s, y), Math.max(e, x), Math.max(n, y)], [180, 90, -180, -90]);
+  map.fitBounds([west, south, east, north], {...fitting(), maxZoom: 17});
+  map.once("load", () => showWay(0));
+}
+
 function setWaying(on) {
   state.waying = on;
   find("way").setAttribute("aria-pressed", String(on));
@@ -403,6 +415,7 @@ async function begin() {
   first.map.addControl(new maplibregl.NavigationControl({showCompass: false}), "top-left");
   first.map.addControl(new maplibregl.ScaleControl({maxWidth: 140}), "bottom-left");
   if (comparing) setSwipe(true);
+  if (data.way) showGiven(data.way, first.map);
 }
 begin().catch(fail);
 window.mapgenPage = {maps, state, errors, networks, finders, swipeTo, setSwipe, setWaying};
