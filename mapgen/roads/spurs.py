@@ -17,7 +17,7 @@ FORK = 1.0
 ROOT = 1.5
 """Radii of its root that a dead end sticks out, at least."""
 
-OWN = 3.0
+OWN = 2.0
 """Medians of its own r that a dead end sticks out, at least: what is hardly longer than wide is no road, but a blot."""
 
 
