@@ -18,8 +18,8 @@ Reals = NDArray[np.float32]
 class Graph:
     """Edge i runs through the pixels `path[offsets[i]:offsets[i + 1]]` from node `u[i]` to node `v[i]`.
 
-    Node j is the pixel `nodes[j]`. Pixels are numbered; they have a column `x`, a row `y`, a distance `r` to the
-    nearest pixel that is no road (in pixel widths), and the flags `frame` (the road leaves the scene near by) and
+    Node j is the pixel `nodes[j]`. Pixels are numbered; they have a column `x`, a row `y`, half the width `r` of
+    the road (in pixel widths), and the flags `frame` (the road leaves the scene near by) and
     `bridge` (no road was seen here, a gap was bridged). Parallel edges and self-loops are legal. *Dart* 2·i is edge i
     as it runs, dart 2·i + 1 the reverse.
     """

@@ -16,7 +16,7 @@ from mapgen.polygons.union_find import root
 from mapgen.roads.centre import crossing
 from mapgen.roads.graph import Graph
 
-NEAR = 3.0
+NEAR = 3.5
 """Radii, at most, between junctions that are one."""
 
 REACH = 0.8

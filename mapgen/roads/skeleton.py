@@ -18,7 +18,7 @@ Reals = NDArray[np.float32]
 class Skeleton:
     """The pixels of a skeleton: those in row y are `x[lines[y]:lines[y + 1]]`, by increasing x.
 
-    `r` is the distance of each to the nearest pixel that is no road, in pixel widths, and `frame` says whether the road
+    `r` is half the width of the road at each, in pixel widths, and `frame` says whether the road
     leaves the scene, or what is known of it, near by.
     """
 

@@ -14,7 +14,7 @@ from mapgen.roads.graph import Graph, incident
 FORK = 1.0
 """Radii of its root that an end at the frame sticks out, at least: where borders are uneven, roads fork there too."""
 
-ROOT = 1.5
+ROOT = 2.0
 """Radii of its root that a dead end sticks out, at least."""
 
 OWN = 2.0

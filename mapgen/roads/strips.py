@@ -9,7 +9,7 @@ import numpy as np
 from mapgen.arrays import Bools, Ints, Longs
 from mapgen.parallel import Progress, in_order
 from mapgen.polygons.regions import Regions
-from mapgen.roads.depth import depths
+from mapgen.roads.depth import depths, half_widths
 from mapgen.roads.skeleton import Reals, Skeleton
 from mapgen.roads.thinning import rounds_for, support, thinned
 
@@ -107,7 +107,7 @@ def _extended(regions: Regions, beyond: Beyond, first: int, last: int, margin: i
 def _strip(
     regions: Regions, beyond: Beyond, first: int, last: int, rounds: int, aspect: float
 ) -> tuple[Ints, Ints, Reals, Bools]:
-    """Rows, columns, r and `frame` of the pixels of the skeleton in rows first…last − 1."""
+    """Rows, columns, half widths and `frame` of the pixels of the skeleton in rows first…last − 1."""
     halo, margin = support(rounds), rounds
     # Beyond the frame the roads go on for `margin` pixels: where they end there, they fork out of sight.
     top, bottom = max(first - halo, -margin), min(last + halo, regions.height + margin)
@@ -117,12 +117,13 @@ def _strip(
     y: Ints = places[0].astype(np.int32)
     x: Ints = places[1].astype(np.int32)
     rows = y.astype(np.int64) + (first - top)
-    r = depths(road, rows, x + np.int32(margin), float(rounds), aspect)
+    columns = x + np.int32(margin)
+    r = depths(road, rows, columns, float(rounds), aspect)
     y += np.int32(first)
     across = np.minimum(x, regions.width - 1 - x)
     down = np.minimum(y, regions.height - 1 - y) * aspect
     frame: Bools = np.minimum(across, down) <= r + AT_FRAME
-    return y, x, r, frame
+    return y, x, half_widths(road, rows, columns, r, float(rounds), aspect), frame
 
 
 BLOCK = 256

@@ -251,14 +251,16 @@ def test_widths_of_straight_roads_are_right_to_half_a_pixel() -> None:
 
     rng, off, side = np.random.default_rng(0), [], 160
     y, x = np.mgrid[:side, :side] + 0.5 - side / 2
-    for _ in range(60):
+    for place in range(60):
         angle, width, shift = rng.uniform(0, np.pi / 2), rng.uniform(3, 25), rng.uniform(-5, 5)
+        angle = np.pi / 4 if place < 20 else angle  # where depths are whole diagonals, as one in two is too wide
         mask = (np.abs(x * np.sin(angle) - y * np.cos(angle) - shift) <= width / 2).astype(np.uint8)
         graph = pruned(trace(skeleton_in_strips(find_regions(row_strips(mask), side), 60.0)), 10.0)
         assert len(graph) == 1
         off.append(widths(graph)[0][0] - width)
-    assert np.sqrt(np.mean(np.square(off))) < 0.5
-    assert abs(np.mean(off)) < 0.1
+    for some in (off[:20], off[20:]):
+        assert np.sqrt(np.mean(np.square(some))) < 0.45
+        assert abs(np.mean(some)) < 0.2
 
 
 def bad_maps(tmp_path: Path) -> dict[str, Array]:
