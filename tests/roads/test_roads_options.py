@@ -21,11 +21,11 @@ SIDE = 260
 
 
 def drawn() -> np.ndarray[Any, Any]:
-    """Roads of 6 m: one with a gap of 20 m, one across it; a spur of 8 m, a square with a hole, a piece apart."""
+    """Roads of 6 m: one with a gap of 20 m, one across it; a spur of 10 m, a square with a hole, a piece apart."""
     roads = np.zeros((SIDE, SIDE), bool)
     roads[100:106, :] = roads[:, 60:66] = True
     roads[100:106, 120:140] = False
-    roads[106:114, 200:206] = True  # sticks out 8 m
+    roads[106:116, 200:206] = True  # sticks out 10 m
     roads[180:220, 20:66] = True  # a square
     roads[196:203, 40:47] = False  # a hole in it
     roads[150:156, 150:172] = True  # a piece of 22 m
