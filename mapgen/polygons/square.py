@@ -10,11 +10,20 @@ import numpy as np
 
 from mapgen.kernels import kernel
 
-LEAST_RUN = 1.5
-"""Tolerances that a side must be long."""
+LEAST_RUNS = (2.0, 1.4, 3.0, 5.0)
+"""Tolerances that a side must be long; the next where the sides by the one before make no ring near the border."""
 
 STRENGTH = 0.35
-"""Share of a ring's length, at least, that agrees on one direction and its perpendicular: less is no building."""
+"""Share of a ring's length, at least, that agrees on one direction and its perpendicular."""
+
+NARROWER = 0.15
+"""How much shorter a ring is, at least, along one direction and across it, where no length agrees: less is round."""
+
+ROUND = 0.06
+"""Standard deviation, at most, of a round border's distance from its middle, in means of it; of a square it is 0.11."""
+
+TURNS = 90
+"""Directions in a right angle that are tried."""
 
 LEAST_IOU = 0.7
 FARTHEST = 2.5
@@ -43,6 +52,36 @@ def direction_of(x, y, ends):  # type: ignore[no-untyped-def]
     if total == 0:
         return 0.0, 0.0
     return np.arctan2(im, re) / 4, np.hypot(re, im) / total
+
+
+@kernel
+def is_round(x, y):  # type: ignore[no-untyped-def]
+    """Whether a border, given at every pixel, is equally far from its middle all around; a square is not by ROUND."""
+    away = np.hypot(x - np.mean(x), y - np.mean(y))
+    return np.std(away) < ROUND * np.mean(away)
+
+
+@kernel
+def narrowest(x, y, ends):  # type: ignore[no-untyped-def]
+    """The angle in which a ring is shortest if one may go along it and across it only, and how much shorter: 0…1.
+
+    In that sum each edge counts by its length, so a long one at a slant does not outvote the rest, and small steps to
+    and fro add up. 0 for a circle, 1 for a ring of right angles.
+    """
+    least, most, best = np.inf, 0.0, 0.0
+    n = len(ends)
+    for turn in range(TURNS):
+        theta = np.pi / 2 * turn / TURNS
+        c, s = np.cos(theta), np.sin(theta)
+        total = 0.0
+        for j in range(n):
+            a, b = ends[j], ends[(j + 1) % n]
+            dx, dy = x[b] - x[a], y[b] - y[a]
+            total += abs(dx * c + dy * s) + abs(dy * c - dx * s)
+        if total < least:
+            least, best = total, theta
+        most = max(most, total)
+    return best, (1 - least / most) / (1 - np.sqrt(0.5)) if most > 0 else 0.0
 
 
 @kernel
@@ -229,23 +268,31 @@ def squared_ring(x, y, ends, theta, directions, tolerance):  # type: ignore[no-u
     ring that has no four sides, or whose sides lie too far from its border, has no runs.
     """
     none = np.empty((0, 3), np.int64), np.empty(0), np.empty(0)
-    runs = _first_runs(x, y, ends, theta, directions)
-    if len(runs) < 4:
+    first = _first_runs(x, y, ends, theta, directions)
+    if len(first) < 4:
         return none
-    runs = _settled(x, y, runs, theta, directions, LEAST_RUN * tolerance)
+    for least in LEAST_RUNS:
+        runs = _settled(x, y, first.copy(), theta, directions, least * tolerance)
+        cx, cy = np.empty(len(runs)), np.empty(len(runs))
+        placed = _placed(x, y, runs, theta, directions, cx, cy)
+        if placed and not _misses(x, y, runs, theta, directions, cx, cy, FARTHEST * tolerance):
+            return runs, cx, cy
+    return none
+
+
+@kernel
+def _placed(x, y, runs, theta, directions, cx, cy):  # type: ignore[no-untyped-def]
+    """Fill in the corners of a ring whose sides are these runs, and part the border at them; whether it is one."""
     count = len(runs)
     if count < 4:
-        return none
+        return False
     for i in range(count):
         apart = (runs[(i + 1) % count, 0] - runs[i, 0]) % directions
         if apart == 0 or 2 * apart == directions:
-            return none
-    cx, cy = np.empty(count), np.empty(count)
+            return False
     for turn in range(ROUNDS):
         if not _corners(x, y, runs, theta, directions, cx, cy):
-            return none
+            return False
         if turn + 1 < ROUNDS:
             _parted(x, y, runs, cx, cy)
-    if _misses(x, y, runs, theta, directions, cx, cy, FARTHEST * tolerance):
-        return none
-    return runs, cx, cy
+    return True

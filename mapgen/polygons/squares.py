@@ -18,7 +18,7 @@ from mapgen.polygons.arcs import Arcs
 from mapgen.polygons.lines import Lines
 from mapgen.polygons.rings import Rings
 from mapgen.polygons.simplify import keep_vertices
-from mapgen.polygons.square import STRENGTH, direction_of, squared_ring
+from mapgen.polygons.square import NARROWER, STRENGTH, direction_of, is_round, narrowest, squared_ring
 from mapgen.polygons.squares_room import add_segment, grid_of_lines, is_blocked
 
 TRIES = (1.0, 1.4, 0.7)
@@ -152,12 +152,16 @@ def _is_taken(own, ends, moved, changed):  # type: ignore[no-untyped-def]
 
 @kernel
 def _cycle(table, own, keep, aspect):  # type: ignore[no-untyped-def]
-    """All vertices of a ring once, y in pixel widths; which of them simplification leaves; where each dart begins."""
+    """A ring pixel by pixel, y in pixel widths; which vertices simplification leaves; where each dart begins.
+
+    Straight stretches of the lattice get a vertex at every pixel: a border is parted and measured at vertices.
+    """
     offsets, nodes, x, y, _, _ = table
     size = 0
     for dart in own:
-        size += offsets[(dart >> 1) + 1] - offsets[dart >> 1] - 1
-    px, py, kept = np.empty(size), np.empty(size), np.empty(size, np.bool_)
+        for k in range(offsets[dart >> 1] + 1, offsets[(dart >> 1) + 1]):
+            size += abs(x[nodes[k]] - x[nodes[k - 1]]) + abs(y[nodes[k]] - y[nodes[k - 1]])
+    px, py, kept = np.empty(size), np.empty(size), np.zeros(size, np.bool_)
     begins = np.empty(len(own), np.int64)
     n = 0
     for j, dart in enumerate(own):
@@ -165,8 +169,14 @@ def _cycle(table, own, keep, aspect):  # type: ignore[no-untyped-def]
         begins[j] = n
         for k in range(high - low):
             at = high - k if dart & 1 else low + k
-            px[n], py[n], kept[n] = x[nodes[at]], y[nodes[at]] * aspect, keep[at]
-            n += 1
+            to = at - 1 if dart & 1 else at + 1
+            kept[n] = keep[at]
+            dx, dy = x[nodes[to]] - x[nodes[at]], y[nodes[to]] - y[nodes[at]]
+            steps = abs(dx) + abs(dy)
+            for step in range(steps):
+                px[n] = x[nodes[at]] + np.sign(dx) * step
+                py[n] = (y[nodes[at]] + np.sign(dy) * step) * aspect
+                n += 1
     return px, py, np.flatnonzero(kept), begins
 
 
@@ -178,9 +188,13 @@ def _fresh(table, own, outer, keep, tolerance, directions, aspect, size):  # typ
     if px.min() <= 0 or py.min() <= 0 or px.max() >= size[1] or py.max() >= size[0] * aspect:
         return none  # what the frame cuts off is no whole building
     ox, oy, outer_ends, _ = _cycle(table, outer, keep, aspect)
+    if is_round(ox, oy):
+        return none
     theta, strength = direction_of(ox, oy, outer_ends)
     if strength < STRENGTH:
-        return none
+        theta, strength = narrowest(ox, oy, outer_ends)
+        if strength < NARROWER:
+            return none
     runs, cx, cy = squared_ring(px, py, ends, theta, directions, tolerance)
     if len(runs) == 0:
         return none

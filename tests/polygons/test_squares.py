@@ -73,6 +73,18 @@ def test_a_turned_box_has_four_right_angles_and_its_size(degrees: int) -> None:
     assert abs(class_drift(coverage)[BUILDING]) < 12
 
 
+@pytest.mark.parametrize("degrees", [0.8, 1.5, 2.5, 4])
+def test_a_box_that_is_almost_level_and_has_few_steps_is_square(degrees: float) -> None:
+    (box,) = buildings(squared(turned_box(np.radians(degrees)), 1.5))
+    assert right_angles(box) == (4, 4)
+
+
+def test_a_round_building_stays_round() -> None:
+    y, x = np.mgrid[:50, :50] + 0.5 - 25
+    coverage = squared(np.where(np.hypot(x, y) <= 14, BUILDING, LAND).astype(np.uint8))
+    assert count_squares(coverage) == {BUILDING: (0, 1)}
+
+
 def test_a_square_ring_is_itself() -> None:
     mask = np.full((40, 50), LAND, np.uint8)
     mask[10:22, 8:30] = BUILDING
@@ -138,12 +150,12 @@ def figures(seed: int, jitter: float, crowded: bool, size: float) -> tuple[float
     return float(iou), float(ratio), right / corners
 
 
-@pytest.mark.parametrize(("jitter", "size", "least"), [(0.0, 1.5, 0.93), (1.0, 2.5, 0.75), (1.0, 0.0, 0.0)])
+@pytest.mark.parametrize(("jitter", "size", "least"), [(0.0, 1.5, 0.95), (1.0, 2.5, 0.8), (1.0, 0.0, 0.0)])
 def test_towns_with_uneven_borders_get_few_corners_most_right(jitter: float, size: float, least: float) -> None:
     iou, ratio, right = figures(11, jitter, False, size)
     if size == 0:
         assert iou < 0.6  # what simplification alone gives
         return
     assert iou > least
-    assert ratio < 1.2
-    assert right > 0.8
+    assert ratio < 1.1
+    assert right > (0.9 if jitter else 0.99)
