@@ -44,7 +44,7 @@ app = typer.Typer(
 )
 
 
-OUTPUTS = ("output", "worst", "png", "inline", "report", "log_file")
+OUTPUTS = ("output", "worst", "png", "inline", "report", "log_file", "table")
 """The parameters that name what is written. A file that any other names is read, and never replaced."""
 
 

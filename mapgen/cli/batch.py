@@ -153,6 +153,8 @@ class Batch:
         self.report: Path | None = given["report"]
         self.jobs: int = given["jobs"]
         self.largest, self.share = 0, 0.0
+        self.made: list[tuple[str, dict[str, Any]]] = []
+        """The inputs that are done, and the record of each."""
         self.names = jobs.served() or self._read(named, given, argument)
         if imagery and not jobs.served():
             self.names = imagery_of(self.names)
@@ -257,6 +259,7 @@ class Batch:
                 if self.stop:
                     break
             else:
+                self.made.append((source, outcome.record))
                 if outcome.status == "damaged":
                     failures.append(PartialError(source, "has damaged blocks"))
                 if not silent:

@@ -24,7 +24,7 @@ from mapgen.results.options import MapOptions
     given_by.Memory, given_by.Scores, given_by.Area, given_by.Creation, given_by.MapForm, given_by.Sieve,
     given_by.Holes, given_by.Simplify, given_by.Regions, given_by.Crs, given_by.Decimals, given_by.Zoom,
     given_by.AssumeCrs, given_by.Parts, given_by.DryRun, given_by.Network, given_by.Resuming, given_by.Limits,
-    given_by.Log, given_by.Overwriting, given_by.Json,
+    given_by.Log, given_by.Overwriting, given_by.Json, given_by.Table,
     panel="Output", sieve="8px", simplify="1.5px",
 )  # fmt: skip
 def map_(
@@ -59,7 +59,7 @@ def map_(
     if given["dry_run"]:
         _foretell(names, options)
     else:
-        raise typer.Exit(mapped(names, output, options))
+        raise typer.Exit(mapped(names, output, options, given["table"]))
 
 
 def _foretell(names: list[str], options: MapOptions) -> None:
@@ -75,8 +75,12 @@ def _foretell(names: list[str], options: MapOptions) -> None:
         console.warning(names[0], warning)
 
 
-def mapped(names: list[str], output: Path, options: MapOptions) -> int:
+def mapped(names: list[str], output: Path, options: MapOptions, table: Path | None = None) -> int:
     """Map the scenes into a folder and say what happens; the exit code."""
+    from mapgen.results.areas import areas_of_report, lines, table_output, write_areas
+
+    if table is not None:
+        table_output(table, options.overwrite)
     from mapgen.results.map import Mapper
     from mapgen.results.planned import Listener
 
@@ -112,8 +116,15 @@ def mapped(names: list[str], output: Path, options: MapOptions) -> int:
     for note in report["notes"]:
         console.note(f"{report['name']}: {note}")
     if "layer" in report["files"]:
-        console.note(f"the layer is sieved by {options.sieve} and simplified by {options.simplify}")
-    console.note(_summary(report))
+        console.note(_difference(options))
+    found = areas_of_report(report)
+    for line in lines(found):
+        console.note(f"  {line}")
+    seconds = ", ".join(f"{part.replace('_', ' ')} {time:.1f} s" for part, time in report["seconds"].items())
+    console.note(f"{report['name']}: {seconds}")
+    if table is not None:
+        write_areas(found, table, overwrite=options.overwrite)
+        console.note(f"wrote {table}")
     console.note(f"next: mapgen view {shlex.quote(str(output))}")
     if console.as_json:
         console.result("", report | {"output": str(output), "exit_code": result.exit_code})
@@ -122,15 +133,16 @@ def mapped(names: list[str], output: Path, options: MapOptions) -> int:
     return result.exit_code
 
 
-def _summary(report: dict[str, object]) -> str:
-    """One line: where the time went, and how much ground each class has."""
-    seconds, classes = report["seconds"], report["classes"]
-    assert isinstance(seconds, dict)
-    assert isinstance(classes, list)
-    parts = ", ".join(f"{part.replace('_', ' ')} {time:.1f} s" for part, time in seconds.items())
-    known = [c for c in classes if c["pixels"]]
-    shares = ", ".join(
-        f"{c['name']} {c['area_ha']:.2f} ha" if c["area_ha"] is not None else f"{c['name']} {c['share']:.1%}"
-        for c in known
-    )
-    return f"{report['name']}: {shares or 'no data'} ({parts})"
+def _difference(options: MapOptions) -> str:
+    """One line: in what the layer differs from class map, tiles and areas, which show every pixel."""
+    done = {
+        "sieve": "sieved by {}", "min_hole": "without holes below {}", "simplify": "simplified by {}",
+        "smooth": "smoothed {} times", "min_area": "without polygons below {}", "max_area": "without polygons above {}",
+        "classes": "of {} alone", "background": "without {}", "square": "squared",
+    }  # fmt: skip
+    given = {key: getattr(options, key) for key in done}
+    texts = {key: ", ".join(value) if isinstance(value, tuple) and key != "square" else value
+             for key, value in given.items()}  # fmt: skip
+    said = [done[key].format(value) for key, value in texts.items() if value and str(value) != "0px"]
+    changed = ", ".join(said) or "as it is"
+    return f"the layer is {changed}; class map, tiles and the areas below are of every pixel"

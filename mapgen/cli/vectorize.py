@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mapgen.cli import bundles as given_by
+from mapgen.cli import jobs
 from mapgen.cli.batch import Batch
 from mapgen.cli.console import console
 from mapgen.cli.options import chosen, takes
@@ -28,7 +29,7 @@ SHARE = 1.0
     given_by.Output, given_by.LayerForm, given_by.Sieve, given_by.Holes, given_by.Simplify, given_by.Regions,
     given_by.Clip, given_by.ConfidenceRaster, given_by.Crs, given_by.Decimals, given_by.AssumeCrs, given_by.LayerName,
     given_by.Append, given_by.Threads, given_by.Batch, given_by.Limits, given_by.Log, given_by.Overwriting,
-    given_by.Json,
+    given_by.Json, given_by.Table,
 )  # fmt: skip
 def vectorize(
     masks: Annotated[
@@ -52,6 +53,11 @@ def vectorize(
     if streaming and given["jobs"] > 1:
         raise UsageError(option("jobs"), "the features of several inputs would mix on stdout", "leave it out")
     batch = Batch(masks or [], given, "MASK")
+    table = given["table"]
+    if table is not None:
+        from mapgen.results.areas import table_output
+
+        table_output(table, given["overwrite"])  # refused before the first map is read
     marks = batch.marks(options, "vectorize")
     from mapgen.layers.vectorize import STDOUT, Vectorizer, default_output
 
@@ -72,7 +78,22 @@ def vectorize(
         return result.to_json()
 
     share = 0.0 if streaming else SHARE
-    raise typer.Exit(batch.run(pairs, work, unit="px", marks=marks, share=share, silent=streaming))
+    code = batch.run(pairs, work, unit="px", marks=marks, share=share, silent=streaming)
+    if table is not None and not jobs.served():
+        write_table(table, batch, overwrite=given["overwrite"])
+    raise typer.Exit(code)
+
+
+def write_table(table: Path, batch: Batch, *, overwrite: bool) -> None:
+    """Write what the classes of the layers that were made cover."""
+    from mapgen.results.areas import areas_of_layers, write_areas
+
+    known = [(public_name(source), record["classes"]) for source, record in batch.made if "classes" in record]
+    if left := len(batch.made) - len(known):
+        told = "a layer that was" if left == 1 else f"{left} layers that were"
+        console.warning(table, f"lacks the areas of {told} there before; leave out {option('skip_done', True)}")
+    write_areas(areas_of_layers(known), table, overwrite=overwrite)
+    console.note(f"wrote {table}")
 
 
 def summary(features: int, not_written: dict[str, int]) -> str:

@@ -58,8 +58,8 @@ class Result:
     bytes: int = 0
     seconds: float = 0.0
     classes: dict[str, dict[str, float]] = field(default_factory=dict)
-    """For each class its polygons, its area in m², by how many pixels generalization has changed its area, and how many
-    of its rings got right angles, of those that were to."""
+    """For each class its id, its polygons, its area in m², by how many pixels generalization has changed its area, and
+    how many of its rings got right angles, of those that were to."""
     not_written: dict[str, int] = field(default_factory=dict)
     """Regions that are not in the layer, by the reason."""
     warnings: tuple[str, ...] = ()
@@ -365,7 +365,10 @@ class _Job:
         counts = np.bincount(np.repeat(layer.kinds, np.diff(layer.features)), minlength=len(layer.classes))
         sums = np.bincount(layer.kinds, layer.columns["area_m2"], len(layer.classes))
         table = {
-            c.name: {"polygons": int(n), "area_m2": float(area), "drift_px": round(self.drift.get(c.id, 0.0), 3)}
+            c.name: {
+                "id": c.id, "polygons": int(n), "area_m2": float(area),
+                "drift_px": round(self.drift.get(c.id, 0.0), 3),
+            }
             for c, n, area in zip(layer.classes, counts, sums, strict=True)
         }
         for c in layer.classes:

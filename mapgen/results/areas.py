@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -64,14 +64,15 @@ class Row:
     """Empty for the whole map."""
     id: int
     name: str
-    pixels: int
+    pixels: int | None
+    """None for a layer, which has none."""
     share: float
-    """Of the pixels of the zone that have a class, 0 … 1."""
+    """Of the pixels of the zone that have a class, or of the ground in a layer, 0 … 1."""
     area_m2: float | None
     area_ha: float | None
     area_km2: float | None
     polygons: int | None = None
-    """In the layer of a result folder; None elsewhere."""
+    """In the layer, where there is one; None elsewhere."""
 
     def values(self) -> dict[str, Any]:
         """A dictionary of plain values."""
@@ -123,19 +124,51 @@ def areas(source: PathLike, output: PathLike | None = None, **options: Unpack[Ar
         key = "zone_name" if wanted.zone_name else "layer"
         raise UsageError(option(key), "there are no zones", f"name them with {option('zones', 'FILE')}")
     note_inputs(source, wanted.zones)
-    place = None if output is None else _place(Path(output), wanted.overwrite)
+    if output is not None:
+        table_output(Path(output), wanted.overwrite)
     found = _measured(Path(source), wanted)
-    if place is not None:
-        write_whole(place, found.to_csv())
+    if output is not None:
+        write_areas(found, Path(output), overwrite=wanted.overwrite)
     return found
 
 
-def _place(path: Path, overwrite: bool) -> Output:
+def table_output(path: Path, overwrite: bool) -> Output:
+    """Where a table goes. Raises `OutputError` unless it can be written there as CSV."""
     if path.suffix.lower() != ".csv":
         raise OutputError(path, "a table is written as CSV", f"name a file such as {path.stem or 'areas'}.csv")
     place = Output(path, overwrite)
     check_output(place)
     return place
+
+
+def areas_of_report(report: Mapping[str, Any]) -> Areas:
+    """The table of what a report of `map` says of its classes."""
+    keys = ("id", "name", "pixels", "share", "area_m2", "area_ha", "polygons")
+    rows = (Row("", area_km2=_km2(c["area_m2"]), **{key: c.get(key) for key in keys}) for c in report["classes"])
+    return Areas(str(report["name"]), tuple(rows))
+
+
+def areas_of_layers(layers: Sequence[tuple[str, Mapping[str, Mapping[str, Any]]]]) -> Areas:
+    """The table of layers by what `vectorize` says of their classes; of several, each is a zone by its name."""
+    rows = []
+    for source, classes in layers:
+        total = sum(one["area_m2"] for one in classes.values()) or 1.0
+        for name, one in classes.items():
+            square = round(one["area_m2"], 3)
+            rows.append(Row(
+                source if len(layers) > 1 else "", int(one["id"]), name, None, round(one["area_m2"] / total, 6),
+                square, round(square / 1e4, 7), _km2(square), int(one["polygons"]),
+            ))  # fmt: skip
+    return Areas(", ".join(source for source, _ in layers), tuple(rows))
+
+
+def _km2(square: float | None) -> float | None:
+    return None if square is None else round(square / 1e6, 9)
+
+
+def write_areas(found: Areas, path: Path, *, overwrite: bool) -> None:
+    """Write a table as CSV. Raises `OutputError`."""
+    write_whole(table_output(path, overwrite), found.to_csv())
 
 
 def _measured(source: Path, options: AreasOptions) -> Areas:
@@ -174,10 +207,8 @@ def _rows(mask: Mask, zone: str, area: Area, polygons: dict[str, int] | None) ->
     known = max(1, sum(pixels.values()))
     for one in mask.names.of([*mask.names.classes, *pixels]):
         facts = covered(pixels.get(one.id, 0), known, None if ground is None else ground.get(one.id, 0.0))
-        square = facts["area_m2"]
-        kilometres = None if square is None else round(square / 1e6, 9)
         count = None if polygons is None else polygons.get(one.name, 0)
-        yield Row(zone, one.id, one.name, **facts, area_km2=kilometres, polygons=count)
+        yield Row(zone, one.id, one.name, **facts, area_km2=_km2(facts["area_m2"]), polygons=count)
 
 
 def _ground(census: ClassAreas, grid: Grid, codes: _Codes) -> dict[int, float] | None:
@@ -222,11 +253,22 @@ def _cells(rows: list[Row]) -> Iterator[list[str]]:
     """Texts of a table, with a line for all classes together."""
     measured = all(row.area_ha is not None for row in rows)
     counted = all(row.polygons is not None for row in rows)
-    yield ["class", "pixels", "share", *(["ha", "km²"] if measured else []), *(["polygons"] if counted else [])]
+    seen = all(row.pixels is not None for row in rows)
+    yield [
+        "class", *(["pixels"] if seen else []), "share", *(["ha", "km²"] if measured else []),
+        *(["polygons"] if counted else []),
+    ]  # fmt: skip
     for name, some in [*((row.name, [row]) for row in rows), ("all", rows)]:
         areas_of = [sum(getattr(row, key) for row in some) for key in ("area_ha", "area_km2")] if measured else []
         yield [
-            name, str(sum(row.pixels for row in some)), f"{sum(row.share for row in some):.1%}",
-            *(f"{area:.2f}" for area in areas_of[:1]), *(f"{area:.4f}" for area in areas_of[1:]),
+            name, *([str(sum(row.pixels or 0 for row in some))] if seen else []),
+            f"{sum(row.share for row in some):.1%}", *(_figure(area, 2) for area in areas_of[:1]),
+            *(_figure(area, 4) for area in areas_of[1:]),
             *([str(sum(row.polygons or 0 for row in some))] if counted else []),
         ]  # fmt: skip
+
+
+def _figure(area: float, decimals: int) -> str:
+    """With as many decimals, or as many more as it takes to show that it is not nothing."""
+    text = f"{area:.{decimals}f}"
+    return f"{area:.1g}" if area > 0 and float(text) == 0 else text

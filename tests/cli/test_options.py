@@ -119,6 +119,8 @@ OPTION_TESTS = {
     ("route", "--json"): f"{ROADS}::test_the_way_is_written_said_and_told",
     ("route", "--quiet"): f"{ROADS}::test_the_way_is_written_said_and_told",
     ("route", "--verbose"): f"{ROADS}::test_the_way_is_written_said_and_told",
+    ("map", "--table"): f"{AREAS}::test_map_writes_a_table_and_shows_it",
+    ("vectorize", "--table"): f"{AREAS}::test_vectorize_writes_a_table_of_its_layers",
     ("demo", "--output"): f"{TERMINAL}::test_demo_maps_the_example_scene_into_a_folder",
     ("demo", "--overwrite"): f"{TERMINAL}::test_demo_maps_the_example_scene_into_a_folder",
     ("demo", "--json"): f"{TERMINAL}::test_demo_maps_the_example_scene_into_a_folder",

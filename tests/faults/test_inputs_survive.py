@@ -44,9 +44,9 @@ INPUTS = {
 """Parameters that name files to read."""
 
 WRITTEN = {
-    "segment": {"output", "report", "log_file"}, "vectorize": {"output", "report", "log_file"},
+    "segment": {"output", "report", "log_file"}, "vectorize": {"output", "report", "log_file", "table"},
     "tiles": {"output", "report", "log_file"},
-    "roads": {"output", "report", "log_file"}, "route": {"output"}, "map": {"output", "log_file"},
+    "roads": {"output", "report", "log_file"}, "route": {"output"}, "map": {"output", "log_file", "table"},
     "view": {"inline", "png"},
     "train": {"output", "log_file"}, "evaluate": {"worst"}, "compress": {"output", "log_file"},
     "info": set(), "bench": set(), "clean": set(),

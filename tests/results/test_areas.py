@@ -2,11 +2,13 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pyogrio
 import pytest
 import rasterio
+from factory import make_raster, noise
 from rasterio.transform import from_origin
 from shapely import Polygon, box
 
@@ -150,3 +152,44 @@ def test_quiet_and_verbose_are_those_of_every_command(town, tmp_path, mapgen, ca
         capfd.readouterr()
         assert run(["areas", str(tmp_path / "none.tif"), option]) != 0
         assert ("Traceback" in capfd.readouterr().err) is shown
+
+
+def rows_of(table):
+    return list(csv.DictReader(table.read_text().splitlines()))
+
+
+def test_vectorize_writes_a_table_of_its_layers(tmp_path, town, mapgen):
+    source, table = town(), tmp_path / "table.csv"
+    assert mapgen("vectorize", source, "--table", table).code == 0
+    rows = rows_of(table)
+    assert [(r["name"], r["polygons"]) for r in rows] == [("field", "1"), ("lake", "1")]
+    assert float(rows[0]["area_ha"]) == pytest.approx(float(rows[0]["area_m2"]) / 1e4)
+    assert "pixels" not in rows[0]
+    refused = mapgen("vectorize", source, "--table", table, "-o", tmp_path / "b.gpkg")
+    assert (refused.code, (tmp_path / "b.gpkg").exists()) == (5, False)
+    second = tmp_path / "second.mask.tif"
+    second.write_bytes(source.read_bytes())
+    run = mapgen("vectorize", source, second, "-o", f"{tmp_path}/layers/", "--table", table, "--overwrite")
+    assert run.code == 0
+    assert {r["zone"] for r in rows_of(table)} == {str(source), str(second)}
+
+
+def test_map_writes_a_table_and_shows_it(tmp_path, mapgen, model, engines):
+    scene, table = make_raster(tmp_path / "town.tif", noise(60, 70)), tmp_path / "areas.csv"
+    plain = ("--no-tiles", "--no-page", "--no-stac", "--no-preview")
+    run = mapgen("map", "--model", model, scene, "-o", tmp_path / "out", "--table", table, *plain)
+    assert run.code == 0
+    rows, report = rows_of(table), json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [int(r["pixels"]) for r in rows] == [c["pixels"] for c in report["classes"]]
+    assert [int(r["polygons"]) for r in rows] == [c["polygons"] for c in report["classes"]]
+    assert re.search(r"^mapgen:   class +pixels +share +ha +km² +polygons$", run.err, re.MULTILINE)
+    assert "the layer is sieved by 8px, simplified by 1.5px; class map, tiles and the areas below" in run.err
+    assert mapgen("map", "--model", model, scene, "-o", tmp_path / "b", "--table", tmp_path / "x.txt").code == 5
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_small_area_is_not_shown_as_nothing(town):
+    from mapgen.results.areas import Areas, Row, lines
+
+    small = Row("", 1, "pond", 3, 1.0, 12.0, 0.0012, 0.000012)
+    assert list(lines(Areas("x", (small,))))[1].split() == ["pond", "3", "100.0%", "0.001", "1e-05"]

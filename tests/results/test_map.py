@@ -393,8 +393,8 @@ def test_json_is_the_report_and_a_summary(tmp_path, scene, run):
 def test_quiet_says_nothing_but_the_results(scene, run):
     assert run(scene, "-q", "--no-tiles").err == ""
     loud = run(scene, "--no-tiles", out="loud").err
-    assert "the layer is sieved by 8px and simplified by 1.5px" in loud
-    assert " ha" in loud
+    assert "the layer is sieved by 8px, simplified by 1.5px; class map, tiles" in loud
+    assert " ha " in loud
 
 
 def test_verbose_twice_shows_the_traceback(mapgen, model, engines, tmp_path, capfd):

@@ -15,6 +15,7 @@ from mapgen.cli.bundles.layers import (
     Regions,
     Sieve,
     Simplify,
+    Table,
 )
 from mapgen.cli.bundles.roads import NetworkForm, Passable, RoadSizes, RoadsRead
 from mapgen.cli.bundles.run import (
@@ -74,6 +75,7 @@ __all__ = [
     "Scores",
     "Sieve",
     "Simplify",
+    "Table",
     "Threads",
     "TileForm",
     "To",

@@ -168,3 +168,12 @@ class Append:
     PANEL = "Output"
 
     append: Annotated[bool, say("--append", help="Add to a GeoPackage that exists.")] = False
+
+
+class Table:
+    PANEL = "Output"
+
+    table: Annotated[
+        Path | None,
+        say("--table", metavar="FILE.csv", help="Also write the areas of the classes as a table (CSV)."),
+    ] = None
