@@ -22,7 +22,7 @@ def cut_at_antimeridian(layer: Layer) -> Layer:
 
     A vertex more than 180 degrees from the one before is taken to lie across the antimeridian.
     """
-    crossing = _crossing_lines(layer.lines.offsets, layer.lines.x)
+    crossing = crossing_lines(layer.lines.offsets, layer.lines.x)
     if not crossing.any():
         return layer
     layer = replace(layer, lines=_with_crossings(layer.lines, crossing))
@@ -36,7 +36,7 @@ def cut_at_antimeridian(layer: Layer) -> Layer:
 
 
 @kernel
-def _crossing_lines(offsets, x):  # type: ignore[no-untyped-def]
+def crossing_lines(offsets, x):  # type: ignore[no-untyped-def]
     """Which lines leave -180…180 or step over its ends."""
     out = np.zeros(len(offsets) - 1, np.bool_)
     for i in range(len(out)):
@@ -52,7 +52,7 @@ def _with_crossings(lines: Lines, crossing: NDArray[np.bool_]) -> Lines:
     for i in np.flatnonzero(crossing):
         first, last = int(lines.offsets[i]), int(lines.offsets[i + 1])
         pieces.append(np.stack((lines.x[start:first], lines.y[start:first])))
-        pieces.append(_through_180(lines.x[first:last], lines.y[first:last]))
+        pieces.append(through_180(lines.x[first:last], lines.y[first:last]))
         counts[i] = pieces[-1].shape[1]
         start = last
     pieces.append(np.stack((lines.x[start:], lines.y[start:])))
@@ -60,7 +60,7 @@ def _with_crossings(lines: Lines, crossing: NDArray[np.bool_]) -> Lines:
     return Lines(np.concatenate(([0], np.cumsum(counts))), np.round(x, DECIMALS), y)
 
 
-def _through_180(x: Floats, y: Floats) -> Floats:
+def through_180(x: Floats, y: Floats) -> Floats:
     """One line, unwrapped, as (2, n) with the vertices where it passes an odd multiple of 180 degrees."""
     x = _unwrapped(x)
     before, after = x[:-1], x[1:]

@@ -22,11 +22,13 @@ from mapgen.files.vet import beside
 from mapgen.kernels import announced
 from mapgen.layers.area import pixel_areas
 from mapgen.layers.crs import coordinate_decimals, layer_crs, placed
+from mapgen.layers.reproject import is_geographic
 from mapgen.parallel import Progress
 from mapgen.polygons.regions import Regions, find_regions
 from mapgen.polygons.sieve import fill_holes, sieved
 from mapgen.raster.aoi import area_of
 from mapgen.raster.masks import Mask, open_mask
+from mapgen.roads.antimeridian import cut_at_180
 from mapgen.roads.bridges import bridged
 from mapgen.roads.graph import Graph
 from mapgen.roads.ground import on_the_ground
@@ -169,6 +171,8 @@ class Job:
             graph, self.grid, self.crs, name, tolerance=self.pixels(self.options.simplify), confidence=confidence,
             width_px=self.pixels(self.options.max_width), digits=digits, threads=self.threads,
         )  # fmt: skip
+        if self.crs is None or is_geographic(self.crs):
+            network = cut_at_180(network)
         first = min(self.roads)
         return dataclasses.replace(network, road=self.mask.names.of([first])[0].name, road_id=first)
 

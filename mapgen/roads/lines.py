@@ -57,7 +57,7 @@ def read_lines(path: Path, layer: str | None = None, assume_crs: str | None = No
     parts = in_degrees(subject, parts, crs, assume_crs)
     coordinates, owner = shapely.get_coordinates(parts, return_index=True)
     lines = np.split(coordinates, np.flatnonzero(np.diff(owner)) + 1)
-    ways = ways_of(lines)
+    ways = ways_of(lines, turn=360.0)
     length, told = measured(ways.lines)[1], _numbers(values, ("length_m",), there, which)
     if len(parts) == there.sum() and len(parts) and np.allclose(told, length, rtol=1e-3, atol=0.01):
         length = told  # as the file says: of lines that are straight in its own CRS
@@ -124,6 +124,8 @@ def to_metres(x: Floats, y: Floats, lon: float, lat: float) -> tuple[Floats, Flo
 
 
 def centre_of(ways: Ways) -> tuple[float, float]:
-    """The middle of the box around a network."""
+    """The middle of the box around a network, which may go across the antimeridian."""
     x, y = ways.lines.x, ways.lines.y
+    if np.ptp(x) > 180 > np.ptp(x % 360):
+        x = x % 360
     return float(x.min() + x.max()) / 2, float(y.min() + y.max()) / 2

@@ -46,10 +46,15 @@ class Way:
             "bridged_m": round(self.bridged_m, 1), "edges": self.edges,
             "snapped_m": [round(d, 1) for d in self.snapped_m],
         }  # fmt: skip
-        return {
-            "type": "Feature", "properties": about,
-            "geometry": {"type": "LineString", "coordinates": self.rounded()},
-        }  # fmt: skip
+        pieces = self._pieces()
+        kind, places = ("LineString", pieces[0]) if len(pieces) == 1 else ("MultiLineString", pieces)
+        return {"type": "Feature", "properties": about, "geometry": {"type": kind, "coordinates": places}}
+
+    def _pieces(self) -> list[list[list[float]]]:
+        """Its vertices, cut where they jump over the antimeridian (RFC 7946, 3.1.9)."""
+        line = np.array(self.rounded())
+        cuts = np.flatnonzero(np.abs(np.diff(line[:, 0])) > 180) + 1
+        return [piece.tolist() for piece in np.split(line, cuts) if len(piece) > 1]
 
     def rounded(self) -> list[list[float]]:
         """Its vertices, two at least, to a millimetre."""
@@ -119,7 +124,7 @@ def _usable(network: RoadLines, options: RouteOptions) -> RoadLines:
         return network
     ways, keep = network.ways, np.flatnonzero(use)
     lines = [np.stack((ways.lines.x[a:b], ways.lines.y[a:b]), axis=1) for a, b in _bounds(ways, keep)]
-    fresh = ways_of(lines, ways.length[keep])
+    fresh = ways_of(lines, ways.length[keep], turn=360.0)
     return RoadLines(
         network.name, network.crs, fresh, network.width[keep], network.width_min[keep], network.bridged[keep]
     )

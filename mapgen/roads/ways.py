@@ -47,12 +47,17 @@ class Places:
     """How far the point asked for lies from there."""
 
 
-def ways_of(geometries: list[Floats], length: Floats | None = None) -> Ways:
-    """The network of lines, each an array (n, 2): nodes are their ends, one where they are equal bit by bit."""
+def ways_of(geometries: list[Floats], length: Floats | None = None, turn: float | None = None) -> Ways:
+    """The network of lines, each an array (n, 2): nodes are their ends, one where they are equal bit by bit.
+
+    In longitude and latitude, with a `turn` of 360, ends at 180 and -180 degrees are equal too.
+    """
     offsets = np.concatenate(([0], np.cumsum([len(g) for g in geometries]))).astype(np.int64)
     points = np.concatenate(geometries) if geometries else np.empty((0, 2))
     lines = Lines(offsets, points[:, 0].copy(), points[:, 1].copy())
     ends = np.concatenate((points[offsets[:-1]], points[offsets[1:] - 1]))
+    if turn is not None:
+        ends[ends[:, 0] == -turn / 2, 0] = turn / 2
     nodes, which = np.unique(ends, axis=0, return_inverse=True)
     places: Ints = which.ravel().astype(np.int32)
     size = line_lengths(lines) if length is None else length
