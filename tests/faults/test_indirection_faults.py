@@ -162,7 +162,7 @@ def test_names_that_only_gdal_understands_are_refused(tmp_path, refuses, source,
     refuses(4, ("no such file", "check the path"), name.format(source))
 
 
-@pytest.mark.parametrize("name", ["s3://bucket/x.tif", "ftp://host/x.tif"])
+@pytest.mark.parametrize("name", ["hdfs://bucket/x.tif", "ftp://host/x.tif"])
 def test_addresses_that_only_gdal_understands_are_refused(tmp_path, refuses, name):
     refuses(4, (name, "which mapgen does not read", "copy it to a file"), name)
 

@@ -114,7 +114,11 @@ def test_probabilities_and_their_threshold_make_the_roads(networked: Networked, 
         networked("--probabilities-raster", path, *more)["bridged_m"] for more in ((), ("--threshold", "0.3,0.6"))
     ]
     assert bridged[0] > bridged[1]
-    assert networked("--probabilities-raster", path) != networked()
+    networked("--probabilities-raster", path)
+    guided = (tmp_path / "net.geojson").read_text()
+    networked()
+    assert '"confidence":null' not in guided
+    assert '"confidence":null' in (tmp_path / "net.geojson").read_text()
 
 
 def test_clip_keeps_the_roads_inside(networked: Networked, tmp_path: Path) -> None:
