@@ -96,6 +96,10 @@ class InputError(MapgenError):
     exit_code = 4
 
 
+class CrsError(InputError):
+    """PROJ cannot read a CRS, or knows no way from it to another."""
+
+
 class OutputError(MapgenError):
     """The output exists, cannot be written, or did not survive its verification."""
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from affine import Affine
 
 from mapgen.arrays import Floats
+from mapgen.errors import CrsError, one_line
+
+if TYPE_CHECKING:
+    import pyproj
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -172,14 +178,47 @@ def _resolution_m(crs: str | None, transform: Affine, height: int, width: int) -
     points = [transform @ end for end in ends]
     if crs is None:
         return math.dist(points[0], points[1]), math.dist(points[2], points[3])
-    from pyproj import CRS, Geod, Transformer
+    from pyproj import Geod
 
-    source = CRS.from_user_input(crs)
+    source = _known(crs)
     geographic = source.to_2d().geodetic_crs if source.geodetic_crs is not None else None
     if geographic is None:  # an engineering CRS has no place on the ellipsoid, only a unit
         factor = source.axis_info[0].unit_conversion_factor if source.axis_info else 1.0
         return math.dist(points[0], points[1]) * factor, math.dist(points[2], points[3]) * factor
-    lonlat = Transformer.from_crs(source, geographic, always_xy=True)
+    lonlat = transformer(crs, geographic)
     lons, lats = zip(*(lonlat.transform(*point) for point in points), strict=True)
     geod = geographic.get_geod() or Geod(ellps="WGS84")
     return geod.inv(lons[0], lats[0], lons[1], lats[1])[2], geod.inv(lons[2], lats[2], lons[3], lats[3])[2]
+
+
+def transformer(source: Any, target: Any) -> pyproj.Transformer:
+    """From x and y (longitude and latitude) of one CRS, by any text that PROJ reads, to those of another.
+
+    One for each thread: PROJ's contexts must not be shared. Raises `CrsError` where PROJ knows no way between them, as
+    from a CRS with damaged parameters or a local one, which has no place on Earth.
+    """
+    import pyproj
+
+    try:
+        return pyproj.Transformer.from_crs(source, target, always_xy=True)
+    except pyproj.exceptions.ProjError as exc:
+        problem = f"has no way to {_called(target)} that PROJ knows"
+        raise CrsError(f"the CRS {_called(source)}", problem, "assign the right one with gdal_edit -a_srs") from exc
+
+
+def _known(crs: str) -> pyproj.CRS:
+    import pyproj
+
+    try:
+        return pyproj.CRS.from_user_input(crs)
+    except pyproj.exceptions.CRSError as exc:
+        raise CrsError(
+            f"the CRS {_called(crs)}", "is one that PROJ cannot read", "assign the right one with gdal_edit -a_srs"
+        ) from exc
+
+
+def _called(crs: Any) -> str:
+    """The name of a CRS, or the beginning of its text."""
+    text = one_line(getattr(crs, "name", None) or crs)
+    named = re.match(r'\w+\["([^"]*)"', text)
+    return (named[1] if named else text)[:60]

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from mapgen.arrays import Longs
 from mapgen.dataset.config import Use
-from mapgen.errors import InputError, one_line
-from mapgen.grid import Grid, Window
+from mapgen.errors import CrsError, InputError, one_line
+from mapgen.grid import Grid, Window, transformer
 from mapgen.raster.placement import Placement, same_crs
 
 _PIECE = 1 << 20  # pixels that are placed at once
@@ -182,7 +182,7 @@ def _ground(sites: Sequence[Site], resolution_m: float, lattice: int) -> dict[st
             if len(judging) < len(grids):
                 whole = _widened(whole, _around(grids, crs, pixel), lattice)
             found[kind] = (frame, whole)
-        except pyproj.exceptions.ProjError as exc:  # also where a local CRS has no place on Earth
+        except (CrsError, pyproj.exceptions.ProjError) as exc:  # also where a local CRS has no place on Earth
             problem = f"the CRSs of these {len(grids)} images cannot be brought together ({one_line(exc)[:100]})"
             raise InputError("images", problem, "warp them to one CRS with gdalwarp") from exc
     return found
@@ -196,7 +196,7 @@ def _common(grids: list[Grid], resolution_m: float) -> tuple[str | None, float]:
         return first.crs, math.sqrt(abs(first.transform.determinant))
     total = np.zeros(3)
     for grid in grids:
-        to = pyproj.Transformer.from_crs(grid.crs, "OGC:CRS84", always_xy=True)
+        to = transformer(grid.crs, "OGC:CRS84")
         lon, lat = np.radians(to.transform(*(grid.transform @ (grid.width / 2, grid.height / 2))))
         total += (np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat))
     lon, lat = math.degrees(math.atan2(total[1], total[0])), math.degrees(math.atan2(total[2], math.hypot(*total[:2])))
@@ -232,7 +232,7 @@ def _edge(grid: Grid, crs: str | None) -> NDArray[np.float64]:
     """x and y (2, N) of points along the border of a grid, in the CRS; those that have no place there left out."""
     x, y = grid.points(*grid.border(32))
     if not same_crs(grid.crs, crs):
-        x, y = pyproj.Transformer.from_crs(grid.crs, crs, always_xy=True).transform(x, y)
+        x, y = transformer(grid.crs, crs).transform(x, y)
     points = np.stack((x, y))
     return points[:, np.isfinite(points).all(0)]
 

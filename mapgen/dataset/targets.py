@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mapgen.arrays import Bytes as Channels
 from mapgen.dataset.config import DataConfig, SourceConfig
 from mapgen.dataset.dataset import IGNORE
-from mapgen.errors import InputError, UsageError, one_line, speaking
+from mapgen.errors import CrsError, InputError, UsageError, one_line, speaking
 from mapgen.files.kind import is_vectors
 from mapgen.grid import Grid, Window
 from mapgen.layers.crs import wkt_of
@@ -225,7 +225,7 @@ class Targets:
             size = f"{other.width} × {other.height} pixels and {image} {grid.width} × {grid.height}"
             problem = f"has no georeferencing, and the labels measure {size}"
             raise InputError(bare, problem, "let both be of one size") from exc
-        except ProjError as exc:  # also where a local CRS has no place on Earth
+        except (CrsError, ProjError) as exc:  # also where a local CRS has no place on Earth
             problem = f"its CRS cannot be brought to that of the image ({one_line(exc)[:100]})"
             raise InputError(mask.name, problem, "warp it with gdalwarp") from exc
         if placement is not None and not placement.extent().area:

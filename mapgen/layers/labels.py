@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mapgen.arrays import Geometries
 from mapgen.errors import InputError, UsageError, one_line, option
 from mapgen.files.vectors import facts_of, read_shapes
-from mapgen.grid import Grid, Window, applied
+from mapgen.grid import Grid, Window, applied, transformer
 from mapgen.layers.rasterize import Polygons
 from mapgen.raster.placement import same_crs
 
@@ -264,10 +264,8 @@ def _on_grid(shapes: Geometries, source: str | None, grid: Grid) -> tuple[Polygo
     if source is None or same_crs(source, grid.crs):
         polygons, index = _ragged(shapes)
         return polygons.moved(pixels), index
-    import pyproj
-
-    to = pyproj.Transformer.from_crs(source, grid.crs, always_xy=True)
-    back = pyproj.Transformer.from_crs(grid.crs, source, always_xy=True)
+    to = transformer(source, grid.crs)
+    back = transformer(grid.crs, source)
     polygons, index = _around(shapes, back.transform_bounds(*grid.bounds, densify_pts=33), grid)
     return polygons.moved(lambda p: pixels(np.stack(to.transform(p[:, 0], p[:, 1]), axis=1))), index
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mapgen.arrays import Geometries
 from mapgen.errors import InputError, one_line, option
 from mapgen.files.vectors import LINE_LAYERS, facts_of, read_shapes
+from mapgen.grid import transformer
 from mapgen.layers.crs import wkt_of
 
 STEPS = 512
@@ -117,7 +118,7 @@ def _in_degrees(subject: str, shapes: Geometries, crs: str, *, dense: bool = Tru
             raise InputError(subject, "has coordinates that no CRS can place", "get the file again") from exc
     if source.equals(pyproj.CRS("EPSG:4326"), ignore_axis_order=True):
         return shapes
-    to = pyproj.Transformer.from_crs(source, "EPSG:4326", always_xy=True)
+    to = transformer(source, "EPSG:4326")
     moved = shapely.transform(shapes, lambda xy: np.stack(to.transform(xy[:, 0], xy[:, 1]), axis=1))
     if not np.isfinite(shapely.get_coordinates(moved)).all():
         raise InputError(subject, "has coordinates that its CRS cannot place on the earth", "check its CRS")

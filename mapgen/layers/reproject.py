@@ -10,7 +10,7 @@ import pyproj
 from affine import Affine
 
 from mapgen.arrays import Floats
-from mapgen.grid import Grid, applied
+from mapgen.grid import Grid, applied, transformer
 from mapgen.polygons.lines import Lines
 
 STRAIGHT = 0.05
@@ -33,7 +33,7 @@ def projected(lines: Lines, transform: Affine, source: str, target: str, threads
 
     def work(starts: range) -> None:
         # One transformer for each thread: PROJ contexts must not be shared.
-        to = pyproj.Transformer.from_crs(source, target, always_xy=True)
+        to = transformer(source, target)
         for start in starts:
             part = slice(start, start + BLOCK)
             ground.x[part], ground.y[part] = to.transform(ground.x[part], ground.y[part])
@@ -55,7 +55,7 @@ def straight_step(grid: Grid) -> float:
     by a geodesic. Found by trial on segments in eight directions all over the grid; the deviation of a smooth mapping
     grows with the square of the length, so halving soon ends. Depends on the grid alone. At least one pixel.
     """
-    to = pyproj.Transformer.from_crs(grid.crs, LONLAT, always_xy=True)
+    to = transformer(grid.crs, LONLAT)
     step = min(float(max(grid.height, grid.width)), LONGEST_M / max(grid.resolution_m))
     while step > 1 and _deviation(to, grid, step) > STRAIGHT:
         step /= 2

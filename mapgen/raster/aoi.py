@@ -12,7 +12,7 @@ from mapgen.arrays import Array
 from mapgen.errors import InputError, UsageError, one_line, option
 from mapgen.files.gdal import gdal_errors
 from mapgen.files.vectors import facts_of, read_shapes
-from mapgen.grid import Grid, Window
+from mapgen.grid import Grid, Window, transformer
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _on_grid(subject: str, own: Any, shapes: Any, grid: Grid) -> Any:
         crs = pyproj.CRS(own)
         _check_reach(subject, crs, shapes)
         if grid.crs is not None:
-            to = pyproj.Transformer.from_crs(crs, grid.crs, always_xy=True)
+            to = transformer(crs, grid.crs)
             near = _near(shapes, crs, grid)
             shapes = shapely.transform(near, lambda xy: np.stack(to.transform(xy[:, 0], xy[:, 1]), axis=1))
     return shapely.make_valid(shapes)

@@ -11,7 +11,7 @@ import pyproj
 from affine import Affine
 
 from mapgen.arrays import Floats, Longs
-from mapgen.grid import Grid, Window, applied
+from mapgen.grid import Grid, Window, applied, transformer
 
 OUTSIDE = -1
 """The row and column of what lies nowhere on the source."""
@@ -35,7 +35,7 @@ class Placement:
         self._turn: tuple[float, float] | None = None
         self._affine = ~source.transform @ target.transform
         if not same_crs(target.crs, source.crs):
-            self._forward = _transformer(target.crs, source.crs)
+            self._forward = transformer(target.crs, source.crs)
             self._turn = _turn(source)
             self._step = self._fine_enough()
 
@@ -54,7 +54,7 @@ class Placement:
         places = np.linspace(0, 1, 65)
         down, across = (v.ravel() for v in np.meshgrid(places * self._source.height, places * self._source.width))
         if self._step:
-            back = _transformer(self._source.crs, self._target.crs)
+            back = transformer(self._source.crs, self._target.crs)
             x, y = _moved(back, self._source.transform, self._target.transform, across, down)
         else:
             x, y = applied(~self._affine, across, down)
@@ -156,12 +156,6 @@ def _nodes(places: Floats, step: int) -> tuple[Floats, Longs, Floats]:
     last = math.floor(places[-1] / step) + 1
     low = np.floor(places / step).astype(np.int64)
     return np.arange(first, last + 1) * float(step), low - first, places / step - low
-
-
-def _transformer(source: str | None, target: str | None) -> pyproj.Transformer:
-    assert source is not None
-    assert target is not None
-    return pyproj.Transformer.from_crs(source, target, always_xy=True)
 
 
 def _moved(

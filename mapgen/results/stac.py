@@ -15,8 +15,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 
+from mapgen.errors import CrsError
 from mapgen.files.vet import is_url, public_name
-from mapgen.grid import Grid
+from mapgen.grid import Grid, transformer
 from mapgen.legend import NODATA, Legend
 from mapgen.model.card import ModelCard
 from mapgen.raster.classmap import SCORE_SCALE
@@ -177,10 +178,13 @@ def outline(grid: Grid) -> tuple[dict[str, Any] | None, list[float] | None]:
     if grid.crs is None:
         return None, None
     import shapely
-    from pyproj import Transformer
 
     cols, rows = grid.border(_ALONG)
-    lon, lat = Transformer.from_crs(grid.crs, "OGC:CRS84", always_xy=True).transform(*grid.points(cols, rows))
+    try:
+        to = transformer(grid.crs, "OGC:CRS84")
+    except CrsError:
+        return None, None
+    lon, lat = to.transform(*grid.points(cols, rows))
     if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
         return None, None
     # Along the edge longitudes go on, whatever the 180th meridian says: at ±180 none may jump.

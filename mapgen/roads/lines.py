@@ -14,6 +14,7 @@ from mapgen.arrays import Floats, Geometries
 from mapgen.errors import InputError, one_line
 from mapgen.files.kind import suffix_of
 from mapgen.files.vectors import LINE_LAYERS, facts_of, read_shapes
+from mapgen.grid import transformer
 from mapgen.layers.area import measured
 from mapgen.layers.read import in_degrees
 from mapgen.polygons.lines import Lines
@@ -115,10 +116,8 @@ def in_metres(ways: Ways, lon: float, lat: float) -> Ways:
 
 def to_metres(x: Floats, y: Floats, lon: float, lat: float) -> tuple[Floats, Floats]:
     """Longitudes and latitudes on that plane (azimuthal equidistant)."""
-    import pyproj
-
     plane = f"+proj=aeqd +lat_0={lat:.6f} +lon_0={lon:.6f} +datum=WGS84 +units=m"
-    to = pyproj.Transformer.from_crs("OGC:CRS84", plane, always_xy=True)
+    to = transformer("OGC:CRS84", plane)
     out = to.transform(x, y)
     return np.asarray(out[0]), np.asarray(out[1])
 

@@ -12,6 +12,7 @@ import numpy as np
 from mapgen.arrays import Floats, Longs
 from mapgen.errors import InputError, NoWayError, UsageError
 from mapgen.files.commit import Output, write_whole
+from mapgen.grid import transformer
 from mapgen.roads.lines import RoadLines, centre_of, in_metres, read_lines, to_metres
 from mapgen.roads.options import RouteOptions
 from mapgen.roads.ways import Cut, Ways, shortest, snapped, ways_of, with_places
@@ -143,7 +144,7 @@ def _lonlat(point: tuple[float, float], network: RoadLines) -> tuple[float, floa
     if network.crs is None or pyproj.CRS(network.crs).is_geographic:
         text = f"{point[0]:g},{point[1]:g}"
         raise UsageError("TO", f"{text} is not a longitude and latitude", "such as 55.6203,25.2046")
-    x, y = pyproj.Transformer.from_crs(network.crs, "OGC:CRS84", always_xy=True).transform(*point)
+    x, y = transformer(network.crs, "OGC:CRS84").transform(*point)
     return float(x), float(y)
 
 

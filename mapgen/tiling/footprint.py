@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from affine import Affine
 
 from mapgen.arrays import Floats
-from mapgen.grid import Grid, applied
+from mapgen.grid import Grid, applied, transformer
 from mapgen.raster.warp import Exact
 from mapgen.tiling.quadtree import MAX_LATITUDE, WEB_MERCATOR, Bounds, TileRange, Tiling, to_mercator
 from mapgen.tiling.tilejson import LonLatBounds
@@ -48,7 +47,7 @@ def footprint(grid: Grid, tiling: Tiling = WEB_MERCATOR) -> Footprint | None:
     """The ground of a grid with a CRS; None where none of it is on the tiling."""
     cols, rows = _lattice(grid)
     xs, ys = grid.points(cols, rows)
-    lon, lat = _transformer(grid.crs, "EPSG:4326").transform(xs, ys)
+    lon, lat = transformer(grid.crs, "EPSG:4326").transform(xs, ys)
     kept = np.isfinite(lon) & np.isfinite(lat)
     if not kept.any():
         return None
@@ -111,7 +110,7 @@ def _pixel(grid: Grid) -> tuple[Floats, Floats]:
 
 
 def _mercator_resolution(grid: Grid) -> float:
-    lon, lat = _transformer(grid.crs, "EPSG:4326").transform(*_pixel(grid))
+    lon, lat = transformer(grid.crs, "EPSG:4326").transform(*_pixel(grid))
     middle = np.clip(lat.mean(1), -MAX_LATITUDE, MAX_LATITUDE)
     turn = 360.0
     across, down = ((lon[:, k + 1] - lon[:, k] + turn / 2) % turn - turn / 2 for k in (0, 2))
@@ -121,12 +120,12 @@ def _mercator_resolution(grid: Grid) -> float:
 
 
 def _plane(grid: Grid, tiling: Tiling, xs: Floats, ys: Floats) -> tuple[float, tuple[Bounds, ...], bool]:
-    transformer = _transformer(grid.crs, tiling.crs)
-    px, py = transformer.transform(*_pixel(grid))
+    to_plane = transformer(grid.crs, tiling.crs)
+    px, py = to_plane.transform(*_pixel(grid))
     resolution = _first_finite(
         np.sqrt(np.abs((px[:, 1] - px[:, 0]) * (py[:, 3] - py[:, 2]) - (px[:, 3] - px[:, 2]) * (py[:, 1] - py[:, 0])))
     )
-    x, y = transformer.transform(xs, ys)
+    x, y = to_plane.transform(xs, ys)
     kept = np.isfinite(x) & np.isfinite(y)
     if not kept.any():
         return resolution, (), True
@@ -164,7 +163,7 @@ def grid_mapping(grid: Grid, crs: str, to_plane: Affine) -> Exact:
 
     def exact(cols: Floats, rows: Floats) -> tuple[Floats, Floats]:
         if not hasattr(local, "transformer"):
-            local.transformer = _transformer(crs, grid.crs)
+            local.transformer = transformer(crs, grid.crs)
         xs, ys = local.transformer.transform(*applied(to_plane, cols, rows))
         if left is not None:
             # The seam lies opposite the raster, so that rounding sends no pixel of its edges around the world.
@@ -182,9 +181,3 @@ def _left_longitude(grid: Grid) -> float | None:
         return None
     left, _, right, _ = grid.bounds
     return left - max(0.0, min(360.0 - (right - left), 360.0)) / 2
-
-
-def _transformer(source: Any, target: Any) -> Any:
-    import pyproj
-
-    return pyproj.Transformer.from_crs(source, target, always_xy=True)

@@ -7,7 +7,8 @@ from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mapgen.grid import Grid, Window, is_singular
+from mapgen.errors import CrsError
+from mapgen.grid import Grid, Window, is_singular, transformer
 
 UTM = "EPSG:32640"
 FEET = "EPSG:2263"  # New York Long Island, US survey feet
@@ -83,3 +84,19 @@ def test_a_grid_at_another_resolution_keeps_its_outline(height, width, resolutio
 )
 def test_transforms_without_area_are_singular(transform):
     assert is_singular(transform)
+
+
+LOCAL = 'LOCAL_CS["a building site",UNIT["metre",1]]'
+
+
+@pytest.mark.parametrize("pair", [(LOCAL, "OGC:CRS84"), ("OGC:CRS84", LOCAL), ("what is this", "OGC:CRS84")])
+def test_a_crs_without_a_way_to_another_is_an_error_of_the_input_and_names_both(pair):
+    with pytest.raises(CrsError, match=r"has no way to .* that PROJ knows; assign the right one") as found:
+        transformer(*pair)
+    assert found.value.exit_code == 4
+    assert "site" in str(found.value) or "what is this" in str(found.value)
+
+
+def test_the_resolution_of_a_grid_whose_crs_nobody_can_read_is_an_error_of_the_input():
+    with pytest.raises(CrsError, match="is one that PROJ cannot read"):
+        _ = Grid("what is this", Affine(1, 0, 0, 0, -1, 0), 4, 4).resolution_m
