@@ -145,8 +145,8 @@ def test_every_error_and_exit_code_is_documented() -> None:
     text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
     kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, errors.MapgenError)]
     assert len(kinds) > 5
-    rows = dict(re.findall(r"^\| ([\d, ]+) \| `(\w+)` \|", text, re.MULTILINE))
-    documented = {name: {int(c) for c in codes.split(",")} for codes, name in rows.items()}
+    rows = re.findall(r"^\| ([\d, ]+) \| `(\w+)` \|", text, re.MULTILINE)
+    documented = {name: {int(c) for c in codes.split(",")} for codes, name in rows}
     for kind in kinds:
         codes = {130, 143} if kind is errors.Interrupted else {kind.exit_code}
         assert documented.get(kind.__name__) == codes, kind.__name__
