@@ -133,8 +133,8 @@ cure is a `mapgen.MapgenError` with `subject`, `problem`, `remedy`, `exit_code` 
 Options that several calls share can be kept: `mapgen.SegmentOptions(window=512)` is checked when it is made.
 """
 
-VERBS = ("map", "segment", "vectorize", "tiles", "view", "evaluate", "info", "areas", "verify", "train", "compress",
-         "polygonize")
+VERBS = ("map", "segment", "vectorize", "tiles", "view", "evaluate", "sample", "info", "areas", "verify", "train",
+         "compress", "polygonize")
 """Functions in the order of the page."""
 
 

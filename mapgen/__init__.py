@@ -15,6 +15,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from mapgen.accuracy.evaluate import evaluate
     from mapgen.accuracy.options import EvaluateOptions
+    from mapgen.accuracy.sample_options import SampleOptions
+    from mapgen.accuracy.sampling import sample
     from mapgen.errors import MapgenError
     from mapgen.inference.array import segment_array
     from mapgen.inference.options import SegmentOptions
@@ -50,6 +52,7 @@ __all__ = [
     "MapgenError",
     "ModelCard",
     "RoadsOptions",
+    "SampleOptions",
     "Scale",
     "SegmentOptions",
     "Size",
@@ -64,6 +67,7 @@ __all__ = [
     "info",
     "map",
     "polygonize",
+    "sample",
     "save_model",
     "segment",
     "segment_array",
@@ -82,6 +86,7 @@ _HOMES = {
     "Scale": "settings", "SegmentOptions": "inference.options", "Size": "settings", "TilesOptions": "tiling.options",
     "VectorizeOptions": "layers.options", "ViewOptions": "results.options", "compress": "training.compress",
     "evaluate": "accuracy.evaluate", "info": "results.verbs", "map": "results.verbs", "polygonize": "layers.polygonize",
+    "SampleOptions": "accuracy.sample_options", "sample": "accuracy.sampling",
     "save_model": "model.write", "segment": "inference.segment", "segment_array": "inference.array",
     "tiles": "tiling.tiles", "train": "training.train",
     "vectorize": "layers.vectorize", "verify": "results.verify", "view": "results.verbs",

@@ -30,7 +30,7 @@ RIM = {
     "raster.classmap", "raster.cog", "raster.legends", "raster.masks", "raster.open",
     "model.exporting", "model.file", "model.folders", "model.importing", "model.runtime", "model.select",
     "model.write",
-    "layers.formats", "layers.write",
+    "layers.features", "layers.formats", "layers.write",
     "inference.bench", "files.example",
     "tiling.containers.container", "tiling.containers.folder", "tiling.containers.mbtiles",
     "tiling.containers.pmtiles",

@@ -24,6 +24,7 @@ from mapgen.cli.map import map_
 from mapgen.cli.models import models
 from mapgen.cli.roads import roads
 from mapgen.cli.route import route
+from mapgen.cli.sample import sample
 from mapgen.cli.segment import segment
 from mapgen.cli.tiles import tiles
 from mapgen.cli.train import train
@@ -124,6 +125,7 @@ app.command(cls=Command, epilog=foot("view"))(view)
 app.command(cls=Command, epilog=foot("train"))(train)
 app.command(cls=Command, epilog=foot("compare"))(compare)
 app.command(cls=Command, epilog=foot("evaluate"))(evaluate)
+app.command(cls=Command, epilog=foot("sample"))(sample)
 app.command(cls=Command, epilog=foot("areas"))(areas)
 app.command(cls=Command, epilog=foot("info"))(info)
 app.command(cls=Command, epilog=foot("verify"))(verify)

@@ -22,9 +22,16 @@ def evaluate(
         str, typer.Argument(metavar="MAP", help="A class map: any raster of integers; or a file of lines.")
     ],
     truth: Annotated[
-        str,
+        str | None,
         typer.Argument(metavar="TRUTH", help="A class raster on any grid, or a vector file of polygons, in any CRS."),
-    ],
+    ] = None,
+    points: Annotated[
+        str | None,
+        typer.Option(
+            "--points", metavar="FILE",
+            help="Instead of TRUTH, points of mapgen sample that were labelled: accuracy and hectares with intervals.",
+        ),
+    ] = None,
     boundary: Annotated[
         float | None,
         typer.Option("--boundary", metavar="METRES", help="Add boundary F with this tolerance."),
@@ -63,11 +70,21 @@ def evaluate(
 
     A network of lines is measured against lines or the roads of a label raster: APLS, TOPO, completeness, correctness,
     length, connectivity, widths.
+
+    Labelled points tell accuracies and the ground of each class with what the map gets wrong corrected for, ± 95 %
+    (Olofsson et al. 2014).
     """
     options = EvaluateOptions(
         boundary=boundary, objects=",".join(objects or []) or (), block=block, seed=seed, worst=worst,
         worst_count=worst_count, fail_under=fail_under or (), **chosen(EvaluateOptions, given),
     )  # fmt: skip
+    if points is not None:
+        if truth is not None:
+            raise UsageError(option("points"), "there is a truth already", "give one of the two")
+        judge_points(source, points, options)
+        return
+    if truth is None:
+        raise UsageError(source, "there is nothing to measure it against", "name a TRUTH, or points with --points FILE")
     if is_lines(source):
         evaluate_lines(source, truth, options)
         return
@@ -103,6 +120,24 @@ def evaluate_lines(source: str, truth: str, options: EvaluateOptions) -> None:
         console.result(source, found.to_json())
     else:
         for line in report_lines(found):
+            console.text(line)
+    if found.failed:
+        raise CheckError(source, "; ".join(found.failed), "see the report")
+
+
+def judge_points(source: str, points: str, options: EvaluateOptions) -> None:
+    """Measure a class map by labelled points, and print it."""
+    from mapgen.accuracy.points import evaluate_points, lines
+
+    found = evaluate_points(source, points, options)
+    for warning in found.warnings:
+        console.warning(points, warning)
+    for note in found.notes:
+        console.note(note)
+    if console.as_json:
+        console.result(source, found.to_json())
+    else:
+        for line in lines(found):
             console.text(line)
     if found.failed:
         raise CheckError(source, "; ".join(found.failed), "see the report")

@@ -40,7 +40,9 @@ EXAMPLES = {
     "evaluate": (
         "mapgen evaluate scene.mask.tif truth.gpkg --attribute class",
         "mapgen evaluate scene.mask.tif truth.tif --boundary 2 --worst worst.png --fail-under miou=0.6",
+        "mapgen evaluate scene.mask.tif --points points.gpkg --attribute truth",
     ),
+    "sample": ("mapgen sample scene.mask.tif -n 400 --by class -o points.gpkg",),
     "areas": (
         "mapgen areas out",
         "mapgen areas scene.mask.tif --zones districts.gpkg --zone-name name -o areas.csv",

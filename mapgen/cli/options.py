@@ -12,7 +12,7 @@ from mapgen.cli.bundles import Voice
 from mapgen.cli.console import console
 from mapgen.settings import Options
 
-FLAGS = {"output": "-o", "feature_class": "--class", "creation_options": "--co"}
+FLAGS = {"output": "-o", "count": "-n", "feature_class": "--class", "creation_options": "--co"}
 """Options that the command line does not call by their key."""
 
 REPEATED = {"background", "ignore", "objects", "priority", "square"}

@@ -20,7 +20,7 @@ def route(
     network: Annotated[
         Path, typer.Argument(metavar="NET", help="A network of mapgen roads, or any file of lines that meet at ends.")
     ],
-    points: Annotated[
+    places: Annotated[
         list[str],
         typer.Argument(metavar="LON,LAT", help="From, to, and points between, in order; or in the file's CRS."),
     ],
@@ -44,11 +44,11 @@ def route(
     from mapgen.roads.layers import LIMITS
     from mapgen.roads.route import find_way, parse_point, write_way
 
-    if len(points) < 2:
+    if len(places) < 2:
         raise UsageError("LON,LAT", "one point is not a way", "give two or more")
-    places = [parse_point(text) for text in points]
+    stops = [parse_point(text) for text in places]
     way = find_way(
-        network, places, min_width=given["min_width"], no_bridges=given["no_bridges"], layer=given["layer"],
+        network, stops, min_width=given["min_width"], no_bridges=given["no_bridges"], layer=given["layer"],
         assume_crs=given["assume_crs"],
     )  # fmt: skip
     found = way.to_json()

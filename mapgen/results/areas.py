@@ -17,10 +17,11 @@ from mapgen.files.commit import Output, check_output, write_whole
 from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.kind import REPORT
 from mapgen.grid import Grid, Window
+from mapgen.layers.class_areas import ClassAreas
 from mapgen.legend import NODATA
 from mapgen.raster.aoi import Area, zones_of
 from mapgen.raster.masks import Mask, open_mask
-from mapgen.results.class_areas import ClassAreas, covered
+from mapgen.results.class_areas import covered
 from mapgen.results.report import read_report
 from mapgen.settings import Options, PathLike, taking
 

@@ -23,6 +23,7 @@ from mapgen.inference.counting import Result as ClassMap
 from mapgen.inference.done import says_origin
 from mapgen.inference.segment import Segmenter
 from mapgen.kernels import announced
+from mapgen.layers.class_areas import ClassAreas
 from mapgen.layers.crs import placed
 from mapgen.layers.vectorize import Vectorizer, settled_format
 from mapgen.legend import NODATA, LayerClass
@@ -31,7 +32,7 @@ from mapgen.raster.classmap import class_map_output
 from mapgen.raster.masks import open_mask
 from mapgen.raster.mosaic import Mosaic, open_mosaic
 from mapgen.raster.open import grid_of, opened_dataset
-from mapgen.results.class_areas import ClassAreas, class_rows
+from mapgen.results.class_areas import class_rows
 from mapgen.results.map_page import PAGE, write_map_page
 from mapgen.results.options import MapOptions
 from mapgen.results.planned import PRODUCTS, Listener, Result, default_name, planned, scores

@@ -14,6 +14,7 @@ SEGMENT, VECTORIZE, REPORTS = (
     "tests/cli/test_reports.py",
 )
 EVALUATE, BENCH = "tests/accuracy/test_evaluate.py", "tests/inference/test_bench.py"
+POINTS = "tests/accuracy/test_points.py"
 COMPRESS = "tests/training/test_compress.py"
 TERMINAL = "tests/cli/test_terminal.py"
 AREAS = "tests/results/test_areas.py"
@@ -126,6 +127,16 @@ OPTION_TESTS = {
     ("demo", "--json"): f"{TERMINAL}::test_demo_maps_the_example_scene_into_a_folder",
     ("demo", "--quiet"): f"{TERMINAL}::test_demo_maps_the_example_scene_into_a_folder",
     ("demo", "--verbose"): f"{TERMINAL}::test_demo_maps_the_example_scene_into_a_folder",
+    ("sample", "--output"): f"{POINTS}::test_output_is_beside_the_map_and_replaced_only_when_asked",
+    ("sample", "--overwrite"): f"{POINTS}::test_output_is_beside_the_map_and_replaced_only_when_asked",
+    ("sample", "--count"): f"{POINTS}::test_count_least_and_expected_say_how_many_each_class_gets",
+    ("sample", "--least"): f"{POINTS}::test_count_least_and_expected_say_how_many_each_class_gets",
+    ("sample", "--expected"): f"{POINTS}::test_count_least_and_expected_say_how_many_each_class_gets",
+    ("sample", "--by"): f"{POINTS}::test_by_pixel_classes_get_points_as_they_have_pixels",
+    ("sample", "--seed"): f"{POINTS}::test_seed_draws_others_and_the_same_draws_the_same",
+    ("sample", "--json"): f"{POINTS}::test_by_pixel_classes_get_points_as_they_have_pixels",
+    ("sample", "--quiet"): f"{POINTS}::test_quiet_and_verbose_are_those_of_every_sample",
+    ("sample", "--verbose"): f"{POINTS}::test_quiet_and_verbose_are_those_of_every_sample",
     ("areas", "--output"): f"{AREAS}::test_the_table_is_text_on_stdout_and_csv_in_a_file",
     ("areas", "--overwrite"): f"{AREAS}::test_the_table_is_text_on_stdout_and_csv_in_a_file",
     ("areas", "--zones"): f"{AREAS}::test_zones_are_called_by_an_attribute_of_a_layer",
@@ -340,6 +351,7 @@ OPTION_TESTS = {
     ("view", "--overwrite"): f"{VIEW}::test_overwrite_quiet_and_verbose",
     ("view", "--quiet"): f"{VIEW}::test_overwrite_quiet_and_verbose",
     ("view", "--verbose"): f"{VIEW}::test_verbose_twice_shows_the_traceback",
+    ("evaluate", "--points"): f"{POINTS}::test_points_give_a_table_of_hectares_and_fail_under",
     ("evaluate", "--attribute"): f"{EVALUATE}::test_attribute_may_hold_names_or_ids",
     ("evaluate", "--class"): f"{EVALUATE}::test_class_makes_all_features_one_class_and_outside_names_the_rest",
     ("evaluate", "--outside"): f"{EVALUATE}::test_class_makes_all_features_one_class_and_outside_names_the_rest",

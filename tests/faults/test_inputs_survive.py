@@ -28,7 +28,8 @@ INPUTS = {
     "map": {"scenes", "model", "aoi"},
     "view": {"path", "compare", "imagery"},
     "train": {"config"},
-    "evaluate": {"source", "truth"},
+    "evaluate": {"source", "truth", "points"},
+    "sample": {"source"},
     "info": {"path", "model"},
     "areas": {"source", "zones"},
     "compare": {"what", "scene", "truth"},
@@ -51,6 +52,7 @@ WRITTEN = {
     "train": {"output", "log_file"}, "evaluate": {"worst"}, "compress": {"output", "log_file"},
     "info": set(), "bench": set(), "clean": set(),
     "doctor": set(), "demo": {"output"}, "verify": set(), "areas": {"output"}, "compare": {"output"},
+    "sample": {"output"},
 }  # fmt: skip
 """Parameters that name what is written."""
 
@@ -60,8 +62,8 @@ WORDS = {
     "simplify", "method", "crs", "assume_crs", "layer", "zoom", "kind", "resampling", "scheme", "tms", "container",
     "name", "attribute", "feature_class", "outside", "priority", "match", "ignore", "objects", "fail_under", "to",
     "boundary", "block", "on_error", "only", "base_url", "threshold", "max_width", "spur",
-    "bridge", "min_length", "points", "format", "layer_name", "stretch", "tile_format", "max_block_memory",
-    "zone_name", "square",
+    "bridge", "min_length", "places", "format", "layer_name", "stretch", "tile_format", "max_block_memory",
+    "zone_name", "square", "by", "expected",
 }  # fmt: skip
 """Parameters that name no file."""
 
@@ -136,6 +138,8 @@ LINES: dict[str, tuple[list[str], dict[str, str]]] = {
     ),
     "view --compare": (["{path}", "--compare", "{compare}"], {"path": "mask.tif", "compare": "truth.tif"}),
     "evaluate": (["{source}", "{truth}"], {"source": "mask.tif", "truth": "truth.tif"}),
+    "evaluate --points": (["{source}", "--points", "{points}"], {"source": "mask.tif", "points": "area.geojson"}),
+    "sample": (["{source}"], {"source": "mask.tif"}),
     "areas": (["{source}", "--zones", "{zones}"], {"source": "mask.tif", "zones": "area.geojson"}),
     "compress": (
         ["{model}", "--calibrate", "{calibrate}", "{more}", "--evaluate", "{evaluate}", "--truth", "{truth}"],
@@ -170,6 +174,8 @@ TARGETS: dict[str, list[tuple[str, str]]] = {
     "view": [("--inline", "x.html"), ("--png", "x.png")],
     "view --compare": [("--inline", "x.html")],
     "evaluate": [("--worst", "x.png")],
+    "evaluate --points": [],
+    "sample": [("-o", "x.gpkg")],
     "areas": [("-o", "x.csv")],
     "compress": [("-o", "x.int8.safetensors"), ("--log-file", "log")],
 }  # fmt: skip

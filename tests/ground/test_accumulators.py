@@ -17,10 +17,10 @@ from mapgen.accuracy.boundary import BoundaryMatcher
 from mapgen.accuracy.objects import ObjectMatcher
 from mapgen.dataset.dataset import IGNORE, Moments
 from mapgen.grid import Grid, Window
+from mapgen.layers.class_areas import ClassAreas
 from mapgen.plan import Step
 from mapgen.polygons.regions import RegionFinder, Zones, find_regions
 from mapgen.raster.patch import Accumulator, Patch
-from mapgen.results.class_areas import ClassAreas
 from mapgen.results.preview import Preview
 from mapgen.tiling.region_ids import RegionIds
 

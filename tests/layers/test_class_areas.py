@@ -7,7 +7,7 @@ from factory import north_up
 from pyproj import Geod, Transformer
 
 from mapgen.grid import Grid
-from mapgen.results.class_areas import ClassAreas
+from mapgen.layers.class_areas import ClassAreas
 
 
 def counted(classes, strip=512):
