@@ -37,7 +37,7 @@ RIM = {
     "dataset.build", "dataset.mapped", "dataset.read",
     "roads.graphml", "roads.layers", "roads.lines", "roads.osm_pbf", "roads.osm_xml",
     "training.config", "training.fit", "training.runs",
-    "results.preview", "results.report", "results.server", "results.parts", "results.side",
+    "results.preview", "results.report", "results.server", "results.parts", "results.record", "results.site",
     "cli.course", "files.lock", "files.unfinished", "files.fingerprint", "files.journal",
     "files.remote", "files.stores", "files.kind", "files.tiff", "layers.whole", "raster.seal", "results.verify",
 }  # fmt: skip

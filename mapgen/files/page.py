@@ -9,11 +9,18 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
-SCRIPTS = ("maplibre-gl.js", "pmtiles.js", "ways.js", "page.js")
+OWN_SCRIPTS = (
+    "ways.js", "base.js", "sources.js", "measure.js", "style.js", "tell.js", "maps.js", "legend.js", "page.js",
+)  # fmt: skip
+SCRIPTS = ("maplibre-gl.js", "pmtiles.js", *OWN_SCRIPTS)
 STYLES = ("maplibre-gl.css", "page.css")
 TEMPLATE = "page.html"
 """Of the page of `view`."""
+
+SITE_FILES = "mapgen"
+"""The folder of scripts and styles within one that holds a whole page."""
 
 TILES_SCRIPTS = ("maplibre-gl.js", "tiles.js")
 TILES_STYLES = ("maplibre-gl.css", "tiles.css")
@@ -22,11 +29,21 @@ TILES_TEMPLATE = "tiles.html"
 
 _COMMON = "default-src 'none'; worker-src blob:; child-src blob:; base-uri 'none'; form-action 'none'"
 
-SERVED_POLICY = (
-    f"{_COMMON}; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-    "frame-ancestors 'none'"
-)
-"""The Content-Security-Policy of the served page: nothing from anywhere else, no script that is not a file of ours."""
+def served_policy(basemap: str | None = None) -> str:
+    """The Content-Security-Policy of the served page: no script that is not a file of ours, nothing from anywhere else
+    but the tiles of the base map that was asked for."""
+    elsewhere = _elsewhere(basemap)
+    sources = f"img-src 'self' data: blob:{elsewhere}; connect-src 'self'{elsewhere}"
+    return f"{_COMMON}; script-src 'self'; style-src 'self'; {sources}"
+
+
+def _elsewhere(basemap: str | None) -> str:
+    """The host of the tiles of a base map, as policies name it."""
+    if basemap is None:
+        return ""
+    parts = urlsplit(basemap)
+    return f" {parts.scheme}://{parts.netloc}"
+
 
 _HEAD = """<!doctype html>
 <html lang="en">
@@ -49,6 +66,16 @@ def served_page(template: str, title: str, data: Mapping[str, Any]) -> bytes:
     return _filled(template, title, data, head, scripts).encode()
 
 
+def site_page(template: str, title: str, data: Mapping[str, Any]) -> bytes:
+    """The page of a folder for any web server: SCRIPTS and STYLES lie in `SITE_FILES`, its policy stands in itself."""
+    # From a plain file the page shows a picture and says what it lacks; there 'self' means nothing.
+    policy = html.escape(served_policy(data.get("basemap")).replace("'self'", "'self' file:"))
+    head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+    head += "".join(f'<link rel="stylesheet" href="{SITE_FILES}/{name}">\n' for name in STYLES)
+    scripts = "".join(f'<script src="{SITE_FILES}/{name}"></script>\n' for name in SCRIPTS)
+    return _filled(template, title, data, head, scripts).encode()
+
+
 def inlined_page(
     template: str, title: str, data: Mapping[str, Any], texts: Mapping[str, str], files: Mapping[str, bytes]
 ) -> bytes:
@@ -56,7 +83,9 @@ def inlined_page(
 
     Its policy names each script and style by its hash, so that nothing that the data may hold could ever run.
     """
-    return _alone(template, title, data, texts, SCRIPTS, STYLES, files, "img-src data: blob:")
+    elsewhere = _elsewhere(data.get("basemap"))
+    sources = f"img-src data: blob:{elsewhere}" + (f"; connect-src{elsewhere}" if elsewhere else "")
+    return _alone(template, title, data, texts, SCRIPTS, STYLES, files, sources)
 
 
 def tiles_page(template: str, style: Mapping[str, Any], texts: Mapping[str, str]) -> bytes:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from mapgen.errors import InputError
 from mapgen.legend import LayerClass
+from mapgen.results.layer_drawing import LayerDrawing
 from mapgen.results.network import NetworkDrawing, holds_edges
 from mapgen.results.options import ViewOptions
+from mapgen.results.parts import MOST_POLYGONS
 from mapgen.results.render import PictureDrawing, RasterDrawing, TilesDrawing
 from mapgen.results.side import Side
 from mapgen.results.view import View
@@ -31,7 +34,8 @@ def write_map_page(
     Raises `OutputError`, `InputError`.
     """
     sizes = {role: (folder / name).stat().st_size for role, name in files.items()}
-    vector = sizes.get("vector_tiles", 0)
+    # A layer becomes compressed GeoJSON, which is smaller than the layer itself.
+    vector = max(sizes.get("vector_tiles", 0), sizes.get("layer", 0))
     roads, about_roads = _network(folder, files)
     rest = sizes.get("raster_tiles", 0) + sizes.get("preview", 0) + (0 if roads is None else len(roads.compact))
     if rest > LIMIT:
@@ -40,7 +44,8 @@ def write_map_page(
     if rest + vector > LIMIT:
         left_out += "; " * bool(left_out)
         left_out += f"{PAGE} has no polygons, which would make it {vector / 1e6:.0f} MB larger: mapgen view shows them"
-    shown = {role: name for role, name in files.items() if role != "vector_tiles" or rest + vector <= LIMIT}
+    fits = rest + vector <= LIMIT
+    shown = {role: name for role, name in files.items() if role not in ("vector_tiles", "layer") or fits}
     side = _side(folder, title, shown, placing)
     side.areas, side.roads = areas, roads
     with View.of(side, ViewOptions(overwrite=overwrite)) as view:
@@ -67,6 +72,9 @@ def _side(folder: Path, title: str, files: Mapping[str, str], placing: Mapping[s
         side.raster = RasterDrawing(str(folder / files["class_map"]))
     if "vector_tiles" in files:
         side.vector = TilesDrawing(folder / files["vector_tiles"])
+    if "layer" in files:
+        with suppress(InputError):  # too many polygons for a page
+            side.layer = LayerDrawing(folder / files["layer"], most=MOST_POLYGONS)
     bounds = None if placing is None else placing["bounds"]
     if "preview" in files and bounds is not None:
         side.imagery = PictureDrawing(folder / files["preview"], (bounds[0], bounds[1], bounds[2], bounds[3]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict, Unpack
@@ -24,7 +25,7 @@ from mapgen.settings import (
     number,
     whole,
 )
-from mapgen.tiling.options import TilesOptions
+from mapgen.tiling.options import TilesOptions, parse_url
 
 
 def file_name(key: str, value: Any) -> str:
@@ -32,6 +33,16 @@ def file_name(key: str, value: Any) -> str:
     if not isinstance(value, str) or not value or "/" in value or "\\" in value:
         raise UsageError(option(key), f"{value!r} is not the name of a file", f"such as {option(key, 'town')}")
     return value
+
+
+def tile_template(key: str, value: Any) -> str:
+    """The http(s) URL of tiles, with {z}, {x} and {y} in it. Raises `UsageError`."""
+    host = r"[A-Za-z0-9.-]+(:\d+)?"
+    named = isinstance(value, str) and all(part in value for part in ("{z}", "{x}", "{y}"))
+    if not named or not re.fullmatch(rf"https?://{host}/[^\s\"'<>;,]*", str(value)):
+        remedy = f"such as {option(key, 'https://tiles.example.org/{z}/{x}/{y}.png')}"
+        raise UsageError(option(key), f"{value!r} is not the URL of tiles", remedy)
+    return str(value)
 
 
 class MapKeys(SegmentKeys, total=False):
@@ -148,6 +159,10 @@ class ViewKeys(TypedDict, total=False):
     layer: str | None
     size: int
     opacity: float
+    title: str | None
+    credit: str | None
+    basemap: str | None
+    base_url: str | None
     overwrite: bool
 
 
@@ -169,5 +184,13 @@ class ViewOptions(Options):
     """Pixels of the longer side of a still picture, without its legend."""
     opacity: Annotated[float, number(0, 100, 60, "between 0 and 100 percent")] = 60.0
     """Percent that classes cover the imagery with in a still picture."""
+    title: str | None = None
+    """What page and picture are called; what is looked at, by its name, where None."""
+    credit: str | None = None
+    """A line about whose imagery or data this is, for page and picture."""
+    basemap: Annotated[str, tile_template] | None = None
+    """Tiles of a base map below all else, by their URL with {z}, {x} and {y}; then the page asks that address."""
+    base_url: Annotated[str, parse_url] | None = None
+    """Where a folder that is exported is going to be served from, for absolute URLs in its style."""
     overwrite: bool = False
     """Replace outputs that exist."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,15 +14,15 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from mapgen.arrays import Bytes
-from mapgen.errors import InputError, one_line
+from mapgen.errors import InputError
 from mapgen.files.encoders import encoded
 from mapgen.files.gdal import environment, gdal_errors
 from mapgen.files.inputs import note_inputs
 from mapgen.files.untrusted import unpacked
-from mapgen.grid import Window
+from mapgen.grid import Grid, Window
 from mapgen.layers.crs import placed
-from mapgen.layers.read import PolygonLayer, read_polygons
-from mapgen.legend import BUILTIN, PALETTE, LayerClass, color_of
+from mapgen.legend import LayerClass
+from mapgen.raster.legends import ClassNames
 from mapgen.raster.open import gdal_reason
 from mapgen.results.still import Frame
 from mapgen.tiling.containers.container import open_tiles, reading_tiles
@@ -38,16 +37,21 @@ TILE = 256
 COUNTED_WHOLE = 1 << 26
 """A class map with more pixels than this is not counted whole: its areas are those of a smaller copy."""
 
-_DIGITS = 7
-"""Decimals of degrees in the page: a centimetre."""
-
 
 class Drawing(Protocol):
     """Something that can be drawn: `bounds` are degrees, `finest` Web Mercator metres below which it shows no more."""
 
-    name: str
-    bounds: Bounds
-    finest: float
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def bounds(self) -> Bounds:
+        """Where it lies."""
+
+    @property
+    def finest(self) -> float:
+        """The resolution below which there is nothing to see."""
 
     def draw(self, frame: Frame) -> Bytes:
         """Its colours (H, W, 4) in a frame."""
@@ -72,6 +76,7 @@ class RasterDrawing:
         self.bounds, self.finest = ground.lonlat, ground.resolution
         self.zoom = WEB_MERCATOR.zoom_for(ground.resolution, TILE)
         self.warnings, self.notes = self.source.warnings, self.source.notes
+        self.names = self.source.names if isinstance(self.source, ClassSource) else ClassNames({})
         self._lock = threading.Lock()
 
     def _dataset(self) -> Any:
@@ -121,8 +126,8 @@ class RasterDrawing:
         """The colours (n, 4) of class ids; nothing where there is no data, and where there is background."""
         colors = np.zeros((len(values), 4), np.uint8)
         for place, value in enumerate(values.tolist()):
-            if value != source.nodata and value not in source.names.background:
-                (one,) = source.names.of([value])
+            if value != source.nodata and value not in self.names.background:
+                (one,) = self.names.of([value])
                 colors[place] = (*(int(one.color[i : i + 2], 16) for i in (1, 3, 5)), 255)
         return colors
 
@@ -137,15 +142,23 @@ class RasterDrawing:
 
     def _warped(self, frame: Frame, bands: Sequence[int], how: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """The bands (B, H, W) and validity (H, W) in a frame, from the overviews that suit it."""
+        (left, _, _, top), step = frame.bounds, frame.resolution
+        place = Affine(step, 0, left, 0, -step, top)
+        return self._warped_to(WEB_MERCATOR.crs, place, (frame.height, frame.width), bands, how)
+
+    def _warped_to(
+        self, crs: str, transform: Affine, shape: tuple[int, int], bands: Sequence[int], how: str
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """The bands (B, H, W) and validity (H, W) on any grid."""
         from rasterio.enums import ColorInterp, Resampling
         from rasterio.vrt import WarpedVRT
 
-        dataset, (left, _, _, top), step = self._dataset(), frame.bounds, frame.resolution
+        dataset = self._dataset()
         alpha = ColorInterp.alpha in dataset.colorinterp
         bare = dataset.nodatavals[0] is None and not alpha  # then only an alpha band tells where the raster ends
         options = {
-            "src_crs": self.grid.crs, "crs": WEB_MERCATOR.crs, "resampling": Resampling[how], "add_alpha": bare,
-            "transform": Affine(step, 0, left, 0, -step, top), "width": frame.width, "height": frame.height,
+            "src_crs": self.grid.crs, "crs": crs, "resampling": Resampling[how], "add_alpha": bare,
+            "transform": transform, "width": shape[1], "height": shape[0],
         }  # fmt: skip
         try:
             with self._lock, environment(), WarpedVRT(dataset, **options) as warped:
@@ -153,6 +166,24 @@ class RasterDrawing:
                 return values, warped.dataset_mask() > 0
         except gdal_errors() as exc:
             raise InputError(self.name, f"cannot be read ({gdal_reason(exc)})", "get the file again") from exc
+
+    def ids(self, frame: Frame) -> NDArray[Any]:
+        """The ids (H, W) in a frame."""
+        assert isinstance(self.source, ClassSource)
+        return self._classes(self.source, frame)
+
+    def classes_on(self, grid: Grid, window: Window) -> NDArray[Any] | None:
+        """The ids (h, w) in a window of another grid, each of the nearest pixel; None where there is no data."""
+        source = self.source
+        assert isinstance(source, ClassSource)
+        if grid == self.grid:
+            with self._lock, environment():
+                return source.read(window)
+        place = grid.crop(window)
+        values, valid = self._warped_to(str(place.crs), place.transform, (place.height, place.width), (1,), "nearest")
+        ids: NDArray[Any] = values[0].astype(source.dtype, copy=False)
+        ids[~valid] = source.nodata
+        return ids if valid.any() else None
 
     def areas(self) -> tuple[list[tuple[LayerClass, float]], bool]:
         """Each class that occurs with its area in m², and whether every pixel was counted. Background is left out."""
@@ -165,8 +196,8 @@ class RasterDrawing:
             values, counts = np.unique(ids, return_counts=True)
             for value, count in zip(values.tolist(), counts.tolist(), strict=True):
                 counted[value] = counted.get(value, 0.0) + count * pixel
-        shown = set(counted) - {source.nodata} - source.names.background
-        return [(c, counted[c.id]) for c in source.names.of(shown)], whole
+        shown = set(counted) - {source.nodata} - self.names.background
+        return [(c, counted[c.id]) for c in self.names.of(shown)], whole
 
     def _strips(self, source: ClassSource) -> Any:
         """Strips of ids, and the area of a pixel of each."""
@@ -193,108 +224,6 @@ class RasterDrawing:
             band = Window(first, 0, max(1, last - first), self.grid.width)
             shrunk = self.grid.window.area / (shape[0] * shape[1])
             yield ids[top:bottom], math.prod(self.grid.crop(band).resolution_m) * shrunk
-
-
-class LayerDrawing:
-    """A layer of polygons, whole in memory. Raises `InputError` for more than `most` of them."""
-
-    def __init__(
-        self, path: Path, known: Sequence[LayerClass] = (), layer: str | None = None, most: int = 300_000
-    ) -> None:
-        from mapgen.files.vectors import facts_of
-
-        count = facts_of(path, one_line(path), layer)["features"]
-        if count > most:
-            remedy = f"make tiles of it with mapgen tiles --vector {path.name}, and view those"
-            raise InputError(path, f"has {count:,} features, the page takes {most:,}", remedy)
-        with environment():
-            self.layer: PolygonLayer = read_polygons(path, layer)
-        self.name, self.warnings = path.name, list(self.layer.warnings)
-        self.classes, self.kinds = _kinds(self.layer, known)
-        self.bounds, self.finest = self._bounds(), 0.0
-
-    def _bounds(self) -> Bounds:
-        import shapely
-
-        if not len(self.layer.shapes):
-            return (-180.0, -85.0, 180.0, 85.0)
-        west, south, east, north = (float(v) for v in shapely.total_bounds(self.layer.shapes))
-        return west, south, east, north
-
-    def areas(self) -> list[tuple[LayerClass, float]] | None:
-        """Each class with the sum of `area_m2`; None where the layer does not say how large its polygons are."""
-        if "area_m2" not in self.layer.columns:
-            return None
-        sums = np.bincount(self.kinds, np.nan_to_num(self.layer.columns["area_m2"].astype(float)), len(self.classes))
-        return list(zip(self.classes, sums.tolist(), strict=True))
-
-    def geojson(self) -> bytes:
-        """The polygons and all their attributes as GeoJSON; `mapgen_class` is the id of a feature's class."""
-        import shapely
-
-        rounded = shapely.transform(self.layer.shapes, lambda xy: np.round(xy, _DIGITS))
-        shapes = shapely.to_geojson(rounded) if len(rounded) else []
-        columns = {k: [_plain(v) for v in values.tolist()] for k, values in self.layer.columns.items()}
-        numbers = [self.classes[kind].id for kind in self.kinds.tolist()]
-        parts = []
-        for i, shape in enumerate(shapes):
-            properties = {k: values[i] for k, values in columns.items()} | {"mapgen_class": numbers[i]}
-            text = json.dumps(properties, ensure_ascii=False)
-            parts.append(f'{{"type":"Feature","id":{i},"geometry":{shape},"properties":{text}}}')
-        return ('{"type":"FeatureCollection","features":[' + ",\n".join(parts) + "]}").encode()
-
-    def draw(self, frame: Frame) -> Bytes:
-        """Its colours (H, W, 4) in a frame."""
-        import shapely
-        from rasterio.features import rasterize
-
-        out = np.zeros((frame.height, frame.width, 4), np.uint8)
-        if not len(self.layer.shapes):
-            return out
-        (left, _, _, top), step = frame.bounds, frame.resolution
-        flat = shapely.transform(self.layer.shapes, lambda xy: np.stack(to_mercator(xy[:, 0], xy[:, 1]), axis=1))
-        burnt = rasterize(
-            zip(flat, (self.kinds + 1).tolist(), strict=True), (frame.height, frame.width), fill=0, dtype="int32",
-            transform=Affine(step, 0, left, 0, -step, top),
-        )  # fmt: skip
-        table = [(0, 0, 0, 0), *((*(int(c.color[i : i + 2], 16) for i in (1, 3, 5)), 255) for c in self.classes)]
-        return np.asarray(np.array(table, np.uint8)[burnt])
-
-
-def _kinds(layer: PolygonLayer, known: Sequence[LayerClass]) -> tuple[tuple[LayerClass, ...], NDArray[np.int64]]:
-    """The classes of a layer, and the place of each feature's among them: by id and name, else by either, else one."""
-    columns = layer.columns
-    count = len(layer.shapes)
-    ids = columns.get("class_id")
-    names = columns.get("class_name")
-    if ids is None and names is None:
-        return (LayerClass(0, layer.layer, PALETTE[1]),), np.zeros(count, np.int64)
-    pairs = list(zip(
-        [""] * count if names is None else [str(v) for v in names.tolist()],
-        [None] * count if ids is None else ids.tolist(), strict=True,
-    ))  # fmt: skip
-    order = sorted(set(pairs), key=lambda p: (p[1] is None, _number(p[1]), p[0]))
-    colors = {c.name.casefold(): c.color for c in (*BUILTIN, *known)}
-    numbers = [_number(key) for _, key in order]
-    if len(set(numbers)) < len(numbers):  # no ids, or the same for several names: they are numbered
-        numbers = list(range(len(order)))
-    classes = []
-    for number, (name, key) in zip(numbers, order, strict=True):
-        color = colors.get(name.casefold(), color_of(number))
-        classes.append(LayerClass(number, name or str(key), color))
-    places = {pair: i for i, pair in enumerate(order)}
-    return tuple(classes), np.array([places[p] for p in pairs], np.int64)
-
-
-def _number(key: Any) -> int:
-    return int(key) if isinstance(key, int | float) and math.isfinite(key) else 0
-
-
-def _plain(value: Any) -> Any:
-    """An attribute as JSON has it."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
 class TilesDrawing:

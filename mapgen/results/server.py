@@ -38,10 +38,11 @@ TileMaker = Callable[[int, int, int], bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One thing that the server answers with: bytes in memory, or a file, and what kind they are of."""
+    """One thing that the server answers with: bytes in memory, a file, or what makes bytes when it is first asked for;
+    and what kind they are of."""
 
     kind: str
-    content: bytes | Path
+    content: bytes | Path | Callable[[], bytes]
 
 
 class PageServer(ThreadingHTTPServer):
@@ -127,8 +128,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, served: Served) -> None:
         content = served.content
+        if not isinstance(content, bytes | Path):
+            try:
+                content = content()
+            except MapgenError as exc:
+                self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, one_line(exc.problem))
+                return
         if isinstance(content, bytes):
-            self._part(served.kind, len(content), "", lambda first, length: self._send(content[first : first + length]))
+            body = content
+            self._part(served.kind, len(body), "", lambda first, length: self._send(body[first : first + length]))
             return
         try:
             stream = open(content, "rb")  # noqa: SIM115 - closed by the block below

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from mapgen.errors import InputError, one_line, option
-from mapgen.files.inputs import note_inputs
-from mapgen.files.kind import ARCHIVE_SUFFIXES, NETWORK_SUFFIXES, PICTURE_SUFFIXES, REPORT, kind_of, suffix_of
-from mapgen.files.untrusted import parsed_json
+from mapgen.files.kind import ARCHIVE_SUFFIXES, NETWORK_SUFFIXES, REPORT, kind_of, suffix_of
 from mapgen.files.vet import driver_of, is_url, lies_in, public_name
 from mapgen.files.vrt import vrt_sources
+from mapgen.inference.segment import score_path
 from mapgen.legend import LayerClass
+from mapgen.results.layer_drawing import LayerDrawing
 from mapgen.results.network import NetworkDrawing, holds_lines
 from mapgen.results.options import ViewOptions
-from mapgen.results.render import Drawing, LayerDrawing, PictureDrawing, RasterDrawing, TilesDrawing
+from mapgen.results.record import only_scene, preview_of, read_record, reported_areas, told_about
+from mapgen.results.render import Drawing, PictureDrawing, RasterDrawing, TilesDrawing
 from mapgen.tiling.quadtree import Bounds
 
 _LAYERS = (".gpkg", ".fgb", ".geojson", ".parquet", ".shp")
@@ -40,6 +41,9 @@ class Side:
     layer: LayerDrawing | None = None
     vector: TilesDrawing | None = None
     roads: NetworkDrawing | None = None
+    confidence: RasterDrawing | None = None
+    about: list[str] = field(default_factory=list)
+    """Lines about the map: the model, the date, the licence."""
     areas: list[tuple[LayerClass, float | None]] = field(default_factory=list)
     note: str = ""
     missing: list[str] = field(default_factory=list)
@@ -56,21 +60,25 @@ class Side:
         return self.drawings[0].bounds
 
     def count(self) -> None:
-        """Fill in the classes and their areas, and gather what the parts warn of."""
+        """Fill in the classes and their areas, unless a report has told them, and gather what the parts warn of."""
+        rows = self.areas or self._counted()
+        rows = [(replace(c, color=c.color if _COLOR.fullmatch(c.color) else "#808080"), area) for c, area in rows]
+        self.areas = list({c.id: (c, area) for c, area in reversed(rows)}.values())
+        self.areas.sort(key=lambda row: row[0].id)
         self.warnings += [w for d in self.drawings for w in getattr(d, "warnings", [])]
+
+    def _counted(self) -> list[tuple[LayerClass, float | None]]:
         rows: list[tuple[LayerClass, float | None]] = []
         if isinstance(self.raster, RasterDrawing):
             counted, whole = self.raster.areas()
             rows += counted
             self.note = "" if whole else "Areas are about right: a smaller copy was counted."
-        if self.layer is not None:
+        elif self.layer is not None:
             rows += self.layer.areas() or [(c, None) for c in self.layer.classes]
         for tiles in (self.raster, self.vector):
             if isinstance(tiles, TilesDrawing):
                 rows += [(c, None) for c in tiles.info.classes]
-        rows = [(replace(c, color=c.color if _COLOR.fullmatch(c.color) else "#808080"), area) for c, area in rows]
-        self.areas = list({c.id: (c, area) for c, area in reversed(rows)}.values())
-        self.areas.sort(key=lambda row: row[0].id)
+        return rows
 
 
 class Finder:
@@ -132,17 +140,21 @@ class Finder:
         # Neither are their tiles shown: the page draws the network itself.
         files = [p for p in files if not any(p.stem == one.stem for one in networks)]
         layers = sorted((p for p in files if p.suffix in _LAYERS), key=lambda p: (_LAYERS.index(p.suffix), p.name))
+        report = read_record(folder / REPORT)
         if masks:
-            side.raster = self.raster(str(masks[0]))
+            mask = self.raster(str(masks[0]))
+            side.raster = mask
+            side.areas = reported_areas(report, masks[0].name, mask.names)
+            scores = [p for p in files if p.name == score_path(masks[0], "confidence").name]
+            side.confidence = self.raster(str(scores[0]), imagery=True) if scores else None
         for path in files:
             if path.suffix in ARCHIVE_SUFFIXES:
                 self._add_tiles(side, path)
-        report = _report(folder / REPORT)
+        side.about = told_about(report)
         if side.imagery is None and self.options.imagery is None:
             self._add_imagery(side, report, folder)
-        if layers and side.vector is None:
-            known = [c for c, _ in side.raster.areas()[0]] if isinstance(side.raster, RasterDrawing) else []
-            side.layer = LayerDrawing(layers[0], known, self.options.layer)
+        if layers:
+            self._add_layer(side, layers[0])
         if networks:
             side.roads = self._network(side, networks[0])
         if not side.drawings:
@@ -157,6 +169,15 @@ class Finder:
         side.missing += [f"of {len(masks)} class maps {masks[0].name} is shown"] if len(masks) > 1 else []
         return side
 
+    def _add_layer(self, side: Side, path: Path) -> None:
+        """The layer in a folder; where it has too many polygons for a page, its vector tiles do."""
+        known = list(side.raster.names.classes.values()) if isinstance(side.raster, RasterDrawing) else []
+        try:
+            side.layer = LayerDrawing(path, known, self.options.layer)
+        except InputError:
+            if side.vector is None:
+                raise
+
     def _network(self, side: Side, path: Path) -> NetworkDrawing | None:
         """The network in a folder, unless it is too large for a page: the rest can be looked at."""
         try:
@@ -167,7 +188,7 @@ class Finder:
 
     def _add_imagery(self, side: Side, report: dict[str, Any], folder: Path) -> None:
         """The scene that the report says the map was made of, if it is one and near; else the preview."""
-        name = _only_scene(report)
+        name = only_scene(report)
         if name is not None and not is_url(name) and (folder / name).is_file():
             if self._is_near(folder, folder / name):
                 side.imagery = self.raster(str(folder / name), imagery=True)
@@ -176,7 +197,7 @@ class Finder:
                 f"the scene of {folder.name} lies elsewhere ({one_line(name)}) and is not read: "
                 f"{option('imagery')} shows it"
             )
-        side.imagery = _preview(report, folder)
+        side.imagery = preview_of(report, folder)
 
     def _is_near(self, folder: Path, scene: Path) -> bool:
         """Whether a scene, and all that a VRT is made of, lies in a folder of results or just beside it."""
@@ -195,37 +216,3 @@ def _own_files(folder: Path) -> list[Path]:
             problem = f"holds {one_line(path.name)}, a link that leads out of the folder"
             raise InputError(folder, problem, "name what is to be shown itself, or put a copy in the place of the link")
     return sorted(p for p in folder.iterdir() if p.is_file())
-
-
-def _preview(report: dict[str, Any], folder: Path) -> PictureDrawing | None:
-    """The small picture of the imagery, if it is there and the report says where on Earth."""
-    files = report.get("files")
-    named = files.get("preview") if isinstance(files, dict) else None  # before one that an older run has left
-    previews = [p for p in folder.glob("*.preview.*") if p.suffix in PICTURE_SUFFIXES]
-    previews.sort(key=lambda p: (p.name != named, p.name))
-    placing = report.get("preview")
-    bounds = placing.get("bounds") if isinstance(placing, dict) else None
-    if not previews or not isinstance(bounds, list) or len(bounds) != 4:
-        return None
-    if not all(isinstance(v, int | float) for v in bounds) or not (bounds[0] < bounds[2] and bounds[1] < bounds[3]):
-        return None
-    return PictureDrawing(previews[0], (bounds[0], bounds[1], bounds[2], bounds[3]))
-
-
-def _report(path: Path) -> dict[str, Any]:
-    """A report as it stands in a folder; nothing where it is missing or damaged."""
-    try:
-        found = parsed_json(path.read_text(encoding="utf-8"))
-        note_inputs(path)
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _only_scene(report: dict[str, Any]) -> str | None:
-    """The path, as seen from the report, of the scene that it names, if it is one."""
-    scenes = report.get("scenes")
-    if not isinstance(scenes, list) or len(scenes) != 1 or not isinstance(scenes[0], dict):
-        return None
-    path = scenes[0].get("path")
-    return path if isinstance(path, str) else None

@@ -9,18 +9,25 @@ from typing import Any
 
 import numpy as np
 
+from mapgen.arrays import Bytes
 from mapgen.errors import UsageError, one_line, option
 from mapgen.files.commit import Output, check_output
+from mapgen.files.encoders import encoded
 from mapgen.files.inputs import one_run
-from mapgen.files.page import SCRIPTS, SERVED_POLICY, STYLES, TEMPLATE, inlined_page, served_page
+from mapgen.files.page import SCRIPTS, STYLES, TEMPLATE, inlined_page, served_page, served_policy
 from mapgen.files.pictures import write_picture
 from mapgen.files.webfiles import page_texts, write_page
+from mapgen.results.changes import adopt_names, changes_of, check_same_ground
 from mapgen.results.options import ViewOptions
-from mapgen.results.parts import AtServer, InPage, described, within
+from mapgen.results.parts import AtServer, InFolder, InPage, Place, described, within
 from mapgen.results.render import RasterDrawing, TilesDrawing
 from mapgen.results.server import PageServer, Served, TileMaker
 from mapgen.results.side import Finder, Side
+from mapgen.results.site import staged_site, write_site
 from mapgen.results.still import area_text, frame_of, laid_over, with_legend
+
+STILL = 800
+"""Pixels of the longer side of the picture that a page shows where the browser has no WebGL."""
 
 _KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 
@@ -41,6 +48,9 @@ class View:
             finder = Finder(options, self._stack, handed_on=handed_on)
             self.sides = [finder.side(name) for name in (path, options.compare) if name is not None]
             picture = None if options.imagery is None else finder.raster(options.imagery, imagery=True)
+            if len(self.sides) > 1:
+                check_same_ground(self.sides)
+                adopt_names(self.sides)
             for side in self.sides:
                 side.imagery = picture or side.imagery
                 side.count()
@@ -76,10 +86,12 @@ class View:
         texts = page_texts()
         things = {n: Served(_KINDS[Path(n).suffix], texts[n].encode()) for n in (*SCRIPTS, *STYLES)}
         makers: list[TileMaker] = []
-        sides = [described(side, AtServer(things, makers)) for side in self.sides]
-        page = served_page(texts[TEMPLATE], self.title, {"inlined": False, "sides": sides})
+        place = AtServer(things, makers)
+        still = place.made("image/webp", self._still) if self._is_drawn else None
+        page = served_page(texts[TEMPLATE], self.page_title, self.data(place, still))
         things[""] = Served("text/html; charset=utf-8", page)
-        return PageServer(things, makers, SERVED_POLICY, port)
+        policy = f"{served_policy(self.options.basemap)}; frame-ancestors 'none'"
+        return PageServer(things, makers, policy, port)
 
     def inline(self, output: Path, **more: Any) -> int:
         """Write the page as one file; its size in bytes. `more` is what else the page is to show, such as a `way`.
@@ -91,28 +103,72 @@ class View:
         texts = page_texts()
         with tempfile.TemporaryDirectory(prefix="mapgen-") as name:
             parts = InPage(Path(name))
-            sides = [described(side, parts) for side in self.sides]
-            data = {"inlined": True, "sides": sides} | more
-            page = inlined_page(texts[TEMPLATE], self.title, data, texts, parts.files)
+            still = parts.content("map.webp", self._still()) if self._is_drawn else None
+            data = {**self.data(parts, still), "inlined": True, **more}
+            page = inlined_page(texts[TEMPLATE], self.page_title, data, texts, parts.files)
         write_page(place, page)
         return len(page)
 
+    def export(self, folder: Path) -> int:
+        """Write the page as a folder for any web server; bytes of all its files. Raises `OutputError`, `InputError`."""
+        with staged_site(folder, overwrite=self.options.overwrite) as made:
+            parts = InFolder(made)
+            still = parts.content("map.webp", self._still()) if self._is_drawn else None
+            data = self.data(parts, still)
+            return write_site(made, self.page_title, data, self.options.base_url)
+
+    def data(self, place: Place, still: str | None) -> dict[str, Any]:
+        """What the page is told, its parts being put at their place."""
+        changes = changes_of(self.sides) if len(self.sides) > 1 else None
+        about = list(dict.fromkeys(line for side in self.sides for line in side.about))
+        if self.options.credit:
+            about.append(one_line(self.options.credit))
+        return {
+            "inlined": False, "title": self.title, "about": about, "basemap": self.options.basemap, "still": still,
+            "changes": None if changes is None else changes.to_json(),
+            "sides": [described(side, place) for side in self.sides],
+        }  # fmt: skip
+
     @property
     def title(self) -> str:
+        """What the map is called."""
+        return one_line(self.options.title or " | ".join(side.title for side in self.sides))
+
+    @property
+    def page_title(self) -> str:
         """What the page is called."""
-        return " | ".join([*(one_line(side.title) for side in self.sides), "mapgen"])
+        return f"{self.title} | mapgen"
 
     # --- the picture --------------------------------------------------------------------------------------------------
 
     def picture(self, output: Path) -> tuple[int, int]:
-        """Write the map with its legend as PNG; width and height. Raises `OutputError`, `InputError`, `UsageError`."""
+        """Write the map with its legend as a picture; width and height. Raises `OutputError`, `InputError`,
+        `UsageError`."""
         if len(self.sides) > 1:
             raise UsageError(
                 option("compare"), "a still picture shows one map", f"leave it out, or leave out {option('png')}"
             )
-        (side,) = self.sides
+        made = self._drawn(self.options.size)
+        write_picture(Output(output, self.options.overwrite), made)
+        return made.shape[1], made.shape[0]
+
+    @property
+    def _is_drawn(self) -> bool:
+        """Whether the first side can be drawn here: vector tiles alone cannot."""
+        side = self.sides[0]
+        return side.raster is not None or side.layer is not None or side.imagery is not None
+
+    def _still(self) -> bytes:
+        """The first side as a small picture, for browsers without WebGL."""
+        picture = self._drawn(STILL)
+        opaque = np.full((1, *picture.shape[:2]), 255, np.uint8)
+        return encoded(np.concatenate([picture.transpose(2, 0, 1), opaque]), "webp", 80)
+
+    def _drawn(self, size: int) -> Bytes:
+        """The first side with its legend (H, W, 3), the map itself `size` pixels long."""
+        side = self.sides[0]
         drawn = side.raster or side.layer or side.vector
-        frame = frame_of(within(side.bounds), self.options.size, side.drawings[0].finest)
+        frame = frame_of(within(side.bounds), size, side.drawings[0].finest)
         picture = np.full((frame.height, frame.width, 3), 255, np.uint8)
         if side.imagery is not None:
             picture = laid_over(picture, side.imagery.draw(frame), 1.0)
@@ -122,6 +178,4 @@ class View:
         if side.roads is not None:
             picture = laid_over(picture, side.roads.draw(frame), 1.0)
         rows = [(c.name, c.color, "" if a is None else area_text(a)) for c, a in side.areas]
-        made = with_legend(picture, rows, side.title, frame.metres)
-        write_picture(Output(output, self.options.overwrite), made)
-        return made.shape[1], made.shape[0]
+        return with_legend(picture, rows, self.title, frame.metres)

@@ -25,7 +25,7 @@ from mapgen.tiling.containers.container import TileSet, container_of
 from mapgen.tiling.footprint import Footprint, footprint, mapping
 from mapgen.tiling.images import PALETTE_LIMIT, palette_png, rgba_png, used
 from mapgen.tiling.options import TilesOptions
-from mapgen.tiling.pyramid import JOB_PIXELS, Assemble, Made, Upper, build, choose_zooms, plan_pyramid
+from mapgen.tiling.pyramid import FURTHER, JOB_PIXELS, Assemble, Made, Upper, build, choose_zooms, plan_pyramid
 from mapgen.tiling.quadtree import MAX_LATITUDE, Tile, Tiling, window_of
 from mapgen.tiling.source import ClassSource, ColorSource
 from mapgen.tiling.tilejson import Container, TileFormat, TileSetInfo
@@ -69,7 +69,10 @@ class Job:
         self.grid = placed(raster.grid, name, options.assume_crs)
         self.size = options.tile_size or (512 if options.vector else 256)
         self.ground = self._ground()
-        self.zooms = choose_zooms(tiling, self.ground.parts, self.ground.resolution, self.size, options.zoom)
+        further = FURTHER if options.vector else 0
+        self.zooms = choose_zooms(
+            tiling, self.ground.parts, self.ground.resolution, self.size, options.zoom, further
+        )
         self.painter = (
             _ClassPainter(raster, options) if isinstance(raster, ClassSource) else ColorPainter(raster, options)
         )

@@ -30,6 +30,7 @@ from mapgen.tiling.layer_features import (
 )
 from mapgen.tiling.mvt import EXTENT
 from mapgen.tiling.options import TilesOptions
+from mapgen.tiling.pyramid import FURTHER
 from mapgen.tiling.quadtree import MAX_LATITUDE, WEB_MERCATOR, Bounds, Tile, Tiling
 from mapgen.tiling.tilejson import LINES, TileSetInfo
 
@@ -77,7 +78,7 @@ class LayerJob:
             edge = float(np.median(edges[edges > 0])) if (edges > 0).any() else 1.0
             fine = int(np.ceil(np.log2(DETAIL / (EXTENT * edge))))
             high = max(min(FINEST, fine), min(fits, FINEST), low or 0)
-        return min(fits, high) if low is None else low, high
+        return min(max(0, fits - FURTHER), high) if low is None else low, high
 
     def info(self, name: str) -> TileSetInfo:
         """What the set says about itself before its tiles are known."""

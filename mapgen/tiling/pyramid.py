@@ -16,6 +16,11 @@ JOB_PIXELS = 2048
 """Side of what is read and worked on at once, in pixels of the base zoom."""
 
 
+FURTHER = 2
+"""Zooms of vector tiles below the one at which the whole is about one tile: a phone shows the whole further out, and
+browsers draw no polygons below the lowest zoom. They cost a tile or two each."""
+
+
 @dataclass(frozen=True, slots=True)
 class Zooms:
     """`low … high` are written; `base ≥ high` is where pixels are taken from the source."""
@@ -26,17 +31,18 @@ class Zooms:
 
 
 def choose_zooms(
-    tiling: Tiling, bounds: Iterable[Bounds], resolution: float, size: int, wanted: tuple[int | None, int | None]
-) -> Zooms:
+    tiling: Tiling, bounds: Iterable[Bounds], resolution: float, size: int, wanted: tuple[int | None, int | None],
+    further: int = 0,
+) -> Zooms:  # fmt: skip
     """The zooms of a source with pixels of `resolution` (units of the CRS): as wanted, else from the zoom at which the
-    whole fits on about one tile to the one with the nearest resolution.
+    whole fits on about one tile, or `further` ones out, to the one with the nearest resolution.
 
     Pixels come from the source where its own are, or nearer: a highest zoom further out is made from those between.
     """
     native = tiling.zoom_for(resolution, size)
     high = max(native, wanted[0] or 0) if wanted[1] is None else wanted[1]
     fits = min((tiling.zoom_within(b) for b in bounds), default=0)
-    low = min(fits, high) if wanted[0] is None else wanted[0]
+    low = min(max(0, fits - further), high) if wanted[0] is None else wanted[0]
     return Zooms(low, high, min(MAX_ZOOM, max(native, high)))
 
 

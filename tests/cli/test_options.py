@@ -25,6 +25,7 @@ BATCHES = "tests/cli/test_batches.py"
 MAP, MAP_FAULTS = "tests/results/test_map.py", "tests/results/test_map_faults.py"
 TRAIN = "tests/training/test_train.py"
 VIEW = "tests/results/test_view.py"
+SITE = "tests/results/test_view_site.py"
 TILES = "tests/tiling/test_raster_tiles.py"
 VECTOR_TILES = "tests/tiling/test_vector_tiles.py"
 
@@ -63,6 +64,11 @@ OPTION_TESTS = {
     ),
     ("map", "--no-resume"): f"{MAP}::test_options_of_the_run_are_known_to_map",
     ("map", "--net-timeout"): f"{MAP}::test_options_of_the_run_are_known_to_map",
+    ("view", "--export"): f"{SITE}::test_an_exported_folder_works_on_any_server_below_any_path",
+    ("view", "--title"): f"{SITE}::test_title_and_credit_stand_on_the_page",
+    ("view", "--credit"): f"{SITE}::test_title_and_credit_stand_on_the_page",
+    ("view", "--basemap"): f"{SITE}::test_a_base_map_is_asked_for_only_where_it_was_named",
+    ("view", "--base-url"): f"{SITE}::test_base_url_makes_the_addresses_of_the_style_whole",
     ("view", "--layer"): f"{VIEW}::test_of_several_layers_one_can_be_chosen",
     ("tiles", "--base-url"): "tests/tiling/test_tile_containers.py::test_urls_are_below_the_base_that_is_given",
     ("segment", "--from"): f"{BATCHES}::test_patterns_and_lists_name_scenes_none_twice",

@@ -48,7 +48,7 @@ WRITTEN = {
     "segment": {"output", "report", "log_file"}, "vectorize": {"output", "report", "log_file", "table"},
     "tiles": {"output", "report", "log_file"},
     "roads": {"output", "report", "log_file"}, "route": {"output"}, "map": {"output", "log_file", "table"},
-    "view": {"inline", "png"},
+    "view": {"inline", "png", "export"},
     "train": {"output", "log_file"}, "evaluate": {"worst"}, "compress": {"output", "log_file"},
     "info": set(), "bench": set(), "clean": set(),
     "doctor": set(), "demo": {"output"}, "verify": set(), "areas": {"output"}, "compare": {"output"},
@@ -63,7 +63,7 @@ WORDS = {
     "name", "attribute", "feature_class", "outside", "priority", "match", "ignore", "objects", "fail_under", "to",
     "boundary", "block", "on_error", "only", "base_url", "threshold", "max_width", "spur",
     "bridge", "min_length", "places", "format", "layer_name", "stretch", "tile_format", "max_block_memory",
-    "zone_name", "square", "by", "expected",
+    "zone_name", "square", "by", "expected", "title", "credit", "basemap",
 }  # fmt: skip
 """Parameters that name no file."""
 
@@ -171,7 +171,7 @@ TARGETS: dict[str, list[tuple[str, str]]] = {
         *(("-o", f"x.{form}") for form in ("gpkg", "geojson", "fgb", "osm", "osm.pbf", "graphml")),
     ],
     "route": [("-o", "x.geojson")],
-    "view": [("--inline", "x.html"), ("--png", "x.png")],
+    "view": [("--inline", "x.html"), ("--png", "x.png"), ("--export", "x.site")],
     "view --compare": [("--inline", "x.html")],
     "evaluate": [("--worst", "x.png")],
     "evaluate --points": [],

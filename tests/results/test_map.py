@@ -1,6 +1,7 @@
 """`mapgen map`: all parts of a map in one pass, the same as the separate commands make."""
 
 import base64
+import gzip
 import json
 import re
 import sqlite3
@@ -218,8 +219,12 @@ def test_the_page_shows_the_parts_that_lie_beside_it(tmp_path, scene, run):
     assert side["bounds"] == pytest.approx(found["grid"]["bounds"])
     assert [c["name"] for c in side["classes"]] == [c["name"] for c in found["classes"] if c["pixels"]]
     assert all(c["area"] for c in side["classes"])
-    for part, role in (("raster", "raster_tiles"), ("vector", "vector_tiles")):
-        assert base64.b64encode((out / FILES[role]).read_bytes()).decode() in text, part
+    assert base64.b64encode((out / FILES["raster_tiles"]).read_bytes()).decode() in text
+    # The polygons are those of the layer, with all that it knows of them.
+    polygons = base64.b64decode(re.findall(f'id="{side["vector"]["geojson"]}">([^<]*)<', text)[0])
+    features = json.loads(gzip.decompress(polygons))["features"]
+    assert len(features) == sum(c["polygons"] for c in found["classes"])
+    assert all({"class_id", "class_name", "area_m2"} <= f["properties"].keys() for f in features)
     assert base64.b64encode((out / FILES["preview"]).read_bytes()).decode() in text
     assert side["imagery"]["bounds"] == pytest.approx(found["preview"]["bounds"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import Browser, serving
+from browser import serving
 from factory import make_raster
-from scenes import HOSTILE, LEGEND, SIDE, class_map, imagery, result
+from pages import Watched, click, color_at, near, opaque, place, press, settled, shown
+from scenes import HOSTILE, LEGEND, SIDE, class_map, classes, imagery, result
 
 from mapgen.results.options import ViewOptions
 from mapgen.results.view import View
@@ -22,85 +24,10 @@ from mapgen.tiling.tiles import tiles
 
 pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 
-READY = "window.mapgenPage && mapgenPage.maps.length && mapgenPage.maps[0].idle"
-
-
-class Watched(Browser):
-    """A browser that remembers which addresses its page asked for."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        super().__init__(900, 600)
-        self.send("Network.enable")
-
-    def _line(self) -> bytes:
-        line = super()._line()
-        message = json.loads(line)
-        if message.get("method") == "Network.requestWillBeSent":
-            self.asked.append(message["params"]["request"]["url"])
-        return line
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Watched]:
     with Watched() as opened:
         yield opened
-
-
-def shown(browser: Watched, url: str) -> None:
-    """Open a page and wait until its map has nothing left to draw."""
-    browser.asked.clear()
-    browser.open(url)
-    browser.wait(READY)
-    assert browser.evaluate("mapgenPage.errors") == []
-
-
-def settled(browser: Watched) -> None:
-    """Wait until all maps have drawn what was changed."""
-    browser.wait(
-        "Promise.all(mapgenPage.maps.map(m => new Promise(done => { m.map.once('idle', () => done(true));"
-        " m.map.triggerRepaint() }))).then(() => true)"
-    )
-    assert browser.evaluate("mapgenPage.errors") == []
-
-
-def color_at(browser: Watched, path: Path, x: float, y: float) -> tuple[int, ...]:
-    from PIL import Image
-
-    browser.screenshot(path)
-    with Image.open(path) as image:
-        return image.convert("RGB").getpixel((int(x), int(y)))
-
-
-def click(browser: Watched, x: float, y: float) -> None:
-    for kind in ("mousePressed", "mouseReleased"):
-        browser.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
-
-
-def press(browser: Watched, key: str) -> None:
-    for kind in ("keyDown", "keyUp"):
-        browser.send("Input.dispatchKeyEvent", type=kind, key=key, code=key)
-
-
-def place(browser: Watched, share_x: float, share_y: float) -> tuple[float, float]:
-    """The point of the page at a share of the map from its upper left corner."""
-    script = (
-        "(() => { const [w, s, e, n] = JSON.parse(document.getElementById('data').textContent).sides[0].bounds;"
-        f" const p = mapgenPage.maps[0].map.project([w + (e - w) * {share_x}, n + (s - n) * {share_y}]);"
-        " return [p.x, p.y] })()"
-    )
-    x, y = browser.evaluate(script)
-    return x, y
-
-
-def opaque(browser: Watched) -> None:
-    browser.evaluate(
-        "(() => { const o = document.getElementById('opacity'); o.value = 100; o.dispatchEvent(new Event('input')) })()"
-    )
-
-
-def near(color: tuple[int, ...], other: tuple[int, ...], most: int = 3) -> bool:
-    return max(abs(a - b) for a, b in zip(color, other, strict=True)) <= most
 
 
 @pytest.fixture(scope="module")
@@ -120,18 +47,23 @@ def use(browser: Watched, folder: Path) -> None:
     red = LEGEND.classes[1].rgb
     assert near(color_at(browser, pictures / "whole.png", x, y), red)
 
-    # A polygon tells its attributes, as text.
+    # A polygon is marked, and tells its class, area, share and place, as text.
     click(browser, x, y)
     browser.wait("document.querySelector('.maplibregl-popup table')")
     rows: dict[str, Any] = browser.evaluate(
         "Object.fromEntries([...document.querySelectorAll('.maplibregl-popup tr')].map(r => "
         "[r.cells[0].textContent, r.cells[1].textContent]))"
     )
-    assert rows["class_id"] == "2"
-    assert rows["class_name"] == HOSTILE
-    assert rows["area_m2"].startswith("3,60")
+    assert browser.evaluate("document.querySelector('.maplibregl-popup h2').textContent") == HOSTILE
+    assert rows["Area"] == "3,603 m² (25.2 % of the map)"
+    assert rows[f"All {HOSTILE}"] == "3,603 m² (25.2 % of the map)"
+    assert "class_id" not in rows
+    assert re.fullmatch(r"24\.\d{5}° N, 57\.\d{5}° E", browser.evaluate("document.querySelector('.place').textContent"))
+    settled(browser)
+    assert near(color_at(browser, pictures / "marked.png", *place(browser, 0.25, 0.5)), (11, 59, 107), 40)
     assert browser.evaluate("document.querySelectorAll('.maplibregl-popup img, #panel img, #panel b').length") == 0
-    browser.evaluate("document.querySelector('.maplibregl-popup-close-button').click()")
+    press(browser, "Escape")
+    assert browser.evaluate("document.querySelectorAll('.maplibregl-popup').length") == 0
 
     # A class that is hidden shows the imagery instead, and cannot be clicked.
     browser.evaluate("document.querySelectorAll('#classes input')[1].click()")
@@ -259,22 +191,55 @@ def test_vector_tiles_of_any_container_are_drawn(browser: Watched, tmp_path: Pat
     assert near(color_at(browser, tmp_path / "a.png", *place(browser, 0.5, 0.5)), LEGEND.classes[1].rgb)
 
 
+def named(path: Path, values: np.ndarray, name: str, color: str) -> Path:
+    """A class map whose class 2 is called so."""
+    legend = json.dumps([{"id": 2, "name": name, "color": color}])
+    return make_raster(path, values, nodata=255, tags={"MAPGEN_LEGEND": legend})
+
+
 def test_ids_that_mean_different_things_have_two_legends(browser: Watched, folder: Path, served: Any) -> None:
-    bare = make_raster(folder.parent / "bare.tif", np.full((SIDE, SIDE), 2, np.uint8), nodata=255)
-    shown(browser, served(folder / "map.mask.tif", compare=str(bare)))
-    texts = browser.evaluate("[...document.querySelectorAll('#classes p, #classes .what')].map(e => e.textContent)")
-    assert texts == ["map.mask.tif", *LEGEND.names, "bare.tif", "2"]
+    other = named(folder.parent / "named.tif", np.full((SIDE, SIDE), 2, np.uint8), "ice", "#aabbcc")
+    shown(browser, served(folder / "map.mask.tif", compare=str(other)))
+    texts = browser.evaluate(
+        "[...document.querySelectorAll('#classes th.side, #classes .what')].map(e => e.textContent)"
+    )
+    assert texts == ["map.mask.tif", *LEGEND.names, "named.tif", "ice"]
+    assert "class 2 is" in browser.evaluate("document.getElementById('missing').textContent")
     settled(browser)
     opaque(browser)
-    last = "[...document.querySelectorAll('#classes .swatch')].at(-1)"
-    color = browser.evaluate(f"getComputedStyle({last}).backgroundColor")
     browser.evaluate("mapgenPage.swipeTo(0)")
     settled(browser)
-    seen = color_at(browser, folder.parent / "bare.png", *place(browser, 0.5, 0.5))
-    assert color == f"rgb({', '.join(map(str, seen))})"
+    assert color_at(browser, folder.parent / "ice.png", *place(browser, 0.5, 0.5)) == (0xAA, 0xBB, 0xCC)
     browser.evaluate("[...document.querySelectorAll('#classes input')].at(-1).click()")
     settled(browser)
-    assert color_at(browser, folder.parent / "bare.png", *place(browser, 0.5, 0.5)) != seen
+    assert color_at(browser, folder.parent / "ice.png", *place(browser, 0.5, 0.5)) != (0xAA, 0xBB, 0xCC)
+
+
+def test_a_comparison_has_one_legend_by_id_and_tells_what_became_of_what(
+    browser: Watched, folder: Path, served: Any
+) -> None:
+    values = classes()
+    values[30:60, 30:90] = 3  # half of the square
+    bare = make_raster(folder.parent / "bare.tif", values, nodata=255)
+    shown(browser, served(folder / "map.mask.tif", compare=str(bare)))
+    texts = browser.evaluate("[...document.querySelectorAll('#classes .what')].map(e => e.textContent)")
+    assert texts == list(LEGEND.names)
+    rows = "[...document.querySelectorAll('#changes tr')].map(r => [...r.cells].map(c => c.textContent))"
+    assert browser.evaluate(rows) == [[f"{LEGEND.names[1]} → {LEGEND.names[2]}", "1,801 m²"]]
+    assert browser.evaluate("document.querySelector('#changes p').textContent").startswith("12.6 % of the ground")
+    # The differences alone are seen in the colour of what they became; the rest is veiled.
+    browser.evaluate("mapgenPage.show('changes', true); mapgenPage.swipeTo(0)")
+    settled(browser)
+    assert color_at(browser, folder.parent / "c.png", *place(browser, 0.5, 0.35)) == LEGEND.classes[2].rgb
+    assert min(color_at(browser, folder.parent / "c.png", *place(browser, 0.5, 0.65))) > 150
+    # A click tells what both maps show there.
+    browser.evaluate("mapgenPage.show('changes', false)")
+    click(browser, *place(browser, 0.5, 0.35))
+    browser.wait("document.querySelectorAll('.maplibregl-popup h2').length === 2")
+    assert browser.evaluate("[...document.querySelectorAll('.maplibregl-popup h2')].map(e => e.textContent)") == [
+        LEGEND.names[1], LEGEND.names[2],
+    ]  # fmt: skip
+    press(browser, "Escape")
 
 
 @pytest.mark.parametrize("vector", [False, True])
