@@ -120,6 +120,8 @@ import mapgen
 
 made = mapgen.map("scene.tif", "out", simplify="1.5px", zoom="10-16")
 print(made, made.files["layer"])
+print(made.to_dataframe())  # pixels, share, m², ha, km² and polygons of each class
+polygons = made.to_geodataframe()
 mask = mapgen.segment("scene.tif", max_memory="800MB", overwrite=True)
 layer = mapgen.vectorize(mask.output, "roads.gpkg", classes=["road"], simplify="1m")
 figures = mapgen.evaluate(mask.output, "truth.gpkg", fail_under={"miou": 0.6}).to_json()
@@ -131,6 +133,9 @@ or text with commas. What makes no sense is refused as an error before anything 
 cure is a `mapgen.MapgenError` with `subject`, `problem`, `remedy`, `exit_code` and, where an option is at fault, its
 `key`; the [kinds of errors](errors.md) are those of the command line. Nothing heavy is imported before it is used.
 Options that several calls share can be kept: `mapgen.SegmentOptions(window=512)` is checked when it is made.
+
+In a notebook a cell that ends with the result of `mapgen.map` shows a picture of the map and the table of its areas;
+`made.show()`, and `mapgen.show("out")` for any folder, class map or layer, show the page to move and to click in.
 """
 
 VERBS = ("map", "segment", "vectorize", "tiles", "view", "evaluate", "sample", "info", "areas", "verify", "train",

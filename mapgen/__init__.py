@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mapgen.model.card import ModelCard
     from mapgen.model.write import save_model
     from mapgen.results.areas import AreasOptions, areas
+    from mapgen.results.notebook import show
     from mapgen.results.options import MapOptions, ViewOptions
     from mapgen.results.verbs import info, view
     from mapgen.results.verbs import map_ as map
@@ -71,6 +72,7 @@ __all__ = [
     "save_model",
     "segment",
     "segment_array",
+    "show",
     "tiles",
     "train",
     "vectorize",
@@ -89,7 +91,7 @@ _HOMES = {
     "SampleOptions": "accuracy.sample_options", "sample": "accuracy.sampling",
     "save_model": "model.write", "segment": "inference.segment", "segment_array": "inference.array",
     "tiles": "tiling.tiles", "train": "training.train",
-    "vectorize": "layers.vectorize", "verify": "results.verify", "view": "results.verbs",
+    "show": "results.notebook", "vectorize": "layers.vectorize", "verify": "results.verify", "view": "results.verbs",
 }  # fmt: skip
 
 

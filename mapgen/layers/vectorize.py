@@ -22,6 +22,7 @@ from mapgen.files.vet import beside
 from mapgen.kernels import announced
 from mapgen.layers.area import pixel_areas
 from mapgen.layers.crs import coordinate_decimals, layer_crs, measure_decimals, placed
+from mapgen.layers.frame import layer_frame
 from mapgen.layers.ground import on_the_ground
 from mapgen.layers.layer import Layer, dissolved
 from mapgen.layers.options import VectorizeKeys, VectorizeOptions
@@ -70,13 +71,9 @@ class Result:
     def __repr__(self) -> str:
         return f"<layer {self.output}: {self.features} polygons, {self.format}, {self.seconds:.1f} s>"
 
-    def to_geopandas(self) -> GeoDataFrame:
+    def to_geodataframe(self) -> GeoDataFrame:
         """The layer as a table of GeoPandas: a row for each polygon, with its attributes and CRS."""
-        import geopandas
-
-        if self.format == "parquet":
-            return geopandas.read_parquet(self.output)
-        return geopandas.read_file(self.output, layer=0)  # a GeoPackage has one of styles besides
+        return layer_frame(self.output)
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain values."""

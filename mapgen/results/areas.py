@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -101,6 +102,16 @@ class Areas:
         import pandas as pd
 
         return pd.DataFrame([row.values() for row in self.rows], columns=[f.name for f in fields(Row)])
+
+    def _repr_html_(self) -> str:
+        """The table for notebooks."""
+        parts = []
+        for zone, rows in _by_zone(self.rows):
+            head, *body = [[escape(cell) for cell in row] for row in _cells(rows)]
+            caption = f"<caption>{escape(zone)}</caption>" if zone else ""
+            lines = "".join(f"<tr><td>{'</td><td>'.join(row)}</td></tr>" for row in body)
+            parts.append(f"<table>{caption}<tr><th>{'</th><th>'.join(head)}</th></tr>{lines}</table>")
+        return "".join(parts)
 
     def to_csv(self) -> str:
         """The table as CSV with a header; columns that no row has a value for are left out."""
@@ -241,13 +252,17 @@ class _Codes:
 
 def lines(found: Areas) -> Iterator[str]:
     """The table as lines of text, zone by zone."""
-    zones: dict[str, list[Row]] = {}
-    for row in found.rows:
-        zones.setdefault(row.zone, []).append(row)
-    for number, (zone, rows) in enumerate(zones.items()):
+    for number, (zone, rows) in enumerate(_by_zone(found.rows)):
         if zone:
             yield from ([""] if number else []) + [zone]
         yield from aligned(list(_cells(rows)))
+
+
+def _by_zone(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    zones: dict[str, list[Row]] = {}
+    for row in rows:
+        zones.setdefault(row.zone, []).append(row)
+    return list(zones.items())
 
 
 def _cells(rows: list[Row]) -> Iterator[list[str]]:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mapgen.errors import MapgenError
+from mapgen.errors import InputError, MapgenError
 from mapgen.files.vet import beside
 from mapgen.inference.options import SegmentOptions
 from mapgen.inference.segment import score_path
+from mapgen.layers.frame import layer_frame
 from mapgen.parallel import Progress
+from mapgen.results.areas import areas_of_report
 from mapgen.results.map_page import PAGE
 from mapgen.results.options import MapOptions
 from mapgen.results.side import ROADS
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+    from mapgen.results.notebook import Page
 
 PRODUCTS = {
     "preview": ("preview",), "layer": ("layer", "layer_geojson"), "raster_tiles": ("raster_tiles",),
@@ -54,6 +62,31 @@ class Result:
     def files(self) -> dict[str, Path]:
         """The outputs by role."""
         return {role: self.folder / name for role, name in self.report["files"].items()}
+
+    def to_dataframe(self) -> Any:
+        """What each class covers, for pandas: pixels, share, area in m², ha and km², polygons."""
+        return areas_of_report(self.report).to_dataframe()
+
+    def to_geodataframe(self) -> GeoDataFrame:
+        """The layer as a table of GeoPandas. Raises `InputError` where none was made."""
+        if "layer" not in self.files:
+            raise InputError(self.folder, "holds no layer", "make the map with layer=True")
+        return layer_frame(self.files["layer"])
+
+    def _repr_html_(self) -> str:
+        """Where the map is, its warnings, a picture of it, and the table of its areas, for notebooks."""
+        from mapgen.results.notebook import picture_of
+
+        warnings = "".join(f"<p>Warning: {escape(text)}</p>" for text in self.report["warnings"])
+        name, folder = escape(str(self.report["name"])), escape(str(self.folder))
+        shown = f"<p><b>{name}</b> in {folder}</p>{warnings}{picture_of(self.folder)}"
+        return f"{shown}{areas_of_report(self.report)._repr_html_()}"
+
+    def show(self, height: int = 600) -> Page:
+        """The page of the map for a cell of a notebook, to move and to click in. Raises `InputError`."""
+        from mapgen.results.notebook import show
+
+        return show(self.folder, height=height)
 
     def __repr__(self) -> str:
         files = ", ".join(self.report["files"].values())

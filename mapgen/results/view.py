@@ -87,7 +87,7 @@ class View:
         things = {n: Served(_KINDS[Path(n).suffix], texts[n].encode()) for n in (*SCRIPTS, *STYLES)}
         makers: list[TileMaker] = []
         place = AtServer(things, makers)
-        still = place.made("image/webp", self._still) if self._is_drawn else None
+        still = place.made("image/webp", self.still) if self._is_drawn else None
         page = served_page(texts[TEMPLATE], self.page_title, self.data(place, still))
         things[""] = Served("text/html; charset=utf-8", page)
         policy = f"{served_policy(self.options.basemap)}; frame-ancestors 'none'"
@@ -100,20 +100,24 @@ class View:
         """
         place = Output(output, self.options.overwrite)
         check_output(place)
+        page = self.inlined(**more)
+        write_page(place, page)
+        return len(page)
+
+    def inlined(self, **more: Any) -> bytes:
+        """The page with all that it shows in it. Raises `InputError` if it is too large."""
         texts = page_texts()
         with tempfile.TemporaryDirectory(prefix="mapgen-") as name:
             parts = InPage(Path(name))
-            still = parts.content("map.webp", self._still()) if self._is_drawn else None
+            still = parts.content("map.webp", self.still()) if self._is_drawn else None
             data = {**self.data(parts, still), "inlined": True, **more}
-            page = inlined_page(texts[TEMPLATE], self.page_title, data, texts, parts.files)
-        write_page(place, page)
-        return len(page)
+            return inlined_page(texts[TEMPLATE], self.page_title, data, texts, parts.files)
 
     def export(self, folder: Path) -> int:
         """Write the page as a folder for any web server; bytes of all its files. Raises `OutputError`, `InputError`."""
         with staged_site(folder, overwrite=self.options.overwrite) as made:
             parts = InFolder(made)
-            still = parts.content("map.webp", self._still()) if self._is_drawn else None
+            still = parts.content("map.webp", self.still()) if self._is_drawn else None
             data = self.data(parts, still)
             return write_site(made, self.page_title, data, self.options.base_url)
 
@@ -158,7 +162,7 @@ class View:
         side = self.sides[0]
         return side.raster is not None or side.layer is not None or side.imagery is not None
 
-    def _still(self) -> bytes:
+    def still(self) -> bytes:
         """The first side as a small picture, for browsers without WebGL."""
         picture = self._drawn(STILL)
         opaque = np.full((1, *picture.shape[:2]), 255, np.uint8)

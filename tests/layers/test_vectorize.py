@@ -53,7 +53,7 @@ def test_the_result_is_at_hand_as_a_table_of_geopandas(mask: Path, tmp_path: Pat
     if form == "parquet":
         pytest.importorskip("pyarrow")
     result = vectorize(mask, tmp_path / f"layer.{form}")
-    frame = result.to_geopandas()
+    frame = result.to_geodataframe()
     assert len(frame) == result.features
     assert {"class_id", "class_name", "area_m2"} <= set(frame.columns)
     assert frame.crs is not None
