@@ -28,7 +28,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def engines(monkeypatch: pytest.MonkeyPatch) -> Engines:
     """Runs in this process use a `FakeEngine`; set `engines.rule` to choose what it does."""
     fakes = Engines()
-    monkeypatch.setattr("mapgen.inference.segment.open_engine", fakes.open)
+    for user in ("inference.segment", "explain.run"):
+        monkeypatch.setattr(f"mapgen.{user}.open_engine", fakes.open)
     return fakes
 
 

@@ -18,6 +18,7 @@ from mapgen.cli.demo import demo
 from mapgen.cli.doctor import doctor
 from mapgen.cli.evaluate import evaluate
 from mapgen.cli.examples import foot
+from mapgen.cli.explain import explain
 from mapgen.cli.group import Group, Grouped
 from mapgen.cli.info import info
 from mapgen.cli.map import map_
@@ -126,6 +127,7 @@ app.command(cls=Command, epilog=foot("train"))(train)
 app.command(cls=Command, epilog=foot("compare"))(compare)
 app.command(cls=Command, epilog=foot("evaluate"))(evaluate)
 app.command(cls=Command, epilog=foot("sample"))(sample)
+app.command(cls=Command, epilog=foot("explain"))(explain)
 app.command(cls=Command, epilog=foot("areas"))(areas)
 app.command(cls=Command, epilog=foot("info"))(info)
 app.command(cls=Command, epilog=foot("verify"))(verify)

@@ -28,9 +28,8 @@ def demo(
     be tried at once and without a network.
     """
     check_folder(output)
-    from mapgen.files.commit import Output
+    from mapgen.files.commit import Output, make_folder
     from mapgen.files.example import write_example
-    from mapgen.results.report import make_folder
 
     make_folder(output)
     scene = output / "scene.tif"

@@ -43,6 +43,11 @@ EXAMPLES = {
         "mapgen evaluate scene.mask.tif --points points.gpkg --attribute truth",
     ),
     "sample": ("mapgen sample scene.mask.tif -n 400 --by class -o points.gpkg",),
+    "explain": (
+        "mapgen explain drycity-rgb-1m scene.tif --at 500000,2700000",
+        "mapgen explain drycity-rgb-1m scene.tif --bbox 500000,2699900,500100,2700000 --class road -o why",
+        "mapgen explain town.safetensors scene.tif --method ig,bands",
+    ),
     "areas": (
         "mapgen areas out",
         "mapgen areas scene.mask.tif --zones districts.gpkg --zone-name name -o areas.csv",

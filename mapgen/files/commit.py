@@ -269,6 +269,29 @@ def unwritten(path: Path, reason: object) -> OutputError:
     return OutputError(path, f"could not be written ({one_line(reason)[:160]})", "check the folder and the disk")
 
 
+def make_folder(folder: Path) -> bool:
+    """Make sure that there is a folder to write to; whether it was made. Raises `OutputError`."""
+    if folder.is_dir():
+        return False
+    if os.path.lexists(folder):
+        raise OutputError(folder, "is a file, the results need a folder", f"choose another with {option('output')}")
+    if not folder.absolute().parent.is_dir():
+        raise OutputError(folder, f"the folder {folder.absolute().parent} does not exist", "create it first")
+    try:
+        folder.mkdir()
+    except OSError as exc:
+        raise OutputError(
+            folder, f"cannot be created ({exc.strerror})", f"choose another with {option('output')}"
+        ) from exc
+    return True
+
+
+def leave_folder(folder: Path) -> None:
+    """Remove a folder that nothing was written to."""
+    with suppress(OSError):
+        folder.rmdir()
+
+
 def free_bytes(folder: Path) -> int:
     """Bytes that may still be written in `folder`."""
     return shutil.disk_usage(folder).free

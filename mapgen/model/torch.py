@@ -91,6 +91,14 @@ class Raw(torch.nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Probabilities float32 (N, K, H, W), or classes uint8 (N, H, W), of raw pixels (N, C, H, W)."""
+        scores = self.scores(pixels)
+        if not self.classes:
+            return scores.softmax(1)
+        best = scores.argmax(1).to(torch.uint8)
+        return best.masked_fill_(~scores.sum(1).isfinite(), UNDECIDED)
+
+    def scores(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Scores float32 (N, K, H, W) of raw pixels (N, C, H, W)."""
         x = pixels.float()
         if self.low is not None:
             x = x.clamp(self.low, self.high)
@@ -99,11 +107,7 @@ class Raw(torch.nn.Module):
             x = x.contiguous(memory_format=torch.channels_last)
         with torch.autocast(x.device.type, self.dtype, enabled=self.dtype is not None):
             scores: torch.Tensor = self.net(x)
-        scores = scores.float()  # half of the numbers is not enough for probabilities that sum to one
-        if not self.classes:
-            return scores.softmax(1)
-        best = scores.argmax(1).to(torch.uint8)
-        return best.masked_fill_(~scores.sum(1).isfinite(), UNDECIDED)
+        return scores.float()  # half of the numbers is not enough for probabilities that sum to one
 
 
 def load_network(network: Network) -> torch.nn.Module:

@@ -13,7 +13,7 @@ from affine import Affine
 
 from mapgen import __version__
 from mapgen.errors import MapgenError, option
-from mapgen.files.commit import Output, check_output, locked
+from mapgen.files.commit import Output, check_output, leave_folder, locked, make_folder
 from mapgen.files.gdal import environment
 from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.kind import REPORT
@@ -43,8 +43,6 @@ from mapgen.results.report import (
     described_map,
     digest,
     drop_report,
-    leave_folder,
-    make_folder,
     now,
     older_files,
     versions,

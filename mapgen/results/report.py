@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mapgen import __version__
-from mapgen.errors import InputError, OutputError, one_line, option
+from mapgen.errors import InputError, one_line
 from mapgen.files.commit import Output, translated, write_whole
 from mapgen.files.kind import REPORT
 from mapgen.files.machine import version_of
@@ -83,29 +83,6 @@ def drop_report(folder: Path) -> None:
     """Remove the report of an earlier run, which no longer holds."""
     with suppress(FileNotFoundError), translated(folder / REPORT):
         (folder / REPORT).unlink()
-
-
-def make_folder(folder: Path) -> bool:
-    """Make sure that there is a folder to write to; whether it was made. Raises `OutputError`."""
-    if folder.is_dir():
-        return False
-    if os.path.lexists(folder):
-        raise OutputError(folder, "is a file, the results need a folder", f"choose another with {option('output')}")
-    if not folder.absolute().parent.is_dir():
-        raise OutputError(folder, f"the folder {folder.absolute().parent} does not exist", "create it first")
-    try:
-        folder.mkdir()
-    except OSError as exc:
-        raise OutputError(
-            folder, f"cannot be created ({exc.strerror})", f"choose another with {option('output')}"
-        ) from exc
-    return True
-
-
-def leave_folder(folder: Path) -> None:
-    """Remove a folder that nothing was written to."""
-    with suppress(OSError):
-        folder.rmdir()
 
 
 def seen_from(folder: Path, path: Path) -> str:

@@ -15,6 +15,7 @@ SEGMENT, VECTORIZE, REPORTS = (
 )
 EVALUATE, BENCH = "tests/accuracy/test_evaluate.py", "tests/inference/test_bench.py"
 POINTS = "tests/accuracy/test_points.py"
+EXPLAIN = "tests/explain/test_explain.py"
 COMPRESS = "tests/training/test_compress.py"
 TERMINAL = "tests/cli/test_terminal.py"
 AREAS = "tests/results/test_areas.py"
@@ -143,6 +144,26 @@ OPTION_TESTS = {
     ("sample", "--json"): f"{POINTS}::test_by_pixel_classes_get_points_as_they_have_pixels",
     ("sample", "--quiet"): f"{POINTS}::test_quiet_and_verbose_are_those_of_every_sample",
     ("sample", "--verbose"): f"{POINTS}::test_quiet_and_verbose_are_those_of_every_sample",
+    ("explain", "--output"): f"{EXPLAIN}::test_output_is_a_folder_beside_the_scene_and_replaced_only_when_asked",
+    ("explain", "--overwrite"): f"{EXPLAIN}::test_output_is_a_folder_beside_the_scene_and_replaced_only_when_asked",
+    ("explain", "--at"): f"{EXPLAIN}::test_at_is_a_pixel_and_bbox_the_pixels_of_a_class",
+    ("explain", "--bbox"): f"{EXPLAIN}::test_at_is_a_pixel_and_bbox_the_pixels_of_a_class",
+    ("explain", "--class"): f"{EXPLAIN}::test_class_asks_why_another_and_is_one_that_is_there",
+    ("explain", "--method"): f"{EXPLAIN}::test_methods_by_derivatives_and_their_stage",
+    ("explain", "--stage"): f"{EXPLAIN}::test_methods_by_derivatives_and_their_stage",
+    ("explain", "--size"): f"{EXPLAIN}::test_size_and_seed",
+    ("explain", "--seed"): f"{EXPLAIN}::test_size_and_seed",
+    ("explain", "--bands"): f"{EXPLAIN}::test_bands_nodata_scale_and_resolution_are_those_of_segment",
+    ("explain", "--nodata"): f"{EXPLAIN}::test_bands_nodata_scale_and_resolution_are_those_of_segment",
+    ("explain", "--scale"): f"{EXPLAIN}::test_bands_nodata_scale_and_resolution_are_those_of_segment",
+    ("explain", "--resolution"): f"{EXPLAIN}::test_bands_nodata_scale_and_resolution_are_those_of_segment",
+    ("explain", "--engine"): f"{EXPLAIN}::test_engine_device_precision_and_threads_reach_the_engine",
+    ("explain", "--device"): f"{EXPLAIN}::test_engine_device_precision_and_threads_reach_the_engine",
+    ("explain", "--precision"): f"{EXPLAIN}::test_engine_device_precision_and_threads_reach_the_engine",
+    ("explain", "--threads"): f"{EXPLAIN}::test_engine_device_precision_and_threads_reach_the_engine",
+    ("explain", "--json"): f"{EXPLAIN}::test_json_quiet_and_verbose",
+    ("explain", "--quiet"): f"{EXPLAIN}::test_json_quiet_and_verbose",
+    ("explain", "--verbose"): f"{EXPLAIN}::test_json_quiet_and_verbose",
     ("areas", "--output"): f"{AREAS}::test_the_table_is_text_on_stdout_and_csv_in_a_file",
     ("areas", "--overwrite"): f"{AREAS}::test_the_table_is_text_on_stdout_and_csv_in_a_file",
     ("areas", "--zones"): f"{AREAS}::test_zones_are_called_by_an_attribute_of_a_layer",

@@ -30,6 +30,7 @@ INPUTS = {
     "train": {"config"},
     "evaluate": {"source", "truth", "points"},
     "sample": {"source"},
+    "explain": {"model", "scene"},
     "info": {"path", "model"},
     "areas": {"source", "zones"},
     "compare": {"what", "scene", "truth"},
@@ -52,7 +53,7 @@ WRITTEN = {
     "train": {"output", "log_file"}, "evaluate": {"worst"}, "compress": {"output", "log_file"},
     "info": set(), "bench": set(), "clean": set(),
     "doctor": set(), "demo": {"output"}, "verify": set(), "areas": {"output"}, "compare": {"output"},
-    "sample": {"output"},
+    "sample": {"output"}, "explain": {"output"},
 }  # fmt: skip
 """Parameters that name what is written."""
 
@@ -63,7 +64,7 @@ WORDS = {
     "name", "attribute", "feature_class", "outside", "priority", "match", "ignore", "objects", "fail_under", "to",
     "boundary", "block", "on_error", "only", "base_url", "threshold", "max_width", "spur",
     "bridge", "min_length", "places", "format", "layer_name", "stretch", "tile_format", "max_block_memory",
-    "zone_name", "square", "by", "expected", "title", "credit", "basemap",
+    "zone_name", "square", "by", "expected", "at", "title", "credit", "basemap",
 }  # fmt: skip
 """Parameters that name no file."""
 
@@ -140,6 +141,9 @@ LINES: dict[str, tuple[list[str], dict[str, str]]] = {
     "evaluate": (["{source}", "{truth}"], {"source": "mask.tif", "truth": "truth.tif"}),
     "evaluate --points": (["{source}", "--points", "{points}"], {"source": "mask.tif", "points": "area.geojson"}),
     "sample": (["{source}"], {"source": "mask.tif"}),
+    "explain": (
+        ["{model}", "{scene}", "--method", "bands"], {"model": "fake.safetensors", "scene": "scene.tif"},
+    ),
     "areas": (["{source}", "--zones", "{zones}"], {"source": "mask.tif", "zones": "area.geojson"}),
     "compress": (
         ["{model}", "--calibrate", "{calibrate}", "{more}", "--evaluate", "{evaluate}", "--truth", "{truth}"],
@@ -176,6 +180,7 @@ TARGETS: dict[str, list[tuple[str, str]]] = {
     "evaluate": [("--worst", "x.png")],
     "evaluate --points": [],
     "sample": [("-o", "x.gpkg")],
+    "explain": [("-o", "explain.png"), ("-o", "explain.json")],
     "areas": [("-o", "x.csv")],
     "compress": [("-o", "x.int8.safetensors"), ("--log-file", "log")],
 }  # fmt: skip
@@ -212,7 +217,7 @@ def test_an_input_in_the_place_of_an_output_stays(
     # Hard linked, so that the file has its proper name to be read under and the output's to be written to.
     (folder / target).hardlink_to(ground / files[role])
     before = (ground / files[role]).read_bytes()
-    output = folder if command == "map" else folder / WRITES.get(target, target)
+    output = folder if command in ("map", "explain") else folder / WRITES.get(target, target)
     filled = [part.format(**{name: ground / file for name, file in files.items()}) for part in line]
     run = mapgen(command.split()[0], *filled, option, output, "--overwrite")
     assert run.code == 5, run
