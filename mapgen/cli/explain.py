@@ -42,7 +42,7 @@ def explain(
     method: Annotated[
         str | None,
         typer.Option(
-            "--method", metavar="LIST", help=f"Of {', '.join(METHODS)}.  [default: cam,ig,occlusion,bands]"
+            "--method", metavar="LIST", help=f"Of {', '.join(METHODS)}.  [default: cam,ig,lime,bands]"
         ),
     ] = None,
     stage: Annotated[

@@ -85,7 +85,9 @@ def cam(score: Differentiable, picture: Array, stage: int | None = None) -> Floa
     finally:
         handle.remove()
     feature = kept[_stage(kept, stage)]
-    (slope,) = torch.autograd.grad(value, feature)
+    (slope,) = torch.autograd.grad(value, feature, allow_unused=True)
+    if slope is None:
+        raise UsageError(option("stage"), f"the network makes no use of stage {stage}", "leave it out for the last")
     coarse = (slope.mean((2, 3), keepdim=True) * feature).sum(1, keepdim=True).relu().detach()
     fine = functional.interpolate(coarse, score.question.places.shape, mode="bilinear", align_corners=False)
     height, width = picture.shape[1:]

@@ -29,12 +29,15 @@ from mapgen.settings import (
 BY_GRADIENT = ("gradient", "ig", "cam")
 """Methods that ask the network for derivatives, which torch alone gives."""
 
-BY_TRYING = ("occlusion", "bands")
+BY_TRYING = ("occlusion", "lime", "shap", "bands")
 """Methods that look what becomes of the score when pixels are taken away; any engine will do."""
+
+BY_SEGMENT = ("lime", "shap")
+"""Those of them that take whole segments away."""
 
 METHODS = (*BY_GRADIENT, *BY_TRYING)
 
-USUAL = ("cam", "ig", "occlusion", "bands")
+USUAL = ("cam", "ig", "lime", "bands")
 """What is done where nothing is said; without derivatives only what needs none."""
 
 LARGEST = 1024

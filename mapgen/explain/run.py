@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mapgen.arrays import Array, Floats
+from mapgen.arrays import Array
 from mapgen.errors import UsageError, aligned, option, require
-from mapgen.explain.faithful import Chance, Faithfulness, chance, faithfulness
-from mapgen.explain.options import BY_GRADIENT, USUAL, ExplainOptions
+from mapgen.explain.answers import TITLES, Answer, answers_of, doubts
+from mapgen.explain.options import BY_GRADIENT, BY_SEGMENT, USUAL, ExplainOptions
 from mapgen.explain.place import Place, place_of, question
 from mapgen.explain.probe import Probe, Question
 from mapgen.explain.sheet import Panel, as_picture, draw, outlined, overlaid
-from mapgen.explain.trying import bands, occlusion
-from mapgen.explain.write import raster_output, write_raster
+from mapgen.explain.write import raster_output, write_raster, write_segments
 from mapgen.files.commit import Output, check_output, leave_folder, locked, make_folder, write_whole
 from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.machine import versions
@@ -37,34 +34,6 @@ from mapgen.raster.patch import padded
 
 PICTURE, REPORT = "explain.png", "explain.json"
 """Not report.json: a folder with that is what `map` makes."""
-
-TITLES = {
-    "gradient": "gradient × input", "ig": "integrated gradients", "cam": "Grad-CAM", "occlusion": "occlusion",
-    "bands": "bands",
-}  # fmt: skip
-"""What the methods are called on the sheet."""
-
-
-@dataclass(slots=True)
-class Answer:
-    """What a method says: attributions (H, W), or one for each band, and what else is to be known of them."""
-
-    method: str
-    values: Floats
-    seconds: float
-    facts: dict[str, Any] = field(default_factory=dict)
-    faith: Faithfulness | None = None
-
-    @property
-    def is_map(self) -> bool:
-        """Whether there is a value for each pixel."""
-        return self.values.ndim == 2
-
-    def to_json(self) -> dict[str, Any]:
-        """A dictionary of plain values."""
-        found: dict[str, Any] = {"seconds": round(self.seconds, 2), "sum": round(float(self.values.sum()), 4)}
-        return found | self.facts | ({"faithfulness": self.faith.to_json()} if self.faith else {})
-
 
 @dataclass(frozen=True, slots=True)
 class Explained:
@@ -101,10 +70,10 @@ def explain(model: str, source: str, output: Path, options: ExplainOptions) -> E
         if "bands" in methods and len(there.pixels) > 10:
             raise UsageError(option("method"), f"bands of {len(there.pixels)}: 10 at most", "leave bands out")
         probe = Probe(engine, asked, 1 if found.card.fixed_window else engine.batch)
-        answers = list(_answers(job, probe, there, asked, methods, options))
+        answers = list(answers_of(job, probe, there, asked, methods, options))
         report = _report(job, there, asked, made, probe, answers, engine, options)
     _write(output, places, there, found.card, made, asked, answers, report)
-    warnings = (*job.warnings, *notes)
+    warnings = (*job.warnings, *notes, *doubts(answers))
     return Explained(output, tuple(p.path for p in places.values()), report, tuple(answers), warnings)
 
 
@@ -135,6 +104,7 @@ def methods_for(model: Model, options: ExplainOptions) -> tuple[tuple[str, ...],
 def _places(folder: Path, methods: tuple[str, ...], overwrite: bool) -> dict[str, Output]:
     """The outputs by method and kind."""
     rasters = {one: raster_output(Output(folder / f"{one}.tif", overwrite)) for one in methods if one != "bands"}
+    rasters |= {f"{one} segments": Output(folder / f"{one}.gpkg", overwrite) for one in BY_SEGMENT if one in methods}
     return rasters | {name: Output(folder / name, overwrite) for name in (PICTURE, REPORT)}
 
 
@@ -152,71 +122,6 @@ def _probabilities(engine: Engine, place: Place, card: ModelCard) -> Array:
     ((_, found),) = engine.stream([(0, padded(place.pixels, card.lattice)[None])])
     assert found is not None
     return found[0, :, :height, :width]
-
-
-def _answers(
-    job: Job, probe: Probe, place: Place, asked: Question, methods: tuple[str, ...], options: ExplainOptions
-) -> Iterator[Answer]:
-    """The answer of each method, and how faithful it is."""
-    base = place.base(job.normalization.mean)
-    ways = _ways(job, probe, place, asked, options)
-    random: Chance | None = None
-    for method in methods:
-        began = time.perf_counter()
-        values, facts = ways[method](base)
-        answer = Answer(method, values, time.perf_counter() - began, facts)
-        if answer.is_map:
-            random = random or chance(probe, place.pixels, base, options.seed)
-            answer.faith = faithfulness(probe, place.pixels, base, np.where(place.valid, values, 0.0), random)
-        yield answer
-
-
-Way = Callable[[Array], tuple[Floats, dict[str, Any]]]
-
-
-def _ways(job: Job, probe: Probe, place: Place, asked: Question, options: ExplainOptions) -> dict[str, Way]:
-    """How each method is asked, given the base."""
-    pixels, names = place.pixels, job.model.card.bands
-
-    def tried_bands(base: Array) -> tuple[Floats, dict[str, Any]]:
-        found = bands(probe, pixels, base)
-        return found, {"bands": {n: round(float(v), 4) for n, v in zip(names, found, strict=True)}}
-
-    network = cache(lambda: _differentiable(job, asked, options))
-
-    def by(derive: Callable[[Any, Array], tuple[Floats, dict[str, Any]]]) -> Way:
-        return lambda base: derive(network(), base)
-
-    def gradient(score: Any, base: Array) -> tuple[Floats, dict[str, Any]]:
-        from mapgen.explain.gradients import gradient
-
-        return gradient(score, pixels, base).sum(0), {}
-
-    def integrated(score: Any, base: Array) -> tuple[Floats, dict[str, Any]]:
-        from mapgen.explain.gradients import integrated
-
-        found, missed = integrated(score, pixels, base)
-        parts = {n: round(float(v), 4) for n, v in zip(names, found.sum((1, 2)), strict=True)}
-        return found.sum(0), {"missed": round(missed, 5), "bands": parts}
-
-    def cam(score: Any, base: Array) -> tuple[Floats, dict[str, Any]]:
-        from mapgen.explain.gradients import cam
-
-        return cam(score, pixels, options.stage), {"stage": "last" if options.stage is None else options.stage}
-
-    return {
-        "occlusion": lambda base: (occlusion(probe, pixels, base), {}), "bands": tried_bands,
-        "gradient": by(gradient), "ig": by(integrated), "cam": by(cam),
-    }  # fmt: skip
-
-
-def _differentiable(job: Job, asked: Question, options: ExplainOptions) -> Any:
-    from mapgen.explain.gradients import Differentiable
-    from mapgen.model.torch import Raw, find_device, load_network
-
-    setup = Setup(job.normalization, np.dtype(np.float32))
-    device = "cpu" if options.engine == "openvino" else find_device(options.device) or "cpu"
-    return Differentiable(Raw(load_network(network_of(job.model)), setup), asked, device)
 
 
 def _report(
@@ -261,6 +166,9 @@ def _write(
                 if one.is_map:
                     title = f"{TITLES[one.method]}: {card.legend.names[asked.channel]}"
                     write_raster(places[one.method], one.values, place.valid, place.grid, title)
+                if one.labels is not None and one.parts is not None:
+                    where = places[f"{one.method} segments"]
+                    write_segments(where, one.method, one.parts, one.labels, place.valid, place.grid)
             write_picture(places[PICTURE], _sheet(place, card, made, asked, answers, report))
             write_whole(places[REPORT], json.dumps(report, indent=1) + "\n")
     finally:
@@ -306,5 +214,7 @@ def lines(found: Explained) -> Iterator[str]:
         rows.append([one.method, f"{one.seconds:.1f}", *told])
     yield from aligned(rows)
     for one in found.answers:
+        if "segments" in one.facts:
+            yield f"{one.method}: " + ", ".join(f"{k.replace('_', ' ')} {v:g}" for k, v in one.facts.items())
         if "bands" in one.facts:
             yield f"{one.method}: " + ", ".join(f"{n} {v:+.3f}" for n, v in one.facts["bands"].items())

@@ -7,11 +7,16 @@ from dataclasses import replace
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
+import shapely
 
-from mapgen.arrays import Array, Bools, Floats
+from mapgen.arrays import Array, Bools, Floats, Longs
 from mapgen.errors import OutputError
 from mapgen.files.commit import Output, staged
 from mapgen.grid import Grid
+from mapgen.layers.features import Features, write_features
+from mapgen.layers.polygonize import polygonize
+from mapgen.legend import NODATA
+from mapgen.raster.style import add_fill
 
 AGAINST, NEITHER, FOR = (33, 102, 172), (247, 247, 247), (178, 24, 43)
 """Colours of what speaks against, of nothing, and of what speaks for: blue, white and red of ColorBrewer's RdBu."""
@@ -60,6 +65,41 @@ def _cog(pixels: Array, grid: Grid, what: str) -> bytes:
             plain.name, made.name, driver="COG", COMPRESS="DEFLATE", PREDICTOR="YES", OVERVIEW_RESAMPLING="AVERAGE"
         )
         return bytes(made.read())
+
+
+def write_segments(output: Output, name: str, values: Floats, labels: Longs, valid: Bools, grid: Grid) -> None:
+    """Write the segments (H, W) as a GeoPackage, a feature each, with what each adds to the score.
+
+    Attributes are `segment`, `value` (in units of the score) and `pixels`. Raises `OutputError`.
+    """
+    shown = np.where(valid, labels, NODATA).astype(np.uint8)
+    ids, polygons = polygonize(shown, transform=grid.transform, nodata=NODATA)
+    there = np.unique(ids)
+    shapes = np.array([shapely.multipolygons(polygons[ids == one]) for one in there], object)
+    columns = {
+        "segment": there.astype(np.int64), "value": values[there],
+        "pixels": np.bincount(labels[valid], minlength=len(values))[there],
+    }  # fmt: skip
+    style = _ranges(strongest(values))
+    write_features(output, Features(name, "MultiPolygon", shapes, columns, grid.crs, style))
+
+
+def _ranges(most: float) -> bytes:
+    """QGIS fills segments in seven steps from `AGAINST` to `FOR`, so clear that the imagery shows through."""
+    root = Element("qgis", version="3.28", styleCategories="Symbology")
+    renderer = SubElement(root, "renderer-v2", type="graduatedSymbol", attr="value", graduatedMethod="GraduatedColor")
+    ranges, symbols = SubElement(renderer, "ranges"), SubElement(renderer, "symbols")
+    ends = np.linspace(-1, 1, 8) * most
+    ends[0], ends[-1] = -1e9, 1e9  # what is stronger than the colours go
+    for number, share in enumerate(np.linspace(-1, 1, 7)):
+        low, high = ends[number], ends[number + 1]
+        label = f"{share * most:.2g}"
+        SubElement(
+            ranges, "range", lower=f"{low:.9g}", upper=f"{high:.9g}", symbol=str(number), label=label, render="true"
+        )
+        color = np.array(NEITHER) * (1 - abs(share)) + np.array(FOR if share > 0 else AGAINST) * abs(share)
+        add_fill(symbols, str(number), (*(int(c) for c in color), 150))  # type: ignore[arg-type]
+    return b"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + tostring(root, encoding="utf-8")
 
 
 def _style(most: float) -> bytes:

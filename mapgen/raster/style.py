@@ -61,14 +61,18 @@ def add_categories(root: Element, classes: Iterable[Class | LayerClass]) -> None
     for place, c in enumerate(classes):
         entry = {"value": str(c.id), "label": one_line(c.name), "symbol": str(place), "render": "true", "type": "long"}
         SubElement(categories, "category", entry)
-        symbol = SubElement(symbols, "symbol", type="fill", name=str(place), alpha="1")
-        fill = SubElement(SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1"}), "Option", type="Map")
-        rgb = ",".join(str(int(c.color[i : i + 2], 16)) for i in (1, 3, 5))
-        for name, value in (
-            ("color", f"{rgb},255"), ("style", "solid"), ("outline_style", "solid"),
-            ("outline_color", "35,35,35,255"), ("outline_width", "0.1"), ("outline_width_unit", "MM"),
-        ):  # fmt: skip
-            SubElement(fill, "Option", type="QString", name=name, value=value)
+        add_fill(symbols, str(place), (int(c.color[1:3], 16), int(c.color[3:5], 16), int(c.color[5:7], 16), 255))
+
+
+def add_fill(symbols: Element, name: str, color: tuple[int, int, int, int]) -> None:
+    """Add a symbol that fills polygons with a colour (RGBA), with a thin dark border."""
+    symbol = SubElement(symbols, "symbol", type="fill", name=name, alpha="1")
+    fill = SubElement(SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1"}), "Option", type="Map")
+    for key, value in (
+        ("color", ",".join(map(str, color))), ("style", "solid"), ("outline_style", "solid"),
+        ("outline_color", "35,35,35,255"), ("outline_width", "0.1"), ("outline_width_unit", "MM"),
+    ):  # fmt: skip
+        SubElement(fill, "Option", type="QString", name=key, value=value)
 
 
 def color_table(legend: Legend) -> dict[int, tuple[int, int, int, int]]:

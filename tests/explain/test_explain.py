@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from factory import ORIGIN, Engines, Run, make_model, make_raster, north_up
 from PIL import Image
 
@@ -95,6 +97,32 @@ def test_rasters_lie_where_the_pixels_do_and_have_a_style(explain: Runner, scene
         assert sheet.size[0] > 3 * 256
 
 
+def test_segments_are_features_with_what_they_add(explain: Runner, scene: Path, tmp_path: Path) -> None:
+    found = report(explain("--method", "lime,shap", "--at", at(60.5, 30.5)))
+    assert found["methods"]["shap"]["segments"] <= 16
+    assert found["methods"]["shap"]["seeds_agree"] > 0.5
+    whole = found["score"]["value"] - found["score"]["base"]
+    assert found["methods"]["shap"]["sum"] == pytest.approx(whole, abs=1e-3)
+    for name in ("lime", "shap"):
+        layer = geopandas.read_file(tmp_path / "scene.explain" / f"{name}.gpkg", layer=name)
+        assert list(layer.columns) == ["segment", "value", "pixels", "geometry"]
+        assert layer.area.to_numpy() == pytest.approx(layer["pixels"].to_numpy())
+        assert layer.area.sum() == 96 * 86  # but for the rows without data
+        styles = geopandas.read_file(tmp_path / "scene.explain" / f"{name}.gpkg", layer="layer_styles")
+        assert "graduatedSymbol" in styles["styleQML"][0]
+    holder = layer[layer.contains(shapely.Point(ORIGIN[0] + 60.5, ORIGIN[1] - 30.5))]
+    assert holder["value"].iloc[0] == layer["value"].max() > 0
+
+
+def test_what_two_halves_of_the_samples_do_not_agree_on_is_said(explain: Runner, engines: Engines) -> None:
+    """Single pixels of noise decide: whatever is taken away, the score is another."""
+    noisy = np.ones((96, 96), int)
+    engines.rule = lambda pixels: (np.abs(np.sin(pixels.sum((1, 2, 3)))) * 1e4 % 3).astype(int)[:, None, None] * noisy
+    run = explain("--method", "lime,shap", "--at", at(60.5, 30.5))
+    assert "two halves of the samples of shap correlate by" in run.err
+    assert "of the score only: try another method" in run.err
+
+
 def test_size_and_seed(explain: Runner) -> None:
     first = report(explain("--method", "occlusion"))
     assert first["place"]["height"] == 96
@@ -131,18 +159,14 @@ def test_json_quiet_and_verbose(explain: Runner) -> None:
 
 
 def test_methods_by_derivatives_and_their_stage(mapgen: Runner, tmp_path: Path) -> None:
-    """The built-in model on a small place: derivatives, completeness, and two stages that do not show the same."""
-    cams = []
-    for stage, methods in ((2, "gradient,ig,cam"), (4, "cam")):
-        line = ("--method", methods, "--stage", stage, "--size", 64, "--overwrite")
-        found = report(mapgen("explain", "drycity-rgb-1m", SCENE, "-o", tmp_path / "why", *line))
-        with rasterio.open(tmp_path / "why" / "cam.tif") as dataset:
-            cams.append(dataset.read(1))
-        if stage == 2:
-            assert found["methods"]["ig"]["missed"] < 0.03
-            assert found["methods"]["ig"]["faithfulness"]["deletion_beats"] >= 0.8
-    assert min(one.min() for one in cams) >= 0
-    assert not np.allclose(*cams)
+    """The built-in model on a small place."""
+    line = ("--method", "gradient,ig,cam", "--stage", 2, "--size", 64)
+    found = report(mapgen("explain", "drycity-rgb-1m", SCENE, "-o", tmp_path / "why", *line))["methods"]
+    assert found["ig"]["missed"] < 0.03
+    assert found["ig"]["faithfulness"]["deletion_beats"] >= 0.8
+    assert found["cam"]["stage"] == 2
+    with rasterio.open(tmp_path / "why" / "cam.tif") as dataset:
+        assert dataset.read(1).min() >= 0
     run = mapgen("explain", "drycity-rgb-1m", SCENE, "-o", tmp_path / "none", "--method", "cam", "--stage", 9)
     assert (run.code, "the encoder has no stage 9; use one of 1 to 5" in run.errors[0]) == (2, True)
     assert not (tmp_path / "none").exists()
@@ -154,7 +178,7 @@ def test_a_graph_is_explained_by_trying_and_says_what_it_cannot(
     monkeypatch.setattr("mapgen.model.file.read_tensors", lambda model: {})
     model = make_model(tmp_path / "graph.safetensors", architecture="", graph=Origin("onnx", "0" * 64))
     run = mapgen("explain", model, scene, "--size", 48)
-    assert set(report(run)["methods"]) == {"occlusion", "bands"}
+    assert set(report(run)["methods"]) == {"lime", "bands"}
     assert "is explained without cam, ig: fake is held as a graph" in run.err
     run = mapgen("explain", model, scene, "--method", "bands,ig", "--overwrite")
     assert (run.code, "ig needs derivatives, and fake is held as a graph" in run.errors[0]) == (2, True)

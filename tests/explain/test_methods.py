@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from mapgen.arrays import Array, Floats
+from mapgen.errors import UsageError
 from mapgen.explain.faithful import CELL, cells_of, chance, faithfulness
 from mapgen.explain.gradients import Differentiable, cam, gradient, integrated
 from mapgen.explain.probe import Probe, Question
+from mapgen.explain.segments import kernel_shap, lime, slic
 from mapgen.explain.trying import bands, occlusion, shapley
 
 SIDE = 8
@@ -21,6 +23,8 @@ SIDE = 8
 class Small(torch.nn.Module):
     """A network of layers that takes raw pixels, as `Raw` does; its encoder gives the picture and its features."""
 
+    deepest = -1
+
     def __init__(self, *layers: torch.nn.Module) -> None:
         super().__init__()
         self.net = torch.nn.Module()
@@ -28,7 +32,7 @@ class Small(torch.nn.Module):
         self.last = layers[-1]
 
     def scores(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.last(self.net.encoder(pixels)[-1])
+        return self.last(self.net.encoder(pixels)[self.deepest])
 
 
 class Encoder(torch.nn.Module):
@@ -159,6 +163,22 @@ def test_grad_cam_shows_where_the_features_are_that_speak_for_the_class() -> Non
     assert found.min() == 0
 
 
+def test_grad_cam_looks_at_the_stage_that_is_named() -> None:
+    class Two(Encoder):
+        def forward(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+            half = torch.nn.functional.avg_pool2d(pixels, 2)
+            return [pixels, half, torch.nn.functional.avg_pool2d(half, 2), half * 2]
+
+    net, (picture, _) = Small(torch.nn.Identity(), torch.nn.Upsample(scale_factor=4)), pictures()
+    net.net.encoder, net.deepest = Two(()), 2
+    smooth = Differentiable(net, Question(np.ones((SIDE, SIDE), bool), 0, 4))
+    assert not np.allclose(cam(smooth, picture, 1), cam(smooth, picture, 2))
+    with pytest.raises(UsageError, match="no use of stage 3"):
+        cam(smooth, picture, 3)
+    with pytest.raises(UsageError, match="no stage 4"):
+        cam(smooth, picture, 4)
+
+
 def test_what_matters_beats_chance_and_its_opposite_never_does() -> None:
     side = 4 * CELL
     picture, base = np.ones((1, side, side), np.float32), np.zeros((1, side, side), np.float32)
@@ -172,3 +192,56 @@ def test_what_matters_beats_chance_and_its_opposite_never_does() -> None:
     bad = faithfulness(score, picture, base, -weight, random)
     assert (good.deletion_beats, good.insertion_beats) == (1, 1)
     assert (bad.deletion_beats, bad.insertion_beats) == (0, 0)
+
+
+def quarters() -> tuple[Array, Array, Array]:
+    """A picture of four squares of different colours, a black base, and the square of each pixel."""
+    labels = np.kron([[0, 1], [2, 3]], np.ones((8, 8), int))
+    picture = np.stack([labels + 1.0, 5.0 - labels]).astype(np.float32)
+    return picture, np.zeros_like(picture), labels
+
+
+def test_segments_are_numbered_from_0_and_follow_colours() -> None:
+    picture, _, labels = quarters()
+    found = slic(picture, 4)
+    assert sorted(np.unique(found)) == [0, 1, 2, 3]
+    assert np.array_equal(found, labels)
+    assert len(np.unique(slic(pictures(40)[0], 16))) <= 16
+
+
+def test_segments_of_the_smallest_pictures() -> None:
+    assert slic(np.ones((3, 1, 1), np.float32), 16).tolist() == [[0]]
+    assert slic(np.ones((3, 1, 5), np.float32), 64).shape == (1, 5)
+
+
+def test_lime_and_shap_find_the_parts_of_a_linear_score() -> None:
+    picture, base, labels = quarters()
+    weight = np.array([1.0, -2.0, 0.0, 4.0])[labels]
+
+    def score(some: Iterable[Array]) -> Floats:
+        return np.array([float((p[0] * weight).sum()) for p in some])
+
+    parts = np.bincount(labels.ravel(), (picture[0] * weight).ravel())
+    values, agree = kernel_shap(score, picture, base, labels, 0, 128)
+    assert np.allclose(values, parts, atol=1e-3 * np.abs(parts).max())
+    assert agree > 0.999
+    slopes, fit = lime(score, picture, base, labels, 0)
+    assert np.allclose(slopes, parts, atol=0.05 * np.abs(parts).max())
+    assert fit > 0.99
+
+
+def test_shap_sums_to_the_whole_and_says_where_it_is_chance() -> None:
+    rng = np.random.default_rng(3)
+    picture, base = np.ones((1, 32, 32), np.float32), np.zeros((1, 32, 32), np.float32)
+    labels = cells_of(32, 32, 8)
+
+    def curved_score(some: Iterable[Array]) -> Floats:
+        return np.array([float(np.tanh(p[:, :16].mean() * 3) + p[:, :, :8].mean() ** 2) for p in some])
+
+    values, agree = kernel_shap(curved_score, picture, base, labels, 0)
+    whole = curved_score([picture, base])
+    assert values.sum() == pytest.approx(whole[0] - whole[1], abs=1e-6)
+    assert agree > 0.9
+    noise, doubtful = kernel_shap(lambda some: np.array([rng.normal() for _ in some]), picture, base, labels, 0)
+    assert np.isfinite(noise).all()
+    assert doubtful < 0.9
