@@ -14,6 +14,7 @@ from mapgen.arrays import Array, is_uniform
 from mapgen.files.vet import public_name
 from mapgen.grid import Window
 from mapgen.inference.job import Job
+from mapgen.inference.sureness import Sureness, doubt
 from mapgen.legend import NODATA
 from mapgen.model.card import ModelCard
 from mapgen.model.engine import Engine
@@ -40,6 +41,8 @@ class Result:
     shares: dict[str, float] = field(default_factory=dict)
     """Share of each class among the pixels with data."""
     valid_share: float = 0.0
+    confidence: float | None = None
+    """Mean probability of the class that was chosen, of a sample of the pixels; None where it was not looked at."""
     warnings: tuple[str, ...] = ()
     damaged: tuple[tuple[int, int], ...] = ()
 
@@ -70,15 +73,22 @@ class Result:
 class PixelCount:
     """Counts windows and pixels of a class map as they pass."""
 
-    def __init__(self, card: ModelCard) -> None:
+    def __init__(self, card: ModelCard, sureness: Sureness | None = None) -> None:
         self.card = card
+        self.sureness = sureness
         self.windows = self.run = self.resumed = 0
         self.pixels = np.zeros(256, np.int64)
 
     def read(self, patches: Iterable[Patch]) -> Iterator[Patch]:
         for patch in patches:
             self.run += patch.values is not None
+            if self.sureness is not None:
+                self.sureness.look(patch)
             yield patch
+
+    def judged(self, patches: Iterable[Patch]) -> Iterator[Patch]:
+        """The patches of what the network gave, as they pass."""
+        return iter(patches) if self.sureness is None else self.sureness.passed(patches)
 
     def watched(
         self, parts: Iterable[tuple[int, Array]], progress: Progress | None, within: Window
@@ -95,12 +105,15 @@ class PixelCount:
                 progress((row + len(classes)) * within.width, within.area)
 
     def result(
-        self, job: Job, engine: Engine, output: Path, scores: tuple[Path, ...], seconds: float, more: Sequence[str]
+        self, job: Job, engine: Engine, output: Path, scores: tuple[Path, ...], seconds: float, more: Sequence[str],
+        confidence: float | None = None,
     ) -> Result:
         known = int(self.pixels.sum() - self.pixels[NODATA])
         notes = [*job.warnings, *more]
         if not known:
             notes.append("has no valid pixel; its map is all nodata")
+        unsure = doubt(confidence, job.model.card.name, job.model.card.domain)
+        notes += [unsure] if unsure else []
         if job.scene.damaged:
             row, col = job.scene.damaged[0]
             notes.append(
@@ -112,5 +125,5 @@ class PixelCount:
             windows=self.windows, skipped=self.windows - self.run, resumed=self.resumed,
             shares={c.name: round(float(self.pixels[c.id] / max(1, known)), 6) for c in self.card.legend},
             valid_share=round(known / max(1, int(self.pixels.sum())), 6),
-            warnings=tuple(notes), damaged=tuple(job.scene.damaged),
+            confidence=confidence, warnings=tuple(notes), damaged=tuple(job.scene.damaged),
         )  # fmt: skip

@@ -111,6 +111,8 @@ def plan_job(scene: Scene, model: Model, options: SegmentOptions) -> Job:
     if options.nodata is not None and not _holds(scene.dtype, options.nodata):
         notes.append(f"no pixel of type {scene.dtype} can be {options.nodata:g}, so {option('nodata')} has no effect")
     grid = _model_grid(scene, card, options)
+    strange = _strange_resolution(scene, grid, card)
+    notes += [strange] if strange else []
     halo = options.halo if options.halo is not None else card.halo
     budget = _budget(scene, model, options, grid, halo)
     plan = plan_windows(grid.height, grid.width, budget.window, halo, card.stride)
@@ -218,6 +220,18 @@ def _model_grid(scene: Scene, card: ModelCard, options: SegmentOptions) -> Grid:
             "or a model for this resolution",
         )
     return scene.grid.at(wanted)
+
+
+def _strange_resolution(scene: Scene, grid: Grid, card: ModelCard) -> str | None:
+    """What to warn of where the network sees the ground twice as coarse, or as fine, as it knows, or the scene is that
+    coarse itself: refined pixels show no more."""
+    if scene.grid.crs is None or not all(map(math.isfinite, (*grid.resolution_m, *scene.grid.resolution_m))):
+        return None
+    known, coarse, fine = card.resolution_m, max(*grid.resolution_m, *scene.grid.resolution_m), min(grid.resolution_m)
+    told = coarse if coarse > 2 * known else fine if fine < known / 2 else None
+    if told is None:
+        return None
+    return f"has pixels of {told:.3g} m, {card.name} knows those of {known:.3g} m; treat the map as a guess"
 
 
 def job_cache(job: Job) -> int:

@@ -32,6 +32,7 @@ from mapgen.inference.options import SegmentKeys, SegmentOptions
 from mapgen.inference.rescale import rescale
 from mapgen.inference.resume import below, key_of, strips_with_journal
 from mapgen.inference.stitch import STITCH, strips
+from mapgen.inference.sureness import Sureness
 from mapgen.legend import NODATA
 from mapgen.model.card import ModelCard
 from mapgen.model.engine import Engine, Setup
@@ -96,6 +97,7 @@ class Segmenter:
         self.made_from: dict[str, Any] | None = None
         """The key of the last map."""
         self._engines: dict[Setup, Engine] = {}
+        self._judges: dict[Setup, Engine] = {}
 
     @one_run()
     def __call__(self, source: str, output: Path, progress: Progress | None = None) -> Result:
@@ -110,7 +112,8 @@ class Segmenter:
         paths = tuple(one.path for one in scores)
         with locked(output, *paths), self._planned(source) as job:
             engine = self.engine(job)
-            count = PixelCount(job.model.card)
+            sureness = Sureness(job)
+            count = PixelCount(job.model.card, sureness)
             check_space(job, output, score_planes(job))
             key = self.made_from = key_of(job, engine)
             with environment(job_cache(job)), Journal(output, key, resume=self.options.resume) as journal:
@@ -124,7 +127,8 @@ class Segmenter:
                     scores=scores,
                     threads=min(_PACKERS, threads(self.options.threads)),
                 )
-            return count.result(job, engine, output, paths, time.perf_counter() - start, notes)
+            sure = sureness.mean(lambda: self._judge(job))
+            return count.result(job, engine, output, paths, time.perf_counter() - start, notes, sure)
 
     def _strips(
         self, job: Job, engine: Engine, count: PixelCount, journal: Journal, progress: Progress | None
@@ -188,16 +192,29 @@ class Segmenter:
 
     def engine(self, job: Job) -> Engine:
         """The engine for a job; it is opened once for scenes of one kind."""
+        setup = self._setup(job)
+        if setup not in self._engines:
+            self._engines = {setup: self._opened(setup)}
+        return self._engines[setup]
+
+    def _judge(self, job: Job) -> Engine:
+        """An engine that gives probabilities, beside the one for the job, which gives classes."""
+        setup = dataclasses.replace(self._setup(job), output="probabilities")
+        if setup not in self._judges:
+            self._judges = {setup: self._opened(setup)}
+        return self._judges[setup]
+
+    def _setup(self, job: Job) -> Setup:
         dtype = np.dtype(np.float32) if job.resampled else job.scene.patch_dtype
         options = self.options
-        setup = Setup(
+        return Setup(
             job.normalization, dtype, job.output, options.precision,
             options.threads if jobs() == 1 else threads(options.threads), job.budget.requests,
         )  # fmt: skip
-        if setup not in self._engines:
-            network = network_of(self.model, options.precision)
-            self._engines = {setup: open_engine(network, setup, options.engine, options.device)}
-        return self._engines[setup]
+
+    def _opened(self, setup: Setup) -> Engine:
+        options = self.options
+        return open_engine(network_of(self.model, options.precision), setup, options.engine, options.device)
 
     def advice(self) -> Iterator[str]:
         """What would make runs faster here, said once for all scenes."""
@@ -209,7 +226,7 @@ class Segmenter:
 
     def release(self) -> None:
         """Let go of the engine and its memory; the next scene opens one again."""
-        self._engines = {}
+        self._engines, self._judges = {}, {}
 
 
 @taking(SegmentOptions, SegmentKeys)
@@ -257,7 +274,7 @@ def class_strips(
     count.windows = len(steps)
     pixels = count.read(ahead(watch("read", scene.patches(steps, job.grid))))
     batch = 1 if card.fixed_window else options.batch if options.batch is not None else engine.batch
-    known = watch("infer", infer(pixels, engine, card.lattice, batch, TTA[options.tta]))
+    known = count.judged(watch("infer", infer(pixels, engine, card.lattice, batch, TTA[options.tta])))
     stitched = STITCH[options.stitch](known, job.plan)
     if job.resampled:
         old, new = (job.grid.height, job.grid.width), (scene.grid.height, scene.grid.width)

@@ -350,10 +350,10 @@ class _Run:
         classes = [LayerClass(c.id, c.name, c.color) for c in self.card.legend]
         areas = [(c, row["area_m2"]) for c, row in zip(classes, self.class_rows(), strict=True) if row["pixels"]]
         made, left_out = write_map_page(
-            self.folder, self.name, self.files, self.placing, areas, overwrite=self.replaces(self.folder / PAGE)
-        )
-        if left_out:
-            self.notes.append(left_out)
+            self.folder, self.name, self.files, self.placing, areas, self.card, self.warnings,
+            overwrite=self.replaces(self.folder / PAGE),
+        )  # fmt: skip
+        self.notes += [left_out] if left_out else []
         if made:
             self.finished("page", self.paths["page"])
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from mapgen.errors import InputError
 from mapgen.legend import LayerClass
+from mapgen.model.card import ModelCard
 from mapgen.results.layer_drawing import LayerDrawing
 from mapgen.results.network import NetworkDrawing, holds_edges
 from mapgen.results.options import ViewOptions
 from mapgen.results.parts import MOST_POLYGONS
+from mapgen.results.record import told_about
 from mapgen.results.render import PictureDrawing, RasterDrawing, TilesDrawing
+from mapgen.results.report import now
 from mapgen.results.side import Side
 from mapgen.results.view import View
 
@@ -25,13 +28,13 @@ LIMIT = 30_000_000
 
 def write_map_page(
     folder: Path, title: str, files: Mapping[str, str], placing: Mapping[str, Any] | None,
-    areas: list[tuple[LayerClass, float | None]], *, overwrite: bool,
+    areas: list[tuple[LayerClass, float | None]], card: ModelCard, warnings: Sequence[str], *, overwrite: bool,
 ) -> tuple[bool, str]:  # fmt: skip
     """Write the page of the `files` (by role) of a folder; whether it was written, and what was left out for its size.
 
     Tiles that lie there are put in as they are: nothing is drawn again. The vector tiles are left out where they would
-    make the page too large, then the page itself is. `placing` are the bounds of the preview, as the report has them.
-    Raises `OutputError`, `InputError`.
+    make the page too large, then the page itself is. `placing` are the bounds of the preview, as the report has them;
+    the page tells model and `warnings`. Raises `OutputError`, `InputError`.
     """
     sizes = {role: (folder / name).stat().st_size for role, name in files.items()}
     # A layer becomes compressed GeoJSON, which is smaller than the layer itself.
@@ -48,6 +51,8 @@ def write_map_page(
     shown = {role: name for role, name in files.items() if role not in ("vector_tiles", "layer") or fits}
     side = _side(folder, title, shown, placing)
     side.areas, side.roads = areas, roads
+    model = {"name": card.name, "version": card.version, "license": card.license}
+    side.about = told_about({"model": model, "created": now(), "warnings": list(warnings)})
     with View.of(side, ViewOptions(overwrite=overwrite)) as view:
         view.inline(folder / PAGE)
     return True, left_out
