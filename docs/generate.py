@@ -138,8 +138,8 @@ In a notebook a cell that ends with the result of `mapgen.map` shows a picture o
 `made.show()`, and `mapgen.show("out")` for any folder, class map or layer, show the page to move and to click in.
 """
 
-VERBS = ("map", "segment", "vectorize", "tiles", "view", "evaluate", "sample", "info", "areas", "verify", "train",
-         "compress", "polygonize")
+VERBS = ("map", "segment", "join", "vectorize", "tiles", "view", "evaluate", "sample", "info", "areas", "verify",
+         "train", "compress", "polygonize")
 """Functions in the order of the page."""
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mapgen.accuracy.sampling import sample
     from mapgen.errors import MapgenError
     from mapgen.inference.array import segment_array
+    from mapgen.inference.join import join
     from mapgen.inference.options import SegmentOptions
     from mapgen.inference.segment import segment
     from mapgen.layers.options import VectorizeOptions
@@ -66,6 +67,7 @@ __all__ = [
     "extract_roads",
     "find_way",
     "info",
+    "join",
     "map",
     "polygonize",
     "sample",
@@ -90,7 +92,7 @@ _HOMES = {
     "evaluate": "accuracy.evaluate", "info": "results.verbs", "map": "results.verbs", "polygonize": "layers.polygonize",
     "SampleOptions": "accuracy.sample_options", "sample": "accuracy.sampling",
     "save_model": "model.write", "segment": "inference.segment", "segment_array": "inference.array",
-    "tiles": "tiling.tiles", "train": "training.train",
+    "join": "inference.join", "tiles": "tiling.tiles", "train": "training.train",
     "show": "results.notebook", "vectorize": "layers.vectorize", "verify": "results.verify", "view": "results.verbs",
 }  # fmt: skip
 

@@ -21,6 +21,7 @@ from mapgen.cli.examples import foot
 from mapgen.cli.explain import explain
 from mapgen.cli.group import Group, Grouped
 from mapgen.cli.info import info
+from mapgen.cli.join import join
 from mapgen.cli.map import map_
 from mapgen.cli.models import models
 from mapgen.cli.roads import roads
@@ -116,6 +117,7 @@ def root(
 
 
 app.command(cls=Command, epilog=foot("segment"))(segment)
+app.command(cls=Command, epilog=foot("join"))(join)
 app.command(cls=Command, epilog=foot("vectorize"))(vectorize)
 app.command(cls=Command, epilog=foot("roads"))(roads)
 app.command(cls=Command, epilog=foot("route"))(route)

@@ -7,6 +7,10 @@ EXAMPLES = {
         "mapgen segment --from run.jsonl --only failed -o masks/",
         "mapgen segment naip.tif --bands 1,2,3 --resolution native --aoi town.geojson -o naip.mask.tif",
     ),
+    "join": (
+        "mapgen segment big.tif --shard 1/3  # and 2/3, 3/3 in other shells or on other machines",
+        "mapgen join big.mask.shards",
+    ),
     "vectorize": (
         "mapgen vectorize scene.mask.tif",
         "mapgen vectorize scene.mask.tif -o roads.gpkg --classes road --sieve 8px --simplify 1.5px",

@@ -8,7 +8,9 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-PANELS = ("Options", "Input", "Model", "Polygons", "Roads", "Output", "Run", "Speed and memory", "Messages")
+PANELS = (
+    "Options", "Input", "Model", "Polygons", "Roads", "Output", "Run", "Many machines", "Speed and memory", "Messages",
+)  # fmt: skip
 """The headings of options in a help text, in order."""
 
 SHORT = 60

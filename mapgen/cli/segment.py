@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mapgen.cli import bundles as given_by
-from mapgen.cli.batch import Batch
+from mapgen.cli.batch import Batch, Work
 from mapgen.cli.console import console
 from mapgen.cli.options import chosen, takes
 from mapgen.cli.progress import Progress, duration
+from mapgen.cli.shards import dealt, run_part, shard_of
 from mapgen.files.vet import public_name
 from mapgen.inference.options import SegmentOptions
 
 if TYPE_CHECKING:
+    from mapgen.inference.counting import Result
     from mapgen.inference.segment import Segmenter
 
 
 @takes(
     given_by.Output, given_by.Model, given_by.Bands, given_by.Ground, given_by.Windows, given_by.Engine,
     given_by.Threads, given_by.Memory, given_by.Scores, given_by.Area, given_by.Creation, given_by.DryRun,
-    given_by.Batch, given_by.Network, given_by.Resuming, given_by.Limits, given_by.Log, given_by.Overwriting,
-    given_by.Json,
+    given_by.Batch, given_by.Sharding, given_by.Network, given_by.Resuming, given_by.Limits, given_by.Log,
+    given_by.Overwriting, given_by.Json,
 )  # fmt: skip
 def segment(
     scenes: Annotated[
@@ -39,6 +42,7 @@ def segment(
     Without -o, the map of scene.tif is scene.mask.tif beside it. The paths of finished maps are printed on stdout.
     """
     options = SegmentOptions(**chosen(SegmentOptions, given))
+    shard = shard_of(given)
     batch = Batch(scenes or [], given, "SCENE", imagery=True)
     from mapgen.inference.segment import Segmenter, default_output
 
@@ -48,6 +52,16 @@ def segment(
     pairs = batch.place(given["output"], default_output, ".tif")
     _introduce(run)
     console.note(f"runs with {run.described()}", 1)
+
+    if shard is not None and len(batch.names) == 1 and pairs:
+        raise typer.Exit(run_part(run, batch, pairs[0][1], shard, given, _telling))
+    if shard is not None:
+        pairs = dealt(pairs, shard)
+    raise typer.Exit(batch.run(pairs, _telling(run), unit="px", about=run.described(), unlike=run.unlike))
+
+
+def _telling(run: Callable[[str, Path, Progress], Result]) -> Work:
+    """A run that says how it went."""
 
     def work(source: str, target: Path, progress: Progress) -> dict[str, Any]:
         result = run(source, target, progress)
@@ -62,7 +76,7 @@ def segment(
             console.note(f"{public_name(source)}: wrote {path}")
         return result.to_json()
 
-    raise typer.Exit(batch.run(pairs, work, unit="px", about=run.described(), unlike=run.unlike))
+    return work
 
 
 def _introduce(run: Segmenter) -> None:

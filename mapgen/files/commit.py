@@ -143,6 +143,22 @@ def staged(output: Output) -> Iterator[Path]:
             _move(folder, output)
 
 
+def write_once(path: Path, text: str) -> bool:
+    """Write a text in UTF-8 unless there is a file; of several that try at once, one does. Returns whether it did."""
+    with translated(path), unfinished(Path(tempfile.mkdtemp(prefix=PREFIX, dir=path.parent))) as folder:
+        file = folder / path.name
+        file.write_text(text, encoding="utf-8", newline="")
+        file.chmod(_usual_mode(folder))
+        with open(file, "rb") as stream:
+            os.fsync(stream.fileno())
+        try:
+            _claim_one(file, path)
+        except FileExistsError:
+            return False
+        _sync_folder(path.parent)
+    return True
+
+
 def write_whole(output: Output, content: str | bytes) -> None:
     """Write bytes, or a text in UTF-8, whole or not at all. Raises `OutputError`."""
     data = content.encode() if isinstance(content, str) else content

@@ -28,6 +28,12 @@ def fingerprint(path: Path) -> dict[str, Any]:
     return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "blocks": mark.hexdigest()}
 
 
+def digest(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def content_mark(path: Path) -> str:
     """A hash of all bytes of an output: of a file and its parts, or of all files in a folder with their names."""
     if path.is_dir():

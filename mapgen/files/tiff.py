@@ -58,6 +58,21 @@ def stored_blocks(path: Path) -> NDArray[np.bool_] | None:
     return (offsets != 0) & (counts != 0)
 
 
+def stored_tiles(path: Path) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Where the blocks of each image of a TIFF begin and how many bytes each has, the full size first.
+
+    Raises `ValueError` where the file does not say so in a way that is understood here.
+    """
+    found = []
+    with open(path, "rb") as file:
+        for order, fields in list(_directories(file)):
+            offsets, counts = (_numbers(file, order, fields, tags) for tags in (_OFFSETS, _COUNTS))
+            if offsets is None or counts is None or len(offsets) != len(counts):
+                raise ValueError("it does not say where its tiles are")
+            found.append((offsets.astype(np.int64), counts.astype(np.int64)))
+    return found
+
+
 def _directories(file: BinaryIO) -> Iterator[tuple[str, dict[int, _Field]]]:
     """The byte order and the fields by tag of each directory; those before the first that cannot be read."""
     seen = set[int]()

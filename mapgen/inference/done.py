@@ -26,8 +26,12 @@ def mark_of(key: Mapping[str, Any] | None) -> str:
     """A hash of all that a map was made from: content of scene and model, options, engine. Empty where unknown."""
     if key is None:
         return ""
-    lasting = {name: _untimed(value) for name, value in key.items() if name not in _PASSING}
-    return hashlib.sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(lasting(key), sort_keys=True).encode()).hexdigest()
+
+
+def lasting(key: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a key holds on any machine and at any time."""
+    return {name: _untimed(value) for name, value in key.items() if name not in _PASSING}
 
 
 def _untimed(value: Any) -> Any:

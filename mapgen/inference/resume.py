@@ -6,7 +6,7 @@ import dataclasses
 import platform
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,7 +36,15 @@ def below(job: Job, row: int) -> Job:
     return dataclasses.replace(job, within=Window(within.row + row, within.col, within.height - row, within.width))
 
 
-def key_of(job: Job, engine: Engine) -> dict[str, Any] | None:
+class Ran(NamedTuple):
+    """What an engine says of itself, without one."""
+
+    name: str
+    device: str
+    precision: str
+
+
+def key_of(job: Job, engine: Engine | Ran) -> dict[str, Any] | None:
     """All that the pixels of a map depend on, by content: two maps with one key are the same, byte by byte.
 
     None where the content of the scene cannot be told.

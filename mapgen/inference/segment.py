@@ -6,8 +6,8 @@ import dataclasses
 import json
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -30,7 +30,7 @@ from mapgen.inference.infer import TTA, infer
 from mapgen.inference.job import Job, foretell, job_cache, opened_job
 from mapgen.inference.options import SegmentKeys, SegmentOptions
 from mapgen.inference.rescale import rescale
-from mapgen.inference.resume import below, key_of, strips_with_journal
+from mapgen.inference.resume import Ran, below, key_of, strips_with_journal
 from mapgen.inference.stitch import STITCH, strips
 from mapgen.inference.sureness import Sureness
 from mapgen.legend import NODATA
@@ -82,14 +82,19 @@ class Segmenter:
         inputs: Iterable[str] = (),
         watch: Watch = unwatched,
         opener: Callable[[str], Scene] = open_scene,
+        *,
+        limit: Callable[[Job], Job] = lambda job: job,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         """`inputs` are all scenes of the run, so that none is replaced by the map of another before it is opened.
 
         `watch` may look on as the items of the stages `read`, `infer` and `stitch` pass; `opener` opens a scene.
+        `limit` may make less of a job; `tags` are more of a map's.
         """
         self.options = options
         self.watch = watch
         self.opener = opener
+        self._limit, self._more_tags = limit, dict(tags or {})
         self.model = find_model(options.model)
         _check_model(self.model.card, options)
         check_creation_options(options.creation_options)
@@ -110,7 +115,7 @@ class Segmenter:
         check_output(place)
         scores = self._scores(output)
         paths = tuple(one.path for one in scores)
-        with locked(output, *paths), self._planned(source) as job:
+        with locked(output, *paths), self.planned(source) as job:
             engine = self.engine(job)
             sureness = Sureness(job)
             count = PixelCount(job.model.card, sureness)
@@ -122,7 +127,7 @@ class Segmenter:
                     count.watched(self._strips(job, engine, count, journal, progress), progress, job.within),
                     job.scene.grid.crop(job.within),
                     job.model.card.legend,
-                    _tags(job, engine, mark_of(key)),
+                    origin_tags(job, engine, mark_of(key)) | self._more_tags,
                     creation_options=self.options.creation_options,
                     scores=scores,
                     threads=min(_PACKERS, threads(self.options.threads)),
@@ -156,12 +161,15 @@ class Segmenter:
             wanted.append(Scores(score_path(output, "probabilities"), tuple(self.model.card.legend.names)))
         return wanted
 
-    def _planned(self, source: str) -> AbstractContextManager[Job]:
-        return opened_job(source, self.model, self.options, self.opener)
+    @contextmanager
+    def planned(self, source: str) -> Iterator[Job]:
+        """All that is decided about a scene, which is open as long as the block runs."""
+        with opened_job(source, self.model, self.options, self.opener) as job:
+            yield self._limit(job)
 
     def key(self, source: str, *, show: bool = False) -> dict[str, Any] | None:
         """All that the pixels of the map of a scene depend on; see `key_of`. `show` lets whoever looks on see it."""
-        with self._planned(source) as job:
+        with self.planned(source) as job:
             if show:
                 job.scene.show(job.steps, job.grid)
             return key_of(job, self.engine(job))
@@ -185,7 +193,7 @@ class Segmenter:
 
         The time is that of the network, measured on a window or two without a scene in them.
         """
-        with self._planned(source) as job:
+        with self.planned(source) as job:
             told = foretell(job)
             seconds = told["window_pixels"] * seconds_per_pixel(self.engine(job), job) if told["windows"] else 0.0
             return told | {"seconds": round(seconds * max(1, len(TTA[self.options.tta])), 1)}
@@ -337,7 +345,7 @@ def _moved(patch: Patch, within: Window) -> Patch:
     return Patch(Step(place, place), values, patch.valid[rows, cols])
 
 
-def _tags(job: Job, engine: Engine, mark: str) -> dict[str, str]:
+def origin_tags(job: Job, engine: Engine | Ran, mark: str) -> dict[str, str]:
     """What a class map says of its origin, as TIFF tags."""
     card, options = job.model.card, job.options
     parameters = {

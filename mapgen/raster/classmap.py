@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,17 +15,18 @@ import numpy as np
 from affine import Affine
 
 from mapgen.arrays import Array, is_uniform
-from mapgen.errors import OutputError, UsageError, one_line, option
+from mapgen.errors import InputError, OutputError, UsageError, one_line, option
 from mapgen.files.commit import Output, check_output, free_bytes, staged
 from mapgen.files.gdal import MEBIBYTE, gdal_errors, gdal_messages
 from mapgen.grid import Grid, Window
 from mapgen.legend import NODATA, Legend
+from mapgen.parallel import Progress
 from mapgen.raster.blocks import absent
 from mapgen.raster.cog import TILE as BLOCK
 from mapgen.raster.cog import CogWriter
 from mapgen.raster.downsample import mean_of_four, mode_of_four
 from mapgen.raster.open import control_of
-from mapgen.raster.seal import BLANK, NONE, TAG
+from mapgen.raster.seal import BLANK, NONE, TAG, is_sealed
 from mapgen.raster.style import color_table, pam_xml, qml
 
 SCORE_SCALE = 0.004
@@ -75,37 +76,92 @@ def write_class_map(
 
     Returns what to warn of: a side-car that is not written because its name would be too long.
     """
+    rasters = _rasters(output.path, grid, legend, tags, creation_options, scores, threads)
+
+    def fill() -> None:
+        for row, strip in strips:
+            first = 0
+            for raster in rasters:
+                raster.write(row, strip if strip.ndim == 2 else strip[first : first + raster.count])
+                first += raster.count
+
+    return _made(output, legend, rasters, fill)
+
+
+def join_class_map(
+    output: Output,
+    parts: Sequence[tuple[int, Sequence[Path]]],
+    grid: Grid,
+    legend: Legend,
+    tags: Mapping[str, str],
+    *,
+    scores: Sequence[Scores] = (),
+    progress: Progress | None = None,
+) -> list[str]:
+    """Write a class map from its parts, each of so many rows and with the files of its classes and of each of `scores`.
+
+    Law: the files are those that `write_class_map` writes of the strips of all parts, byte for byte. Packed tiles are
+    copied. The result is read again and compared with the hash of what was written. Raises `OutputError` as that does,
+    and `InputError` for a part that is not as mapgen writes it.
+    """
+    rasters = _rasters(output.path, grid, legend, tags, (), scores, 1)
+
+    def fill() -> None:
+        done = 0
+        for rows, files in parts:
+            for raster, file in zip(rasters, files, strict=True):
+                raster.copy(file, rows)
+            done += rows
+            if progress:
+                progress(done * grid.width, grid.height * grid.width)
+
+    return _made(output, legend, rasters, fill)
+
+
+def _rasters(
+    path: Path,
+    grid: Grid,
+    legend: Legend,
+    tags: Mapping[str, str],
+    creation_options: Sequence[tuple[str, str]],
+    scores: Sequence[Scores],
+    threads: int,
+) -> list[_Raster]:
+    """The class map, and the rasters of scores beside it."""
+    head = _Raster(path, "classes", grid, 1, tags, creation_options, legend, threads)
+    return [head, *(_Raster(s.path, f"{i}", grid, len(s.bands), tags, creation_options, s.bands, threads)
+                    for i, s in enumerate(scores))]  # fmt: skip
+
+
+def _made(output: Output, legend: Legend, rasters: Sequence[_Raster], fill: Callable[[], None]) -> list[str]:
+    """Write the rasters, which `fill` gives their pixels, and what lies beside them."""
     path = output.path
-    for one in scores:
-        check_output(replace(output, path=one.path))
-    notes: list[str] = []
-    sidecars = _sidecars(path, legend)
+    for raster in rasters[1:]:
+        check_output(replace(output, path=raster.path))
     with staged(class_map_output(output, legend)) as temporary, ExitStack() as stack:
-        head = _Raster(path, "classes", grid, 1, tags, creation_options, legend, threads)
-        rasters = [head, *(_Raster(s.path, f"{i}", grid, len(s.bands), tags, creation_options, s.bands, threads)
-                           for i, s in enumerate(scores))]  # fmt: skip
         with _writing(path):
             for raster in rasters:
                 stack.enter_context(raster.opened(temporary.parent))
-            for row, strip in strips:
-                first = 0
-                for raster in rasters:
-                    raster.write(row, strip if strip.ndim == 2 else strip[first : first + raster.count])
-                    first += raster.count
+            fill()
             for raster in rasters:
                 raster.finish()
         for raster in rasters:
             raster.verify()
             raster.file.rename(temporary.with_name(raster.path.name))
-        for name, content in sidecars.items():
-            if name == path.name:
-                continue
-            try:
-                temporary.with_name(name).write_bytes(content)
-            except OSError as exc:
-                if exc.errno != errno.ENAMETOOLONG:
-                    raise
-                notes.append(f"has no class names beside it: the name of an {name[-8:]} file would be too long")
+        return _write_sidecars(path, legend, temporary)
+
+
+def _write_sidecars(path: Path, legend: Legend, temporary: Path) -> list[str]:
+    notes: list[str] = []
+    for name, content in _sidecars(path, legend).items():
+        if name == path.name:
+            continue
+        try:
+            temporary.with_name(name).write_bytes(content)
+        except OSError as exc:
+            if exc.errno != errno.ENAMETOOLONG:
+                raise
+            notes.append(f"has no class names beside it: the name of an {name[-8:]} file would be too long")
     return notes
 
 
@@ -132,6 +188,7 @@ class _Raster:
         self._grid, self._tags, self._options, self._content = grid, tags, creation_options, content
         self._threads = threads
         self._sums: list[tuple[int, int, int]] = []
+        self._copied = False  # of packed tiles, whose pixels nobody has summed
         self._writer: Any = None
 
     @contextmanager
@@ -165,6 +222,15 @@ class _Raster:
             place = ((row, row + strip.shape[-2]), (0, self._grid.width))
             self._writer.write(strip.reshape(self.count, *strip.shape[-2:]), window=place)
 
+    def copy(self, part: Path, rows: int) -> None:
+        """The next rows, from a file that was written of them."""
+        self._copied = True
+        try:
+            self._writer.copy(part, rows)
+        except (OSError, ValueError) as exc:
+            reason = exc.strerror if isinstance(exc, OSError) else exc
+            raise InputError(part, f"is no part as mapgen writes it ({reason})", "make this part again") from exc
+
     def finish(self) -> None:
         """Write what is left to write."""
         import rasterio.shutil
@@ -178,7 +244,7 @@ class _Raster:
 
     def verify(self) -> None:
         """Raise `OutputError` unless the file holds what was written."""
-        verify_raster(self.file, self._grid, self._sums, self.path)
+        verify_raster(self.file, self._grid, self._sums, self.path, sealed=self._copied)
 
     @property
     def _profile(self) -> dict[str, Any]:
@@ -271,8 +337,13 @@ def _checksum(strip: Array) -> int:
     return zlib.crc32(np.ascontiguousarray(strip).data)
 
 
-def verify_raster(path: Path, grid: Grid, sums: Sequence[tuple[int, int, int]], final: Path) -> None:
-    """Raise `OutputError`, naming `final`, unless the file at `path` holds this grid and strips of these checksums."""
+def verify_raster(
+    path: Path, grid: Grid, sums: Sequence[tuple[int, int, int]], final: Path, *, sealed: bool = False
+) -> None:
+    """Raise `OutputError`, naming `final`, unless the file at `path` holds this grid and strips of these checksums.
+
+    `sealed`: unless its bytes are those of the hash that it carries, too.
+    """
     import rasterio
 
     damaged = OutputError(
@@ -283,6 +354,8 @@ def verify_raster(path: Path, grid: Grid, sums: Sequence[tuple[int, int, int]], 
             if (dataset.height, dataset.width) != (grid.height, grid.width) or dataset.transform != grid.transform:
                 raise damaged
             if grid.control is not None and control_of(dataset) != grid.control:
+                raise damaged
+            if sealed and not is_sealed(path, dataset.tags().get(TAG, BLANK)):
                 raise damaged
             for row, height, checksum in sums:
                 if checksum == NOTHING and absent(dataset, Window(row, 0, height, grid.width), dataset.indexes):

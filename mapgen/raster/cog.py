@@ -24,6 +24,8 @@ from typing import BinaryIO
 import numpy as np
 
 from mapgen.arrays import Array, Longs, is_uniform, uniform
+from mapgen.files.tiff import stored_tiles
+from mapgen.files.untrusted import unpacked
 from mapgen.legend import NODATA
 from mapgen.raster.downsample import evened
 from mapgen.raster.seal import seal
@@ -78,6 +80,7 @@ class CogWriter:
         self._reduce = reduce
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="mapgen-deflate")
         self._limit = 8 * threads
+        self._rows = 0  # taken from parts
         self._waiting: deque[tuple[_Level, Future[bytes] | None]] = deque()
         self._levels = [_Level(height, width, path.with_name(f"{path.name}.{0}.tiles"))]
         while max(height, width) > TILE:
@@ -96,6 +99,45 @@ class CogWriter:
     def write(self, strip: Array) -> None:
         """Take the next rows of the raster."""
         self._add(0, strip if strip.ndim == 3 else strip[None])
+
+    def copy(self, path: Path, height: int) -> None:
+        """Take the next `height` rows from the COG of this writer at `path`: its tiles as they are, packed.
+
+        All but the last such part are as high as some rows of tiles. Overviews are copied as far as whole rows of tiles
+        of the part are whole rows of tiles here, and made anew beyond: to the third for parts of 4096 rows each. Raises
+        `ValueError` for a file that is not as this writer lays it out.
+        """
+        self._drain(0)
+        packed = stored_tiles(path)
+        last = self._rows + height == self._levels[0].height
+        if not last and height % TILE:
+            raise ValueError(f"{height} rows are no whole rows of tiles")
+        self._rows += height
+        deepest = self._shared(height, len(packed), last)
+        with open(path, "rb") as file:
+            for level, (offsets, sizes) in zip(self._levels[: deepest + 1], packed, strict=False):
+                level.copy(file, offsets, sizes)
+            if deepest + 1 < len(self._levels):
+                self._reduced(file, deepest, -(-height // (1 << deepest)), *packed[deepest])
+
+    def _shared(self, height: int, levels: int, last: bool) -> int:
+        """The smallest overview of a part of this height whose tiles are those of the whole: 0 is the full size."""
+        start = self._rows - height
+        whole = (k for k in range(levels) if start % (TILE << k) or (not last and height % (TILE << k)))
+        return next(whole, levels) - 1
+
+    def _reduced(self, file: BinaryIO, number: int, height: int, offsets: Longs, sizes: Longs) -> None:
+        """Unpack the tiles of a level of a part, and make the next level from them."""
+        level = self._levels[number]
+        across = -(-level.width // TILE)
+        for row in range(0, height, TILE):
+            rows = min(TILE, height - row)
+            at = slice(row // TILE * across, (row // TILE + 1) * across)
+            strip = _unpacked(file, offsets[at], sizes[at], (self._bands, rows, level.width))
+            bands, tall, wide = strip.shape
+            empty = is_uniform(strip)
+            half = uniform(NODATA, (bands, -(-tall // 2), -(-wide // 2))) if empty else self._reduce(evened(strip))
+            self._add(number + 1, half)
 
     def close(self) -> None:
         """Write the last tiles and the file itself."""
@@ -167,6 +209,24 @@ class _Level:
             self.file.write(struct.pack("<I", len(tile)) + tile + tile[-4:])
         self.sizes.append(len(tile))
 
+    def copy(self, file: BinaryIO, offsets: Longs, sizes: Longs) -> None:
+        """All tiles of an image of a file of this layout, in one piece with what lies around them."""
+        framed = sizes + 8 * (sizes > 0)
+        there = np.flatnonzero(sizes)
+        if len(there):
+            start = int(offsets[there[0]]) - 4
+            if not np.array_equal(offsets[there], (start + 4 + np.cumsum(framed) - framed)[there]):
+                raise ValueError("its tiles do not follow each other")
+            file.seek(start)
+            left = int(framed.sum())
+            while left:
+                piece = file.read(min(left, 1 << 22))
+                if not piece:
+                    raise ValueError("it is cut off")
+                self.file.write(piece)
+                left -= len(piece)
+        self.sizes += sizes.tolist()
+
     @property
     def framed(self) -> Longs:
         """Bytes of each tile with what lies around it."""
@@ -188,6 +248,21 @@ def compressed(tile: Array) -> bytes:
     data = np.ascontiguousarray(tile[0] if bands == 1 else np.moveaxis(tile, 0, -1))
     deflate = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
     return deflate.compress(data.data) + deflate.flush()
+
+
+def _unpacked(file: BinaryIO, offsets: Longs, sizes: Longs, shape: tuple[int, int, int]) -> Array:
+    """A row of tiles (B, H, W) of an open file, cut to the raster; `uniform` where none of them has data."""
+    bands, height, width = shape
+    if not sizes.any():
+        return uniform(NODATA, shape)
+    result = np.full(shape, NODATA, np.uint8)
+    for number in np.flatnonzero(sizes):
+        file.seek(int(offsets[number]))
+        data = unpacked(file.read(int(sizes[number])), bands * TILE * TILE)
+        tile = np.frombuffer(data, np.uint8).reshape(TILE, TILE, bands)
+        col = int(number) * TILE
+        result[:, :, col : col + TILE] = np.moveaxis(tile, -1, 0)[:, :height, : width - col]
+    return result
 
 
 def read_fields(tiff: bytes) -> dict[int, Field]:

@@ -14,6 +14,7 @@ from affine import Affine
 from mapgen import __version__
 from mapgen.errors import MapgenError, option
 from mapgen.files.commit import Output, check_output, leave_folder, locked, make_folder
+from mapgen.files.fingerprint import digest
 from mapgen.files.gdal import environment
 from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.kind import REPORT
@@ -41,7 +42,6 @@ from mapgen.results.products import Products, is_begun, products_key
 from mapgen.results.report import (
     described_grid,
     described_map,
-    digest,
     drop_report,
     now,
     older_files,

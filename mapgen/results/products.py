@@ -10,11 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from mapgen.files.fingerprint import digest
 from mapgen.files.journal import Journal, described, journal_path
 from mapgen.files.kind import REPORT
 from mapgen.files.machine import versions
 from mapgen.results.options import MapOptions
-from mapgen.results.report import digest
 
 _CHANGE_NOTHING = {"overwrite", "resume", "batch", "threads", "max_memory"}
 """Options of `map` that change no byte of its products."""

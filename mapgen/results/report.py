@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -71,12 +70,6 @@ def _check_shape(report: Mapping[str, Any]) -> None:
 
 def _is_share(value: Any) -> bool:
     return isinstance(value, int | float) and 0 <= value <= 1
-
-
-def digest(path: Path) -> str:
-    """The hash of a file, as reports state it."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def drop_report(folder: Path) -> None:

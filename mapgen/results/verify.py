@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mapgen.errors import InputError, MapgenError, one_line
+from mapgen.files.fingerprint import digest
 from mapgen.files.gdal import environment, gdal_errors
 from mapgen.files.inputs import looked_at
 from mapgen.files.kind import PICTURE_SUFFIXES, REPORT, TILEJSON, is_lines, kind_of
@@ -21,7 +22,7 @@ from mapgen.model.file import int8_path, open_model, read_graph, read_tensors, r
 from mapgen.raster.classmap import class_map_output
 from mapgen.raster.open import opened_dataset
 from mapgen.raster.seal import NONE, TAG, is_marked, is_sealed, unpack
-from mapgen.results.report import digest, read_report
+from mapgen.results.report import read_report
 from mapgen.tiling.containers.container import READING, checksum_of, open_tiles, summed
 
 NO_CHECKSUM = "whether a bit has changed that can be read all the same: it carries no checksum"

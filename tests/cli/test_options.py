@@ -17,6 +17,7 @@ EVALUATE, BENCH = "tests/accuracy/test_evaluate.py", "tests/inference/test_bench
 POINTS = "tests/accuracy/test_points.py"
 EXPLAIN = "tests/explain/test_explain.py"
 COMPRESS = "tests/training/test_compress.py"
+SHARDS = "tests/cli/test_shards_options.py"
 TERMINAL = "tests/cli/test_terminal.py"
 AREAS = "tests/results/test_areas.py"
 COMPARE = "tests/training/test_comparison.py"
@@ -127,6 +128,13 @@ OPTION_TESTS = {
     ("route", "--json"): f"{ROADS}::test_the_way_is_written_said_and_told",
     ("route", "--quiet"): f"{ROADS}::test_the_way_is_written_said_and_told",
     ("route", "--verbose"): f"{ROADS}::test_the_way_is_written_said_and_told",
+    ("segment", "--shard"): f"{SHARDS}::test_shard_makes_one_part_and_join_makes_the_map_of_all",
+    ("segment", "--shard-rows"): f"{SHARDS}::test_shard_rows_say_how_high_parts_are",
+    ("join", "--output"): f"{SHARDS}::test_shard_makes_one_part_and_join_makes_the_map_of_all",
+    ("join", "--overwrite"): f"{SHARDS}::test_a_joined_map_is_replaced_only_when_asked",
+    ("join", "--json"): f"{SHARDS}::test_join_tells_its_map_as_json_and_is_quiet_or_verbose",
+    ("join", "--quiet"): f"{SHARDS}::test_join_tells_its_map_as_json_and_is_quiet_or_verbose",
+    ("join", "--verbose"): f"{SHARDS}::test_join_tells_its_map_as_json_and_is_quiet_or_verbose",
     ("map", "--table"): f"{AREAS}::test_map_writes_a_table_and_shows_it",
     ("vectorize", "--table"): f"{AREAS}::test_vectorize_writes_a_table_of_its_layers",
     ("demo", "--output"): f"{TERMINAL}::test_demo_maps_the_example_scene_into_a_folder",

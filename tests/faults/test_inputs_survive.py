@@ -31,6 +31,7 @@ INPUTS = {
     "evaluate": {"source", "truth", "points"},
     "sample": {"source"},
     "explain": {"model", "scene"},
+    "join": {"parts"},
     "info": {"path", "model"},
     "areas": {"source", "zones"},
     "compare": {"what", "scene", "truth"},
@@ -53,7 +54,7 @@ WRITTEN = {
     "train": {"output", "log_file"}, "evaluate": {"worst"}, "compress": {"output", "log_file"},
     "info": set(), "bench": set(), "clean": set(),
     "doctor": set(), "demo": {"output"}, "verify": set(), "areas": {"output"}, "compare": {"output"},
-    "sample": {"output"}, "explain": {"output"},
+    "sample": {"output"}, "join": {"output"}, "explain": {"output"},
 }  # fmt: skip
 """Parameters that name what is written."""
 
@@ -64,7 +65,7 @@ WORDS = {
     "name", "attribute", "feature_class", "outside", "priority", "match", "ignore", "objects", "fail_under", "to",
     "boundary", "block", "on_error", "only", "base_url", "threshold", "max_width", "spur",
     "bridge", "min_length", "places", "format", "layer_name", "stretch", "tile_format", "max_block_memory",
-    "zone_name", "square", "by", "expected", "at", "title", "credit", "basemap",
+    "zone_name", "square", "by", "expected", "at", "title", "credit", "basemap", "shard",
 }  # fmt: skip
 """Parameters that name no file."""
 
@@ -144,6 +145,7 @@ LINES: dict[str, tuple[list[str], dict[str, str]]] = {
     "explain": (
         ["{model}", "{scene}", "--method", "bands"], {"model": "fake.safetensors", "scene": "scene.tif"},
     ),
+    "join": (["{parts}"], {"parts": "mask.tif"}),
     "areas": (["{source}", "--zones", "{zones}"], {"source": "mask.tif", "zones": "area.geojson"}),
     "compress": (
         ["{model}", "--calibrate", "{calibrate}", "{more}", "--evaluate", "{evaluate}", "--truth", "{truth}"],
@@ -181,6 +183,7 @@ TARGETS: dict[str, list[tuple[str, str]]] = {
     "evaluate --points": [],
     "sample": [("-o", "x.gpkg")],
     "explain": [("-o", "explain.png"), ("-o", "explain.json")],
+    "join": [("-o", "x.mask.tif")],
     "areas": [("-o", "x.csv")],
     "compress": [("-o", "x.int8.safetensors"), ("--log-file", "log")],
 }  # fmt: skip

@@ -28,6 +28,7 @@ from mapgen.cli.bundles.run import (
     Output,
     Overwriting,
     Resuming,
+    Sharding,
     Threads,
     Voice,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "RoadSizes",
     "RoadsRead",
     "Scores",
+    "Sharding",
     "Sieve",
     "Simplify",
     "Table",

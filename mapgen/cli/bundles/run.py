@@ -114,6 +114,22 @@ class Resuming:
     ] = False
 
 
+class Sharding:
+    PANEL = "Many machines"
+
+    shard: Annotated[
+        Text,
+        say(
+            "--shard", metavar="I/N",
+            help="Only part I of N: some rows of one scene, for mapgen join; of several scenes every N-th.",
+        ),
+    ] = None  # fmt: skip
+    shard_rows: Annotated[
+        int | None,
+        say("--shard-rows", metavar="ROWS", help="Rows of a part at least, a multiple of 512.  [default: 16384]"),
+    ] = None
+
+
 class DryRun:
     PANEL = "Run"
 

@@ -1,0 +1,70 @@
+"""`--shard I/N`: the part of a run that falls to one of several machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mapgen.cli.batch import Batch, Work
+from mapgen.cli.console import console
+from mapgen.cli.progress import Progress
+from mapgen.errors import UsageError, option
+from mapgen.files.vet import public_name
+
+if TYPE_CHECKING:
+    from mapgen.inference.segment import Segmenter
+    from mapgen.inference.shard import Shard
+
+Pairs = list[tuple[str, Path]]
+
+
+def shard_of(given: Mapping[str, Any]) -> Shard | None:
+    """Which part was asked for. Raises `UsageError` for what is none, and for options that are of no use with it."""
+    from mapgen.inference.shard import parse_shard
+
+    if given["shard"] is None:
+        if given["shard_rows"] is not None:
+            problem = "says how high parts are, and no part is asked for"
+            raise UsageError(option("shard_rows"), problem, f"add {option('shard', 'I/N')}")
+        return None
+    if given["dry_run"]:
+        raise UsageError(option("dry_run", True), "tells of whole scenes", f"leave out {option('shard')}")
+    return parse_shard("shard", given["shard"])
+
+
+def dealt(pairs: Pairs, shard: Shard) -> Pairs:
+    """The scenes of this part: every N-th of all, so that each is in one part."""
+    mine = pairs[shard.number - 1 :: shard.count]
+    console.note(f"part {shard}: {len(mine)} of {len(pairs)} scenes")
+    return mine
+
+
+def run_part(
+    run: Segmenter, batch: Batch, target: Path, shard: Shard, given: Mapping[str, Any], telling: Callable[..., Work]
+) -> int:
+    """Make the part of the map of the one scene of a batch, unless it is there; return the exit code.
+
+    `telling` makes of what maps a scene the work of a batch.
+    """
+    from mapgen.inference.shard import LEAST_ROWS, Sharded
+
+    source = batch.names[0]
+    least = given["shard_rows"] if given["shard_rows"] is not None else LEAST_ROWS
+    part = Sharded(run, source, target, shard, least)
+    name = public_name(source)
+    if part.idle:
+        console.note(f"{name}: it has {part.plan.parts} parts of {least} rows or more, and none is left for {shard}")
+        return 0
+    if part.overhead >= 0.005:
+        console.note(f"{name}: its {part.plan.parts} parts run {part.overhead:.0%} more windows than the whole")
+
+    def make(source: str, path: Path, progress: Progress) -> dict[str, Any]:
+        about = {"shard": asdict(shard), "parts": part.plan.parts, "plan": str(part.plan.path)}
+        if part.done:
+            console.note(f"{name}: part {shard} is done already")
+            return {"source": name, "output": str(path), "done_before": True} | about
+        return telling(lambda *_: part(progress))(source, path, progress) | about
+
+    return batch.run([(source, part.part)], make, unit="px", about=run.described())
