@@ -17,10 +17,11 @@ from mapgen.accuracy.boundary import BoundaryMatcher
 from mapgen.accuracy.confusion import Matches
 from mapgen.accuracy.objects import ObjectMatcher
 from mapgen.accuracy.options import EvaluateKeys, EvaluateOptions, Floor
+from mapgen.accuracy.reliability import Reliability, reliability
 from mapgen.accuracy.report import Rated, Report
 from mapgen.accuracy.truth import Truth, open_truth
 from mapgen.accuracy.worst import Place, draw_worst
-from mapgen.errors import InputError, UsageError, aligned, option
+from mapgen.errors import InputError, UsageError, option
 from mapgen.files.commit import Output, check_output
 from mapgen.files.gdal import MEBIBYTE, cache_bytes, environment
 from mapgen.files.inputs import note_inputs, one_run
@@ -58,6 +59,7 @@ class Evaluation:
     labels: dict[str, int] | None = None
     """What became of the features of a vector truth."""
     picture: Path | None = None
+    reliability: Reliability | None = None
 
     def __repr__(self) -> str:
         failed = f", failed: {'; '.join(self.failed)}" if self.failed else ""
@@ -69,6 +71,8 @@ class Evaluation:
         record |= {"unmapped": self.unmapped, "ignored": self.ignored}
         if self.labels is not None:
             record["labels"] = self.labels
+        if self.reliability is not None:
+            record["reliability"] = self.reliability.to_json()
         if self.picture is not None:
             record["picture"] = str(self.picture)
         rest = {"warnings": list(self.warnings), "failed": list(self.failed), "seconds": self.seconds}
@@ -89,7 +93,7 @@ def evaluate(source: PathLike, truth: PathLike, **options: Unpack[EvaluateKeys])
 def run(source: str, truth: str, options: EvaluateOptions, progress: Progress | None = None) -> Evaluation:
     """The evaluation of one map; writes the picture of the worst places where one is asked for."""
     start = time.perf_counter()
-    note_inputs(source, truth)
+    note_inputs(source, truth, options.confidence_raster)
     if options.worst is not None:
         check_output(Output(options.worst, options.overwrite))
     with environment(), open_mask(source) as mask:
@@ -180,7 +184,7 @@ class _Job:
             self.mask.name, self.truth.name, report, 0.0,
             warnings=(*self.truth.warnings, *self._warnings(report)), notes=tuple(self._notes(report)),
             failed=tuple(self._failed(report)), unmapped=self.unmapped, ignored=ignored,
-            labels=self.truth.counts or None, picture=self.options.worst,
+            labels=self.truth.counts or None, picture=self.options.worst, reliability=self._reliability(),
         )  # fmt: skip
 
     def _nothing(self, ignored: int) -> str:
@@ -283,14 +287,23 @@ class _Job:
             if not value >= floor.least:  # also where there is nothing to measure
                 yield _shortfall(floor, value)
 
+    def _again(self, window: Window) -> tuple[CodeArray, CodeArray]:
+        """What `read` gives of a window that was counted before."""
+        seen, unmapped = self.seen.copy(), self.unmapped
+        found = self.read(window)
+        self.seen, self.unmapped = seen, unmapped
+        return found
+
+    def _reliability(self) -> Reliability | None:
+        name, grid = self.options.confidence_raster, self.mask.grid
+        return None if name is None else reliability(name, grid, self.truth.extent, _rows(grid.width), self._again)
+
     def picture(self, report: Report) -> NDArray[np.uint8]:
         """The worst places, read once more."""
-        seen, unmapped = self.seen.copy(), self.unmapped
         places = []
         for block in report.worst:
             window = Window(block.row, block.col, block.height, block.width) & self.truth.extent
-            places.append(Place(block, *self.read(window)))
-        self.seen, self.unmapped = seen, unmapped
+            places.append(Place(block, *self._again(window)))
         ranks = np.array([self.place.get(code, NONE) for code in range(len(self.codes))] + [NONE], np.int16)
         places = [Place(p.block, ranks[p.mapped], ranks[p.truth]) for p in places]
         colors = [tuple(int(one.color[i : i + 2], 16) for i in (1, 3, 5)) for one in report.classes]
@@ -307,77 +320,3 @@ def _shortfall(floor: Floor, value: float) -> str:
     if math.isnan(value):
         return f"{floor} is unknown (nothing to measure), {floor.least:g} was asked for"
     return f"{floor} is {value:.4f}, below {floor.least:g}"
-
-
-# The report as text --------------------------------------------------------------------------------------------------
-
-_WIDE = 16  # classes beyond which the confusion matrix is in --json only
-
-
-def lines(evaluation: Evaluation) -> Iterator[str]:
-    """The evaluation as a text of tables."""
-    report = evaluation.report
-    yield f"{evaluation.source} against {evaluation.truth}: {report.pixels} pixels in {report.blocks} blocks"
-    yield ""
-    yield from _overall(report)
-    yield ""
-    yield from aligned(list(_class_rows(report)))
-    if report.objects is not None:
-        yield from ("", "objects with a partner at IoU 0.5:")
-        yield from aligned(list(_object_rows(report, report.objects)))
-    if len(report.classes) <= _WIDE:
-        yield from ("", "confusion, % of the truth's class (rows) by the map's (columns):")
-        yield from aligned(list(_confusion_rows(report)))
-    if report.worst:
-        yield from ("", "worst places:")
-        yield from aligned(list(_worst_rows(report)))
-
-
-def _overall(report: Report) -> Iterator[str]:
-    names = ("miou", "accuracy", "kappa", *(() if report.boundary is None else ("boundary",)))
-    for name in names:
-        interval = report.intervals.get(name)
-        text = f"  95 %: {interval[0]:.3f}–{interval[1]:.3f}" if interval else ""
-        yield f"{'mIoU' if name == 'miou' else name:<10}{_number(report.figure(name))}{text}"
-
-
-def _class_rows(report: Report) -> Iterator[list[str]]:
-    extra = ["boundary"] if report.boundary is not None else []
-    wide = "iou" in report.intervals
-    yield ["class", "IoU", *(["95 %"] if wide else []), "F1", "precision", "recall", "support", *extra]
-    for code, one in enumerate(report.classes):
-        between = [_between(report.intervals["iou"][code])] if wide else []
-        figures = [_number(report.figure(name, code)) for name in ("f1", "precision", "recall")]
-        support = str(int(report.tally.truth[code]))
-        rest = [_number(report.figure(name, code)) for name in extra]
-        yield [one.name, _number(report.figure("iou", code)), *between, *figures, support, *rest]
-
-
-def _object_rows(report: Report, found: Matches) -> Iterator[list[str]]:
-    yield ["class", "F1", "precision", "recall", "on the map", "in the truth", "matched"]
-    for code in report.object_classes:
-        figures = [_number(float(values[code])) for values in (found.f1, found.precision, found.recall)]
-        numbers = [str(int(v[code])) for v in (found.mapped, found.truth, found.truth_matched)]
-        yield [report.classes[code].name, *figures, *numbers]
-
-
-def _confusion_rows(report: Report) -> Iterator[list[str]]:
-    yield ["", *(one.name for one in report.classes)]
-    for one, row in zip(report.classes, report.counts, strict=True):
-        total = int(row.sum())
-        yield [one.name, *(f"{100 * int(n) / total:.1f}" if total else "–" for n in row)]
-
-
-def _worst_rows(report: Report) -> Iterator[list[str]]:
-    yield ["", "row", "column", "height", "width", "wrong", "of", "share"]
-    for number, b in enumerate(report.worst, 1):
-        places = [str(v) for v in (number, b.row, b.col, b.height, b.width, b.wrong, b.pixels)]
-        yield [*places, f"{b.wrong / b.pixels:.0%}"]
-
-
-def _number(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3f}"
-
-
-def _between(interval: Any) -> str:
-    return "–" if math.isnan(interval[0]) else f"{interval[0]:.3f}–{interval[1]:.3f}"

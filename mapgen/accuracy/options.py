@@ -89,6 +89,7 @@ class EvaluateKeys(TypedDict, total=False):
     assume_crs: str | None
     boundary: float | None
     objects: NamesLike
+    confidence_raster: PathLike | None
     block: float | None
     seed: int
     worst: PathLike | None
@@ -125,6 +126,8 @@ class EvaluateOptions(Options):
     """Tolerance of the boundary figures in metres; they are not computed where None."""
     objects: Classes = ()
     """Classes whose connected regions are compared one by one."""
+    confidence_raster: Path | None = None
+    """The confidence of the map, on its grid: how often it is right at each step of it is measured."""
     block: Metres | None = None
     """Side of the blocks of the bootstrap in metres; 256 pixels where None."""
     seed: Annotated[int, whole(0, 2**64 - 1, 1)] = 0

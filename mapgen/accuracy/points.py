@@ -114,7 +114,9 @@ def evaluate_points(source: str, points: str, options: EvaluateOptions) -> Point
 
 def _check_options(options: EvaluateOptions) -> None:
     plain = EvaluateOptions()
-    for name in ("feature_class", "outside", "priority", "match", "boundary", "objects", "block", "worst"):
+    for name in (
+        "feature_class", "outside", "priority", "match", "boundary", "objects", "confidence_raster", "block", "worst",
+    ):  # fmt: skip
         if getattr(options, name) != getattr(plain, name):
             raise UsageError(option(name), "has no meaning for points", "leave it out")
     for floor in options.fail_under:

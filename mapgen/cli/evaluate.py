@@ -42,6 +42,13 @@ def evaluate(
             "--objects", metavar="CLASS", help="Compare the connected regions of this class one by one; or a list."
         ),
     ] = None,
+    confidence_raster: Annotated[
+        Path | None,
+        typer.Option(
+            "--confidence-raster", metavar="FILE",
+            help="The map's confidence (segment --confidence): measure whether it is right as often as that says.",
+        ),
+    ] = None,
     block: Annotated[
         float | None,
         typer.Option("--block", metavar="METRES", help="Side of the blocks of the bootstrap.  [default: 256 pixels]"),
@@ -75,8 +82,8 @@ def evaluate(
     (Olofsson et al. 2014).
     """
     options = EvaluateOptions(
-        boundary=boundary, objects=",".join(objects or []) or (), block=block, seed=seed, worst=worst,
-        worst_count=worst_count, fail_under=fail_under or (), **chosen(EvaluateOptions, given),
+        boundary=boundary, objects=",".join(objects or []) or (), confidence_raster=confidence_raster, block=block,
+        seed=seed, worst=worst, worst_count=worst_count, fail_under=fail_under or (), **chosen(EvaluateOptions, given),
     )  # fmt: skip
     if points is not None:
         if truth is not None:
@@ -91,7 +98,8 @@ def evaluate(
     if wrong := [str(floor) for floor in options.fail_under if floor.figure in LINE_FIGURES]:
         problem = f"{wrong[0]} is a figure of lines, {source} is taken for a class map"
         raise UsageError(option("fail_under"), problem, "drop it")
-    from mapgen.accuracy.evaluate import lines, run
+    from mapgen.accuracy.evaluate import run
+    from mapgen.accuracy.tables import lines
 
     bar = ProgressBar(source)
     found = run(source, truth, options, bar)

@@ -83,6 +83,7 @@ def _check(options: EvaluateOptions) -> None:
     for key, given in (
         ("attribute", options.attribute), ("outside", options.outside), ("priority", options.priority),
         ("ignore", options.ignore), ("boundary", options.boundary), ("objects", options.objects),
+        ("confidence_raster", options.confidence_raster),
         ("worst", options.worst), ("block", options.block),
     ):  # fmt: skip
         if given:

@@ -386,6 +386,8 @@ OPTION_TESTS = {
     ("view", "--overwrite"): f"{VIEW}::test_overwrite_quiet_and_verbose",
     ("view", "--quiet"): f"{VIEW}::test_overwrite_quiet_and_verbose",
     ("view", "--verbose"): f"{VIEW}::test_verbose_twice_shows_the_traceback",
+    ("evaluate", "--confidence-raster"): "tests/accuracy/test_reliability.py"
+    "::test_confidence_raster_adds_how_often_the_map_is_right",
     ("evaluate", "--points"): f"{POINTS}::test_points_give_a_table_of_hectares_and_fail_under",
     ("evaluate", "--attribute"): f"{EVALUATE}::test_attribute_may_hold_names_or_ids",
     ("evaluate", "--class"): f"{EVALUATE}::test_class_makes_all_features_one_class_and_outside_names_the_rest",

@@ -28,7 +28,7 @@ INPUTS = {
     "map": {"scenes", "model", "aoi"},
     "view": {"path", "compare", "imagery"},
     "train": {"config"},
-    "evaluate": {"source", "truth", "points"},
+    "evaluate": {"source", "truth", "points", "confidence_raster"},
     "sample": {"source"},
     "explain": {"model", "scene"},
     "join": {"parts"},
@@ -139,7 +139,10 @@ LINES: dict[str, tuple[list[str], dict[str, str]]] = {
         ["{path}", "--imagery", "{imagery}"], {"path": "mask.tif", "imagery": "scene.tif"},
     ),
     "view --compare": (["{path}", "--compare", "{compare}"], {"path": "mask.tif", "compare": "truth.tif"}),
-    "evaluate": (["{source}", "{truth}"], {"source": "mask.tif", "truth": "truth.tif"}),
+    "evaluate": (
+        ["{source}", "{truth}", "--confidence-raster", "{confidence_raster}"],
+        {"source": "mask.tif", "truth": "truth.tif", "confidence_raster": "confidence.tif"},
+    ),
     "evaluate --points": (["{source}", "--points", "{points}"], {"source": "mask.tif", "points": "area.geojson"}),
     "sample": (["{source}"], {"source": "mask.tif"}),
     "explain": (

@@ -15,6 +15,7 @@ from numpy.testing import assert_allclose
 from mapgen.accuracy.bootstrap import BlockCounter, Lattice
 from mapgen.accuracy.boundary import BoundaryMatcher
 from mapgen.accuracy.objects import ObjectMatcher
+from mapgen.accuracy.reliability import ReliabilityCounter
 from mapgen.dataset.dataset import IGNORE, Moments
 from mapgen.grid import Grid, Window
 from mapgen.layers.class_areas import ClassAreas
@@ -82,6 +83,9 @@ CASES = {
     ),
     "ObjectMatcher": Case(
         lambda: ObjectMatcher((0, 1, 2), WIDTH, 3), lambda one, a, b: one.add(MAPPED[a:b], TRUTH[a:b])
+    ),
+    "ReliabilityCounter": Case(
+        ReliabilityCounter, lambda one, a, b: one.add(VALUES[0, a:b] / 200, MAPPED[a:b] == TRUTH[a:b], VALID[a:b])
     ),
     "RegionIds": Case(
         RegionIds, lambda one, a, b: one.add(find_regions([MAPPED[a:b].astype(np.int64)], WIDTH)), whole_ids
