@@ -103,6 +103,64 @@ def color_of(number: int) -> str:
     return PALETTE[number % len(PALETTE)]
 
 
+NAMED = {
+    "#4a90c8": "water sea lake river pond ocean wasser gewässer see fluss eau lac rivière agua río água rio acqua fiume"
+    " вода река 水 水体",
+    "#5a9e4b": "vegetation green plant plants grünfläche végétation vegetación vegetação vegetazione"
+    " растительность 植被",
+    "#2e6b34": "forest tree trees wood woods canopy wald baum bäume forêt arbre arbres bosque árbol floresta foresta"
+    " bosco лес дерево 森林 树",
+    "#9ccb6b": "grass lawn meadow pasture grassland wiese rasen herbe prairie hierba pasto grama prato трава луг 草地",
+    "#d9c46a": "field crop crops farmland agriculture cropland acker feld champ cultivo campo lavoura поле 农田",
+    "#c0504d": "building buildings house houses roof roofs gebäude haus dach bâtiment maison toit edificio edificios"
+    " casa edifício здание дом 建筑 建筑物",
+    "#6b6b73": "road roads street streets highway pavement asphalt straße strasse weg route rue carretera calle estrada"
+    " rua strada дорога улица 道路",
+    "#e8d9b0": "land soil ground bare barren boden sol suelo solo suolo terrain terreno почва земля 土地 裸地",
+    "#f0d48c": "sand beach desert dune strand plage sable arena playa areia praia sabbia песок пляж 沙地",
+    "#e6f0f5": "snow ice glacier schnee eis neige glace nieve hielo neve gelo снег лёд 雪",
+    "#7c9c96": "wetland marsh swamp mangrove moor sumpf marais humedal pântano palude болото 湿地",
+    "#a08d7d": "rock rocks cliff fels stein roche roca rocha roccia скала камень 岩石",
+    "#4b4b57": "railway rail railroad bahn gleis ferrovia ferrocarril железная 铁路",
+    "#8a5fb0": "car cars vehicle vehicles auto fahrzeug voiture coche carro машина 汽车",
+    "#39c6d6": "pool pools swimmingpool schwimmbad piscine piscina бассейн 泳池",
+    "#b8b8b8": "background other others unknown clutter hintergrund sonstiges autre otro outro altro фон прочее"
+    " 其他 背景",
+    "#1f3b73": "solar photovoltaic panel solaire фотоэлектрический 光伏",
+    "#d88c3c": "industrial industry industrie industria индустрия 工业",
+    "#f5f5f5": "cloud clouds wolke nuage nube nuvem nuvola облако 云",
+    "#3a3a4a": "shadow shadows schatten ombre sombra ombra тень 阴影",
+}
+"""Colours that people expect of a class, and the words that name it, in some languages of the tags that maps have."""
+
+_EXPECTED = {word: color for color, words in NAMED.items() for word in words.split()}
+
+
+def expected_color(name: str) -> str | None:
+    """The colour that people expect of a class of this name: that of its last word that has one."""
+    words = re.findall(r"[^\W\d_]+", name.casefold())
+    return next((_EXPECTED[word] for word in reversed(words) if word in _EXPECTED), None)
+
+
+def colors_of(names: Mapping[int, str], taken: Iterable[str] = ()) -> dict[int, str]:
+    """A colour for the class of each id: the expected one, unless another has it, else one of the palette.
+
+    Law: all differ, and from those `taken`, as long as the palette lasts.
+    """
+    used, found = {color.lower() for color in taken}, dict[int, str]()
+    for number, name in names.items():
+        color = expected_color(name)
+        if color is not None and color not in used:
+            found[number] = color
+            used.add(color)
+    for number in names:
+        if number not in found:
+            turned = (color_of(number + turn) for turn in range(len(PALETTE)))
+            found[number] = next((color for color in turned if color not in used), color_of(number))
+            used.add(found[number])
+    return {number: found[number] for number in names}
+
+
 BUILTIN = Legend(
     (
         Class(1, "building", "#c0504d"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mapgen.errors import UsageError
-from mapgen.legend import Class, Legend, color_of
+from mapgen.legend import Class, Legend, colors_of
 from mapgen.schema import key
 from mapgen.settings import parse_size
 
@@ -142,8 +142,10 @@ class DataConfig:
     @property
     def legend(self) -> Legend:
         """The classes as the model's legend."""
+        bare = {i: c.name for i, c in enumerate(self.classes) if not c.color}
+        colors = colors_of(bare, (c.color for c in self.classes if c.color))
         return Legend(
-            tuple(Class(c.id, c.name, c.color or color_of(i), c.background) for i, c in enumerate(self.classes))
+            tuple(Class(c.id, c.name, c.color or colors[i], c.background) for i, c in enumerate(self.classes))
         )
 
 

@@ -61,6 +61,23 @@ def draw_text(canvas: Bytes, row: int, col: int, text: str, color: Sequence[int]
     place[:] = np.rint(place * (1 - share) + np.array(color) * share).astype(np.uint8)
 
 
+def heavier(canvas: Bytes, row: int, col: int, text: str) -> None:
+    """Draw a line of text in bold: twice, a pixel apart."""
+    draw_text(canvas, row, col, text)
+    draw_text(canvas, row, col + 1, text)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """The text in lines of at most `width` pixels, broken between words; a longer word is shortened."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and text_width(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(fitted(word, width))
+    return lines
+
+
 def text_line(text: str, width: int, color: Sequence[int] = INK) -> Bytes:
     """A line of text as a picture (LINE, width, 3), shortened to fit."""
     line = np.full((LINE, width, 3), PAPER, np.uint8)

@@ -13,7 +13,7 @@ from mapgen.errors import ModelError, UsageError, one_line, option
 from mapgen.files.cache import models_folder
 from mapgen.files.commit import Output
 from mapgen.files.inputs import note_inputs, one_run
-from mapgen.legend import PALETTE, Class, Legend
+from mapgen.legend import Class, Legend, colors_of
 from mapgen.model.card import LARGEST, ModelCard, Origin
 from mapgen.model.file import SUFFIX, builtin_models
 from mapgen.model.foreign import ImportOptions, Source
@@ -208,7 +208,7 @@ def _legend(source: Source, options: ImportOptions) -> Legend:
     if options.colors and len(options.colors) != len(names):
         problem = f"{len(options.colors)} colours for {len(names)} classes"
         raise UsageError(option("colors"), problem, "give one for each, as #rrggbb")
-    colors = options.colors or tuple(PALETTE[i % len(PALETTE)] for i in range(len(names)))
+    colors = options.colors or tuple(colors_of(dict(enumerate(names))).values())
     try:
         return Legend(
             tuple(Class(i, n, c, background=n == behind) for i, (n, c) in enumerate(zip(names, colors, strict=True)))

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element, ParseError
 
 from mapgen.files.inputs import note_inputs
 from mapgen.files.untrusted import parsed_json
-from mapgen.legend import LayerClass, color_of
+from mapgen.legend import LayerClass, color_of, colors_of
 
 _XML_LIMIT = 20_000_000
 _BACKGROUND = ("background", "no data", "nodata", "unclassified", "unlabeled", "unlabelled")
@@ -52,14 +52,13 @@ def read_names(path: Path | None, tags: dict[str, str], colors: dict[int, tuple[
         for found in (_from_table(pam), _from_style(style), _from_categories(pam)):
             if found:
                 # Category names come without colours; the colour table may have them.
-                table = {c.id: replace(c, color=c.color or _color(table, c.id)) for c in found}
+                bare = {c.id: c.name for c in found if not c.color and c.id not in table}
+                given = [c.color or table[c.id].color for c in found if c.id not in bare]
+                other = {v: c.color for v, c in table.items()} | colors_of(bare, given)
+                table = {c.id: replace(c, color=c.color or other[c.id]) for c in found}
                 break
     background = frozenset(v for v, c in table.items() if c.name.casefold() in _BACKGROUND)
     return ClassNames(table, background)
-
-
-def _color(table: dict[int, LayerClass], value: int) -> str:
-    return table[value].color if value in table else color_of(value)
 
 
 def _from_tag(text: str) -> ClassNames | None:

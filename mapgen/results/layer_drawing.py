@@ -17,7 +17,7 @@ from mapgen.arrays import Bytes
 from mapgen.errors import InputError, one_line
 from mapgen.files.gdal import environment
 from mapgen.layers.read import PolygonLayer, read_polygons
-from mapgen.legend import BUILTIN, PALETTE, LayerClass, color_of
+from mapgen.legend import BUILTIN, PALETTE, LayerClass, colors_of
 from mapgen.results.still import Frame
 from mapgen.tiling.quadtree import Bounds, to_mercator
 
@@ -132,9 +132,11 @@ def _kinds(layer: PolygonLayer, known: Sequence[LayerClass]) -> tuple[tuple[Laye
     numbers = [_number(key) for _, key in order]
     if len(set(numbers)) < len(numbers):  # no ids, or the same for several names: they are numbered
         numbers = list(range(len(order)))
+    bare = {n: name for n, (name, _) in zip(numbers, order, strict=True) if name.casefold() not in colors}
+    other = colors_of(bare, (colors[name.casefold()] for name, _ in order if name.casefold() in colors))
     classes = []
     for number, (name, key) in zip(numbers, order, strict=True):
-        color = colors.get(name.casefold(), color_of(number))
+        color = colors.get(name.casefold()) or other[number]
         classes.append(LayerClass(number, name or str(key), color))
     places = {pair: i for i, pair in enumerate(order)}
     return tuple(classes), np.array([places[p] for p in pairs], np.int64)

@@ -29,7 +29,7 @@ def told_about(report: dict[str, Any]) -> list[str]:
     line = " · ".join(part for part in parts if part)
     warnings = report.get("warnings")
     said = [text for text in warnings if _is_text(text)] if isinstance(warnings, list) else []
-    return [one_line(text) for text in ([line] if line else []) + said[:5]]
+    return [one_line(text) for text in ([line] if line else []) + [f"Warning: {text}" for text in said[:5]]]
 
 
 def _is_text(value: Any) -> bool:

@@ -9,15 +9,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from mapgen.arrays import Bytes
-from mapgen.files.pictures import INK, LINE, PAPER, draw_text, fitted, text_width
+from mapgen.files.pictures import INK, LINE, PAPER, draw_text, fitted, heavier, text_width, wrapped
+from mapgen.legend import LayerClass
 from mapgen.tiling.quadtree import Bounds, to_lonlat, to_mercator
 
 PAD = 12
 SWATCH = 16
 ROW = SWATCH + 6
 GAP = 16
-WIDEST = 300
-"""Pixels of a line of the legend, at most."""
+WIDEST, LEAST = 300, 8 * LINE
+"""Pixels of a line of the legend, at most and at least."""
+
+NORTH = 17
+"""Pixels of the arrow that points north."""
+
+FAINT = (110, 110, 110)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,30 +86,77 @@ def area_text(square_metres: float) -> str:
     return f"{square_metres:,.0f} m²"
 
 
-def with_legend(picture: Bytes, rows: Sequence[tuple[str, str, str]], title: str, metres: float) -> Bytes:
-    """The picture (H, W, 3) with a panel on its right: title, (name, colour, area) of each class, and a scale bar.
+def share_text(share: float) -> str:
+    """A share of a whole as people write it."""
+    return "< 0.1 %" if 0 < share < 0.001 else f"{100 * share:.1f} %"
 
-    `metres` are those of a pixel. Nothing of the picture is covered.
+
+def legend_rows(areas: Sequence[tuple[LayerClass, float | None]]) -> list[tuple[str, str, str, str]]:
+    """Name, colour, share and area of each class, the latter two empty where areas are not known; a total below."""
+    known = [area for _, area in areas if area is not None]
+    total = sum(known)
+    whole = len(known) == len(areas) and total > 0
+    rows = [
+        (c.name, c.color, share_text((area or 0) / total) if whole else "", "" if area is None else area_text(area))
+        for c, area in areas
+    ]
+    return [*rows, ("Total", "", "", area_text(total))] if whole and len(areas) > 1 else rows
+
+
+def with_legend(
+    picture: Bytes, rows: Sequence[tuple[str, str, str, str]], title: str, metres: float, about: Sequence[str] = ()
+) -> Bytes:
+    """The picture (H, W, 3) with a panel on its right: title, name, colour, share and area of each class, north, a
+    scale bar, and lines `about` the map.
+
+    `metres` are those of a pixel. A row without a colour is a sum. Nothing of the picture is covered.
     """
     title = fitted(title, WIDEST)
-    names = [(fitted(name, WIDEST - text_width(area) - GAP), color, area) for name, color, area in rows]
-    longest = max([text_width(title), *(text_width(n) + text_width(a) + GAP for n, _, a in names), 8 * LINE])
+    widths = [max([0, *(text_width(row[i]) for row in rows)]) for i in (2, 3)]
+    figures = sum(width + GAP for width in widths if width)
+    names = [fitted(row[0], WIDEST - figures) for row in rows]
+    longest = max([text_width(title) + 1, *(text_width(name) + figures for name in names), LEAST])
     width = 2 * PAD + SWATCH + 8 + longest
-    height = max(len(picture), 3 * PAD + LINE + len(names) * ROW + 3 * PAD + 2 * LINE)
+    lines = [line for text in about for line in wrapped(text, width - 2 * PAD)]
+    height = max(len(picture), 3 * PAD + LINE + len(names) * ROW + 4 * PAD + 3 * LINE + len(lines) * LINE)
     out = np.full((height, picture.shape[1] + width, 3), PAPER, np.uint8)
     out[: len(picture), : picture.shape[1]] = picture
     left, row = picture.shape[1] + PAD, PAD
-    draw_text(out, row, left, title)
+    heavier(out, row, left, title)
     row += LINE + PAD
-    for name, color, area in names:
+    for name, (_, color, share, area) in zip(names, rows, strict=True):
+        _row(out, row, left, (name, color, share, area), widths[1])
+        row += ROW
+    _scale_bar(out, row + PAD, left, width - 2 * PAD - NORTH - GAP, metres)
+    _north(out, row + PAD, out.shape[1] - PAD - NORTH)
+    row += 2 * PAD + 3 * LINE
+    for line in lines:
+        draw_text(out, row, left, line, FAINT)
+        row += LINE
+    return out
+
+
+def _row(out: Bytes, row: int, left: int, cells: tuple[str, str, str, str], last: int) -> None:
+    """A line of the legend; `last` is the width of the column of areas."""
+    name, color, share, area = cells
+    text, right = row + (SWATCH - LINE) // 2, out.shape[1] - PAD
+    if color:
         out[row : row + SWATCH, left : left + SWATCH] = INK
         out[row + 1 : row + SWATCH - 1, left + 1 : left + SWATCH - 1] = _rgb(color)
-        text = row + (SWATCH - LINE) // 2
-        draw_text(out, text, left + SWATCH + 8, name)
-        draw_text(out, text, out.shape[1] - PAD - text_width(area), area)
-        row += ROW
-    _scale_bar(out, row + PAD, left, width - 2 * PAD, metres)
-    return out
+    else:
+        out[row - 2, left:right] = FAINT
+    draw_text(out, text, left + SWATCH + 8, name)
+    draw_text(out, text, right - text_width(area), area)
+    draw_text(out, text, right - last - GAP * bool(last) - text_width(share), share)
+
+
+def _north(out: Bytes, row: int, left: int) -> None:
+    """An arrow to the north, which is up in Web Mercator, `NORTH` pixels wide."""
+    for step in range(NORTH):
+        half = step // 2
+        out[row + step, left + NORTH // 2 - half : left + NORTH // 2 + half + 1] = INK
+    out[row + NORTH * 3 // 4 : row + NORTH, left + NORTH // 2 - 2 : left + NORTH // 2 + 3] = PAPER
+    heavier(out, row + NORTH + 2, left + (NORTH - text_width("N")) // 2, "N")
 
 
 def _scale_bar(out: Bytes, row: int, left: int, room: int, metres: float) -> None:

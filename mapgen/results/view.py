@@ -24,7 +24,7 @@ from mapgen.results.render import RasterDrawing, TilesDrawing
 from mapgen.results.server import PageServer, Served, TileMaker
 from mapgen.results.side import Finder, Side
 from mapgen.results.site import staged_site, write_site
-from mapgen.results.still import area_text, frame_of, laid_over, with_legend
+from mapgen.results.still import frame_of, laid_over, legend_rows, with_legend
 
 STILL = 800
 """Pixels of the longer side of the picture that a page shows where the browser has no WebGL."""
@@ -124,14 +124,17 @@ class View:
     def data(self, place: Place, still: str | None) -> dict[str, Any]:
         """What the page is told, its parts being put at their place."""
         changes = changes_of(self.sides) if len(self.sides) > 1 else None
-        about = list(dict.fromkeys(line for side in self.sides for line in side.about))
-        if self.options.credit:
-            about.append(one_line(self.options.credit))
         return {
-            "inlined": False, "title": self.title, "about": about, "basemap": self.options.basemap, "still": still,
+            "inlined": False, "title": self.title, "about": self.about, "basemap": self.options.basemap, "still": still,
             "changes": None if changes is None else changes.to_json(),
             "sides": [described(side, place) for side in self.sides],
         }  # fmt: skip
+
+    @property
+    def about(self) -> list[str]:
+        """Lines about what is shown: model, date, licence, warnings, whose imagery it is."""
+        lines = list(dict.fromkeys(line for side in self.sides for line in side.about))
+        return [*lines, *([one_line(self.options.credit)] if self.options.credit else [])]
 
     @property
     def title(self) -> str:
@@ -181,5 +184,4 @@ class View:
             picture = laid_over(picture, drawn.draw(frame), opacity)
         if side.roads is not None:
             picture = laid_over(picture, side.roads.draw(frame), 1.0)
-        rows = [(c.name, c.color, "" if a is None else area_text(a)) for c, a in side.areas]
-        return with_legend(picture, rows, self.title, frame.metres)
+        return with_legend(picture, legend_rows(side.areas), self.title, frame.metres, self.about)

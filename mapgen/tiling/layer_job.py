@@ -13,7 +13,7 @@ from mapgen.arrays import Geometries, Longs
 from mapgen.errors import UsageError, option
 from mapgen.files.vet import public_name
 from mapgen.layers.read import PolygonLayer, read_lines_or_polygons
-from mapgen.legend import BUILTIN, LayerClass, color_of
+from mapgen.legend import BUILTIN, LayerClass, colors_of
 from mapgen.parallel import Progress, in_order
 from mapgen.tiling.class_features import LIMIT
 from mapgen.tiling.containers.container import TileSet, container_of
@@ -134,7 +134,8 @@ class LayerJob:
             return ()
         known = {c.name: c.color for c in BUILTIN}
         pairs = dict(sorted(zip(ids.tolist(), names.tolist(), strict=True), key=lambda p: p[0]))
-        return tuple(LayerClass(i, str(n), known.get(str(n), color_of(i))) for i, n in pairs.items())
+        colors = colors_of({i: str(n) for i, n in pairs.items() if str(n) not in known})
+        return tuple(LayerClass(i, str(n), known.get(str(n)) or colors[i]) for i, n in pairs.items())
 
     def result(self, source: str, output: Path, sink: TileSet) -> Result:
         """What became of the layer."""

@@ -12,7 +12,6 @@ from mapgen.dataset.contact_sheet import SIDE, draw_contact
 from mapgen.dataset.dataset import IGNORE
 from mapgen.dataset.read import read_dataset
 from mapgen.files.pictures import LINE
-from mapgen.legend import PALETTE, Class
 
 SPLIT = {"block": "64px", "guard": "8px", "validation": 0.3}
 
@@ -145,7 +144,7 @@ def test_the_contact_sheet_shows_labels_over_the_image_where_they_are(tmp_path):
     label = kinds(100, 120)
     np.testing.assert_array_equal(over[label == 3], plain[label == 3])
     for k in (1, 2):
-        rgb = np.array(Class(k, "x", PALETTE[k - 1]).rgb)
+        rgb = np.array(data.legend.find(k).rgb)
         expected = 0.45 * plain[label == k] + 0.55 * rgb
         assert np.abs(over[label == k] - expected).max() <= 1.5
 
@@ -154,8 +153,7 @@ def test_the_contact_sheet_has_a_place_for_both_sides_and_a_legend(two):
     data = read(two)
     sheet = draw_contact(data, 6)
     assert sheet.shape[0] > 2 * SIDE
-    for k, color in enumerate(PALETTE[:3]):
-        rgb = Class(k, "x", color).rgb
-        assert (sheet == rgb).all(-1).sum() >= 200, "a legend entry"
+    for c in data.legend:
+        assert (sheet == c.rgb).all(-1).sum() >= 200, "a legend entry"
     assert (sheet == (200, 60, 0)).all(-1).any(), "a validation place"
     np.testing.assert_array_equal(sheet, draw_contact(data, 6))

@@ -10,7 +10,7 @@ import pytest
 from factory import make_raster
 from layer_maps import TOWN, class_map
 
-from mapgen.legend import Class, LayerClass, Legend
+from mapgen.legend import BUILTIN, Class, LayerClass, Legend, color_of, colors_of, expected_color
 from mapgen.raster.legends import ClassNames, read_names
 from mapgen.raster.masks import NODATA, open_mask
 from mapgen.raster.style import pam_xml, qml
@@ -113,3 +113,23 @@ def test_nodata_is_the_file_s_own_where_its_pixels_can_hold_it(
     path = make_raster(tmp_path / "a.tif", MASK.astype(dtype), nodata=nodata)
     with open_mask(path) as mask:
         assert mask.nodata == expected
+
+
+def test_classes_that_bring_no_colour_get_the_one_that_people_expect() -> None:
+    named = {0: "background", 1: "Wald", 2: "buildings", 3: "agua", 4: "植被", 5: "paved_road", 6: "x"}
+    found = colors_of(named)
+    assert found[1] == expected_color("forest")
+    assert found[2] == expected_color("building") == BUILTIN.find("building").color
+    assert found[3] == BUILTIN.find("water").color
+    assert found[4] == BUILTIN.find("vegetation").color
+    assert found[5] == BUILTIN.find("road").color
+    assert found[6] == color_of(6)
+    assert list(found) == list(named)
+
+
+def test_no_two_classes_of_a_legend_get_one_colour() -> None:
+    named = dict(enumerate(["road", "street", "water", "river", "1", "2", "3", "4"]))
+    found = colors_of(named, ["#377EB8"])
+    assert len(set(found.values())) == len(named)
+    assert "#377eb8" not in found.values()
+    assert colors_of({3: "a", 1: "b"}) == {3: color_of(3), 1: color_of(1)}
