@@ -17,12 +17,13 @@ from mapgen.accuracy.boundary import BoundaryMatcher
 from mapgen.accuracy.confusion import Matches
 from mapgen.accuracy.objects import ObjectMatcher
 from mapgen.accuracy.options import EvaluateKeys, EvaluateOptions, Floor
+from mapgen.accuracy.page import evaluation_page
 from mapgen.accuracy.reliability import Reliability, reliability
 from mapgen.accuracy.report import Rated, Report
 from mapgen.accuracy.truth import Truth, open_truth
 from mapgen.accuracy.worst import Place, draw_worst
 from mapgen.errors import InputError, UsageError, option
-from mapgen.files.commit import Output, check_output
+from mapgen.files.commit import Output, check_output, write_whole
 from mapgen.files.gdal import MEBIBYTE, cache_bytes, environment
 from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.pictures import write_picture
@@ -91,11 +92,12 @@ def evaluate(source: PathLike, truth: PathLike, **options: Unpack[EvaluateKeys])
 
 @one_run()
 def run(source: str, truth: str, options: EvaluateOptions, progress: Progress | None = None) -> Evaluation:
-    """The evaluation of one map; writes the picture of the worst places where one is asked for."""
+    """The evaluation of one map; writes the picture of the worst places and the page where they are asked for."""
     start = time.perf_counter()
     note_inputs(source, truth, options.confidence_raster)
-    if options.worst is not None:
-        check_output(Output(options.worst, options.overwrite))
+    outputs = [Output(path, options.overwrite) for path in (options.worst, options.html) if path is not None]
+    for one in outputs:
+        check_output(one)
     with environment(), open_mask(source) as mask:
         itemsize = np.dtype(mask.dataset.dtypes[0]).itemsize
         rows = max(int(mask.dataset.block_shapes[0][0]), _rows(mask.grid.width))
@@ -103,9 +105,13 @@ def run(source: str, truth: str, options: EvaluateOptions, progress: Progress | 
             job = _Job(mask, truth, options)
             try:
                 found = job.evaluation(source, truth, progress)
-                if options.worst is not None:
-                    picture = job.picture(found.report)
+                picture = job.picture(found.report) if outputs else None
+                if options.worst is not None and picture is not None:
                     write_picture(Output(options.worst, options.overwrite), picture)
+                if options.html is not None:
+                    told = (*found.warnings, *found.notes)
+                    text = evaluation_page(found.source, found.truth, found.report, found.reliability, picture, told)
+                    write_whole(Output(options.html, options.overwrite), text)
             finally:
                 job.truth.close()
     return replace(found, seconds=round(time.perf_counter() - start, 3))
@@ -135,7 +141,7 @@ class _Job:
         self.visible: CodeArray = np.append(np.arange(LIMIT, dtype=np.int16), np.int16(NONE))
         self.visible[self.ignore] = NONE
         self.blocks = BlockCounter(
-            self._lattice(across, down), options.seed, options.worst_count if options.worst is not None else 0
+            self._lattice(across, down), options.seed, options.worst_count if options.worst or options.html else 0
         )
         self.matcher = ObjectMatcher(self.objects, self.truth.extent.width, LIMIT) if self.objects else None
         self.seen = np.zeros(LIMIT + 1, np.int64)

@@ -94,6 +94,7 @@ class EvaluateKeys(TypedDict, total=False):
     seed: int
     worst: PathLike | None
     worst_count: int
+    html: PathLike | None
     fail_under: str | Mapping[str, float] | Sequence[str | Floor]
     overwrite: bool
 
@@ -136,10 +137,12 @@ class EvaluateOptions(Options):
     """A picture (PNG) of the worst blocks is written there."""
     worst_count: Annotated[int, whole(1, 100, 6)] = 6
     """How many blocks it shows."""
+    html: Path | None = None
+    """All of it as one page, worst places included, is written there."""
     fail_under: Annotated[tuple[Floor, ...], parse_floors] = ()
     """The least that figures may be, such as `miou=0.6` or `iou.road=0.4`."""
     overwrite: bool = False
-    """Replace a picture that exists."""
+    """Replace a picture or page that exists."""
 
     def check(self) -> None:
         """Raise `UsageError` for options that contradict each other."""

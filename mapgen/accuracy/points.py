@@ -13,10 +13,12 @@ import shapely
 from numpy.typing import NDArray
 
 from mapgen.accuracy.options import EvaluateOptions, Floor
+from mapgen.accuracy.page import Bar, Section, bars, matrix, page, table
 from mapgen.accuracy.sampling import FIELD, coded_strips
 from mapgen.accuracy.stratified import FEWEST, Estimated, Estimates, estimate
 from mapgen.arrays import Floats, Longs
 from mapgen.errors import InputError, UsageError, aligned, option
+from mapgen.files.commit import Output, check_output, write_whole
 from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.vectors import facts_of, read_shapes
 from mapgen.grid import Window
@@ -87,6 +89,8 @@ def evaluate_points(source: str, points: str, options: EvaluateOptions) -> Point
     """
     note_inputs(source, points)
     _check_options(options)
+    if options.html is not None:
+        check_output(Output(options.html, options.overwrite))
     with open_mask(source) as mask:
         codes, ground = _ground(mask)
         places, labels, notes = _read_points(Path(points), mask, options)
@@ -107,9 +111,12 @@ def evaluate_points(source: str, points: str, options: EvaluateOptions) -> Point
     found = estimate(counts.astype(np.float64), weights)
     failed = tuple(_failed(options.fail_under, found, classes))
     on_ground = mask.grid.crs is not None
-    return PointReport(
+    report = PointReport(
         mask.name, points, tuple(classes), counts, weights, on_ground, found, tuple(notes), tuple(warnings), failed
     )
+    if options.html is not None:
+        write_whole(Output(options.html, options.overwrite), points_page(report))
+    return report
 
 
 def _check_options(options: EvaluateOptions) -> None:
@@ -278,6 +285,30 @@ def area_rows(found: PointReport) -> Iterator[list[str]]:
             _with_half(estimates.user.value[k], estimates.user.half[k]),
             _with_half(estimates.producer.value[k], estimates.producer.half[k]),
         ]  # fmt: skip
+
+
+def points_page(found: PointReport) -> str:
+    """The report as one page."""
+    unit, factor = ("ha", 1e-4) if found.on_ground else ("%", 100 / float(found.mapped_m2.sum()))
+    area = found.area_m2
+    rows = [
+        Bar(one.name, one.color, float(area.value[k]), float(area.half[k]), float(found.mapped_m2[k]))
+        for k, one in enumerate(found.classes)
+    ]
+
+    def sections() -> Iterator[Section]:
+        overall = found.estimates.overall
+        yield f"Accuracy {_with_half(overall.value, overall.half)}", table(
+            area_rows(found), [one.color for one in found.classes]
+        )
+        yield "Ground by class, ± 95 % (bar), and what the map shows (line)", bars(rows, unit, factor)
+        names = [one.name for one in found.classes]
+        yield "Confusion: what the points of each class of the map (rows) really are, in % of them", matrix(
+            names, found.counts
+        )
+
+    title = f"{found.source} by {int(found.counts.sum())} points of {found.points}"
+    return page(title, (*found.warnings, *found.notes), sections())
 
 
 def _with_half(value: Any, half: Any) -> str:

@@ -47,7 +47,7 @@ app = typer.Typer(
 )
 
 
-OUTPUTS = ("output", "worst", "png", "inline", "export", "report", "log_file", "table")
+OUTPUTS = ("output", "worst", "html", "png", "inline", "export", "report", "log_file", "table")
 """The parameters that name what is written. A file that any other names is read, and never replaced."""
 
 

@@ -59,6 +59,12 @@ def evaluate(
         typer.Option("--worst", metavar="FILE.png", help="Write a picture of the worst blocks: map, truth, wrong."),
     ] = None,
     worst_count: Annotated[int, typer.Option("--worst-count", metavar="N", help="How many blocks it shows.")] = 6,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE.html", help="Also write all of it as one page, with curves and the worst places."
+        ),
+    ] = None,
     fail_under: Annotated[
         list[str] | None,
         typer.Option(
@@ -83,7 +89,8 @@ def evaluate(
     """
     options = EvaluateOptions(
         boundary=boundary, objects=",".join(objects or []) or (), confidence_raster=confidence_raster, block=block,
-        seed=seed, worst=worst, worst_count=worst_count, fail_under=fail_under or (), **chosen(EvaluateOptions, given),
+        seed=seed, worst=worst, worst_count=worst_count, html=html, fail_under=fail_under or (),
+        **chosen(EvaluateOptions, given),
     )  # fmt: skip
     if points is not None:
         if truth is not None:
@@ -113,8 +120,8 @@ def evaluate(
     else:
         for line in lines(found):
             console.text(line)
-    if found.picture is not None:
-        console.note(f"wrote {found.picture}")
+    for path in filter(None, (found.picture, html)):
+        console.note(f"wrote {path}")
     if found.failed:
         raise CheckError(source, "; ".join(found.failed), "see the report for where it fails")
 

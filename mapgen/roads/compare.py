@@ -84,7 +84,7 @@ def _check(options: EvaluateOptions) -> None:
         ("attribute", options.attribute), ("outside", options.outside), ("priority", options.priority),
         ("ignore", options.ignore), ("boundary", options.boundary), ("objects", options.objects),
         ("confidence_raster", options.confidence_raster),
-        ("worst", options.worst), ("block", options.block),
+        ("worst", options.worst), ("html", options.html), ("block", options.block),
     ):  # fmt: skip
         if given:
             raise UsageError(option(key), "is for class maps, not for lines", "leave it out")

@@ -388,6 +388,7 @@ OPTION_TESTS = {
     ("view", "--verbose"): f"{VIEW}::test_verbose_twice_shows_the_traceback",
     ("evaluate", "--confidence-raster"): "tests/accuracy/test_reliability.py"
     "::test_confidence_raster_adds_how_often_the_map_is_right",
+    ("evaluate", "--html"): "tests/accuracy/test_evaluate_page.py::test_html_writes_one_page_that_needs_no_network",
     ("evaluate", "--points"): f"{POINTS}::test_points_give_a_table_of_hectares_and_fail_under",
     ("evaluate", "--attribute"): f"{EVALUATE}::test_attribute_may_hold_names_or_ids",
     ("evaluate", "--class"): f"{EVALUATE}::test_class_makes_all_features_one_class_and_outside_names_the_rest",
