@@ -110,7 +110,8 @@ def _places(folder: Path, methods: tuple[str, ...], overwrite: bool) -> dict[str
 
 def _engine(job: Job, options: ExplainOptions) -> Engine:
     """An engine for float32 pixels: means of bands are no whole numbers."""
-    auto = "auto" if job.model.card.compression is not None else "fp32"
+    compression = job.model.card.compression
+    auto = "fp32" if compression is None else compression.precision  # it may hold nothing else
     precision = auto if options.precision == "auto" else options.precision
     setup = Setup(job.normalization, np.dtype(np.float32), "probabilities", precision, options.threads)  # type: ignore[arg-type]
     return open_engine(network_of(job.model, setup.precision), setup, options.engine, options.device)

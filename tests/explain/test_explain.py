@@ -16,10 +16,12 @@ import shapely
 from factory import ORIGIN, Engines, Run, make_model, make_raster, north_up
 from PIL import Image
 
+import mapgen.model.file
 from mapgen.model.card import Origin
 
 Runner = Callable[..., Run]
 SCENE = Path(__file__).parents[2] / "examples" / "scene.tif"
+WEIGHTS = Path(mapgen.model.file.__file__).parent / "weights"
 
 
 @pytest.fixture
@@ -222,3 +224,12 @@ def test_the_model_and_the_scene_are_never_written(mapgen: Runner, scene: Path, 
     run = mapgen("explain", model, folder / "occlusion.tif", "--method", "occlusion", "-o", folder, "--overwrite")
     assert run.code == 5
     assert (folder / "occlusion.tif").read_bytes() == before
+
+
+def test_a_model_that_is_int8_alone_is_explained_in_int8(mapgen: Runner, tmp_path: Path) -> None:
+    """On any CPU: there is nothing else in the file."""
+    alone = shutil.copy(WEIGHTS / "drycity-rgb-1m.int8.safetensors", tmp_path / "alone.safetensors")
+    found = report(mapgen("explain", alone, SCENE, "-o", tmp_path / "why", "--size", 64, "--method", "bands"))
+    assert found["engine"]["precision"] == "int8"
+    run = mapgen("explain", alone, SCENE, "-o", tmp_path / "ig", "--method", "ig")
+    assert (run.code, "is held as a graph" in run.errors[0]) == (2, True)
