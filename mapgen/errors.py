@@ -149,6 +149,7 @@ EXTRAS = {
     "compress": ("nncf",),
     "prune": ("torch_pruning",),
     "export": ("onnx",),
+    "cluster": ("dask", "distributed", "cryptography"),
 }
 """What each extra of the installation brings that a command may ask for."""
 

@@ -8,6 +8,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
@@ -113,19 +114,28 @@ def in_order(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
+def without_script() -> Iterator[None]:
+    """A process that is started within the block does not run again the script that this one began with."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
+
+
 def start(process: BaseProcess) -> None:
     """Start a process that does not run again the script that this one began with, as `multiprocessing` would.
 
     It never hears of Ctrl-C, which a terminal tells to all: who started it ends it.
     """
-    script = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
     masked = hasattr(signal, "pthread_sigmask")  # Windows has no masks
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if masked else set()
     try:
-        process.start()
+        with without_script():
+            process.start()
     finally:
-        sys.modules["__main__"] = script
         if masked:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

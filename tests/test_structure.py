@@ -31,7 +31,7 @@ RIM = {
     "model.exporting", "model.file", "model.folders", "model.importing", "model.runtime", "model.select",
     "model.write",
     "layers.features", "layers.formats", "layers.write",
-    "inference.bench", "inference.shard", "files.example",
+    "inference.bench", "inference.cluster", "inference.shard", "files.example",
     "tiling.containers.container", "tiling.containers.folder", "tiling.containers.mbtiles",
     "tiling.containers.pmtiles",
     "dataset.build", "dataset.mapped", "dataset.read",

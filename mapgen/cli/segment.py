@@ -13,7 +13,7 @@ from mapgen.cli.batch import Batch, Work
 from mapgen.cli.console import console
 from mapgen.cli.options import chosen, takes
 from mapgen.cli.progress import Progress, duration
-from mapgen.cli.shards import dealt, run_part, shard_of
+from mapgen.cli.shards import dealt, run_on_cluster, run_part, shard_of
 from mapgen.files.vet import public_name
 from mapgen.inference.options import SegmentOptions
 
@@ -53,6 +53,8 @@ def segment(
     _introduce(run)
     console.note(f"runs with {run.described()}", 1)
 
+    if given["cluster"] is not None:
+        raise typer.Exit(run_on_cluster(run, batch, pairs, given))
     if shard is not None and len(batch.names) == 1 and pairs:
         raise typer.Exit(run_part(run, batch, pairs[0][1], shard, given, _telling))
     if shard is not None:

@@ -24,13 +24,20 @@ def shard_of(given: Mapping[str, Any]) -> Shard | None:
     """Which part was asked for. Raises `UsageError` for what is none, and for options that are of no use with it."""
     from mapgen.inference.shard import parse_shard
 
-    if given["shard"] is None:
-        if given["shard_rows"] is not None:
-            problem = "says how high parts are, and no part is asked for"
-            raise UsageError(option("shard_rows"), problem, f"add {option('shard', 'I/N')}")
+    way = next((key for key in ("shard", "cluster") if given[key] is not None), None)
+    for key, wanted in (("cluster_tls", "cluster"), ("shards", "cluster")):
+        if given[key] is not None and way != wanted:
+            raise UsageError(option(key), "is of no use without a cluster", f"add {option(wanted, 'local:2')}")
+    if way is None and given["shard_rows"] is not None:
+        problem = "says how high parts are, and no part is asked for"
+        raise UsageError(option("shard_rows"), problem, f"add {option('shard', 'I/N')}")
+    if way is not None and given["dry_run"]:
+        raise UsageError(option("dry_run", True), "tells of whole scenes", f"leave out {option(way)}")
+    if way == "shard" and given["cluster"] is not None:
+        problem = "a cluster makes all parts, and one is asked for"
+        raise UsageError(option("cluster"), problem, f"leave out {option('shard')}")
+    if way != "shard":
         return None
-    if given["dry_run"]:
-        raise UsageError(option("dry_run", True), "tells of whole scenes", f"leave out {option('shard')}")
     return parse_shard("shard", given["shard"])
 
 
@@ -68,3 +75,20 @@ def run_part(
         return telling(lambda *_: part(progress))(source, path, progress) | about
 
     return batch.run([(source, part.part)], make, unit="px", about=run.described())
+
+
+def run_on_cluster(run: Segmenter, batch: Batch, pairs: Pairs, given: Mapping[str, Any]) -> int:
+    """Make the maps of all scenes, one after the other, on the workers of a cluster; return the exit code."""
+    from mapgen.inference.cluster import connected, map_on
+    from mapgen.inference.shard import LEAST_ROWS
+
+    least = given["shard_rows"] if given["shard_rows"] is not None else LEAST_ROWS
+    with connected(given["cluster"], given["cluster_tls"]) as cluster:
+        console.note(f"{cluster.workers} workers at {given['cluster']}")
+
+        def work(source: str, target: Path, progress: Progress) -> dict[str, Any]:
+            found = map_on(cluster, run, source, target, shards=given["shards"], least=least, progress=progress)
+            console.note(f"{public_name(source)}: {found.parts} parts joined, which stay in {found.folder}")
+            return {"source": public_name(source), **found.to_json()}
+
+        return batch.run(pairs, work, unit="parts", about=run.described(), unlike=run.unlike)

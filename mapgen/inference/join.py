@@ -29,6 +29,8 @@ class Joined:
     """A map that was joined."""
 
     output: Path
+    folder: Path
+    """Where the parts lie."""
     parts: int
     height: int
     width: int
@@ -38,7 +40,8 @@ class Joined:
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain values."""
         return {
-            "output": str(self.output), "parts": self.parts, "height": self.height, "width": self.width,
+            "output": str(self.output), "folder": str(self.folder), "parts": self.parts,
+            "height": self.height, "width": self.width,
             "scores": [str(path) for path in self.scores],
         }  # fmt: skip
 
@@ -79,7 +82,8 @@ def join(
             Output(target, overwrite), files, plan.grid, legend, plan.tags, scores=scores, progress=progress
         )
     grid = plan.grid
-    return Joined(target, plan.parts, grid.height, grid.width, tuple(s.path for s in scores), tuple(notes))
+    paths = tuple(s.path for s in scores)
+    return Joined(target, plan.path.parent, plan.parts, grid.height, grid.width, paths, tuple(notes))
 
 
 def _plan_in(folder: Path) -> Plan:

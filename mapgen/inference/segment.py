@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import shlex
@@ -82,19 +83,16 @@ class Segmenter:
         inputs: Iterable[str] = (),
         watch: Watch = unwatched,
         opener: Callable[[str], Scene] = open_scene,
-        *,
-        limit: Callable[[Job], Job] = lambda job: job,
-        tags: Mapping[str, str] | None = None,
     ) -> None:
         """`inputs` are all scenes of the run, so that none is replaced by the map of another before it is opened.
 
         `watch` may look on as the items of the stages `read`, `infer` and `stitch` pass; `opener` opens a scene.
-        `limit` may make less of a job; `tags` are more of a map's.
         """
         self.options = options
         self.watch = watch
         self.opener = opener
-        self._limit, self._more_tags = limit, dict(tags or {})
+        self._limit: Callable[[Job], Job] = lambda job: job
+        self._more_tags: Mapping[str, str] = {}
         self.model = find_model(options.model)
         _check_model(self.model.card, options)
         check_creation_options(options.creation_options)
@@ -103,6 +101,12 @@ class Segmenter:
         """The key of the last map."""
         self._engines: dict[Setup, Engine] = {}
         self._judges: dict[Setup, Engine] = {}
+
+    def limited(self, options: SegmentOptions, limit: Callable[[Job], Job], tags: Mapping[str, str]) -> Segmenter:
+        """One that makes less of its jobs, with more tags in its maps; the engine that is open is that of both."""
+        other = copy.copy(self)
+        other.options, other._limit, other._more_tags = options, limit, tags
+        return other
 
     @one_run()
     def __call__(self, source: str, output: Path, progress: Progress | None = None) -> Result:
@@ -127,7 +131,7 @@ class Segmenter:
                     count.watched(self._strips(job, engine, count, journal, progress), progress, job.within),
                     job.scene.grid.crop(job.within),
                     job.model.card.legend,
-                    origin_tags(job, engine, mark_of(key)) | self._more_tags,
+                    origin_tags(job, engine, mark_of(key)) | dict(self._more_tags),
                     creation_options=self.options.creation_options,
                     scores=scores,
                     threads=min(_PACKERS, threads(self.options.threads)),
@@ -202,7 +206,8 @@ class Segmenter:
         """The engine for a job; it is opened once for scenes of one kind."""
         setup = self._setup(job)
         if setup not in self._engines:
-            self._engines = {setup: self._opened(setup)}
+            self._engines.clear()
+            self._engines[setup] = self._opened(setup)
         return self._engines[setup]
 
     def _judge(self, job: Job) -> Engine:
@@ -234,7 +239,8 @@ class Segmenter:
 
     def release(self) -> None:
         """Let go of the engine and its memory; the next scene opens one again."""
-        self._engines, self._judges = {}, {}
+        self._engines.clear()
+        self._judges.clear()
 
 
 @taking(SegmentOptions, SegmentKeys)

@@ -85,6 +85,11 @@ def shard_folder(output: Path) -> Path:
     return output.with_suffix(FOLDER)
 
 
+def plan_path(output: Path) -> Path:
+    """`big.mask.tif` → `big.mask.shards/big.mask.plan.json`."""
+    return shard_folder(output) / f"{output.stem}{PLAN}"
+
+
 class Plan:
     """What all parts of a map have in common, as `NAME.plan.json` says it."""
 
@@ -204,7 +209,7 @@ class Sharded:
         _check(run, least)
         self.run, self.source, self.shard = run, source, shard
         note_inputs(source)
-        path = shard_folder(output) / f"{output.stem}{PLAN}"
+        path = plan_path(output)
         with run.planned(source) as job:
             if not path.exists():
                 engine = run.engine(job)
@@ -237,11 +242,11 @@ class Sharded:
         plan, number = self.plan, self.shard.number
         mine = says_plan(self.part) == plan.sha256
         options = _settled(self.run.options, plan.engine)
-        run = Segmenter(
-            dataclasses.replace(options, overwrite=options.overwrite or mine), [self.source],
-            self.run.watch, self.run.opener, limit=lambda job: _cut(_pinned(job, plan), plan, number),
-            tags={PLAN_TAG: plan.sha256, SHARD_TAG: f"{number}/{plan.parts}"},
-        )  # fmt: skip
+        run = self.run.limited(
+            dataclasses.replace(options, overwrite=options.overwrite or mine),
+            lambda job: _cut(_pinned(job, plan), plan, number),
+            {PLAN_TAG: plan.sha256, SHARD_TAG: f"{number}/{plan.parts}"},
+        )
         self._check_engine(run)
         result = run(self.source, self.part, progress)
         said = {
@@ -286,7 +291,7 @@ def _begin(path: Path, said: Mapping[str, Any]) -> None:
 
 
 def _difference(plan: Mapping[str, Any], mine: Mapping[str, Any]) -> str:
-    """In words, what this run has otherwise than a plan; empty where nothing."""
+    """In words, what this run has otherwise than a plan; empty where nothing. The scene may lie at another path."""
     for name in ("shards", "cuts"):
         if plan[name] != mine[name]:
             what = "shards" if name == "shards" else "cuts at rows"
@@ -298,7 +303,7 @@ def _difference(plan: Mapping[str, Any], mine: Mapping[str, Any]) -> str:
     for name in sorted({*theirs, *ours}):
         if theirs.get(name) != ours.get(name):
             return f"the plan has {name} {theirs.get(name, 'none')}, this run {ours.get(name, 'none')}"
-    return "" if plan["sha256"] == mine["sha256"] else "the plan has other tags"
+    return ""
 
 
 def _flat(key: Mapping[str, Any]) -> dict[str, Any]:

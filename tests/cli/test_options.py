@@ -18,6 +18,7 @@ POINTS = "tests/accuracy/test_points.py"
 EXPLAIN = "tests/explain/test_explain.py"
 COMPRESS = "tests/training/test_compress.py"
 SHARDS = "tests/cli/test_shards_options.py"
+CLUSTER = "tests/inference/test_cluster.py"
 TERMINAL = "tests/cli/test_terminal.py"
 AREAS = "tests/results/test_areas.py"
 COMPARE = "tests/training/test_comparison.py"
@@ -130,6 +131,9 @@ OPTION_TESTS = {
     ("route", "--verbose"): f"{ROADS}::test_the_way_is_written_said_and_told",
     ("segment", "--shard"): f"{SHARDS}::test_shard_makes_one_part_and_join_makes_the_map_of_all",
     ("segment", "--shard-rows"): f"{SHARDS}::test_shard_rows_say_how_high_parts_are",
+    ("segment", "--cluster"): f"{CLUSTER}::test_shards_say_how_many_parts_a_cluster_makes",
+    ("segment", "--cluster-tls"): f"{CLUSTER}::test_a_cluster_by_tls_needs_its_three_files",
+    ("segment", "--shards"): f"{CLUSTER}::test_shards_say_how_many_parts_a_cluster_makes",
     ("join", "--output"): f"{SHARDS}::test_shard_makes_one_part_and_join_makes_the_map_of_all",
     ("join", "--overwrite"): f"{SHARDS}::test_a_joined_map_is_replaced_only_when_asked",
     ("join", "--json"): f"{SHARDS}::test_join_tells_its_map_as_json_and_is_quiet_or_verbose",

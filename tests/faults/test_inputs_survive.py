@@ -66,6 +66,7 @@ WORDS = {
     "boundary", "block", "on_error", "only", "base_url", "threshold", "max_width", "spur",
     "bridge", "min_length", "places", "format", "layer_name", "stretch", "tile_format", "max_block_memory",
     "zone_name", "square", "by", "expected", "at", "title", "credit", "basemap", "shard",
+    "cluster", "cluster_tls",  # files perhaps: noted as inputs, and read before anything is made
 }  # fmt: skip
 """Parameters that name no file."""
 

@@ -128,6 +128,19 @@ class Sharding:
         int | None,
         say("--shard-rows", metavar="ROWS", help="Rows of a part at least, a multiple of 512.  [default: 16384]"),
     ] = None
+    cluster: Annotated[
+        Text,
+        say(
+            "--cluster", metavar="local:N|tls://HOST:PORT|tcp://HOST:PORT|FILE.json",
+            help="Make all parts on the workers of a Dask cluster, and join them.",
+        ),
+    ] = None  # fmt: skip
+    cluster_tls: Annotated[
+        Text, say("--cluster-tls", metavar="CA,CERT,KEY", help="Files that prove who is who in the cluster.")
+    ] = None
+    shards: Annotated[
+        int | None, say("--shards", min=1, metavar="N", help="Parts on a cluster.  [default: 4 for each worker]")
+    ] = None
 
 
 class DryRun:
