@@ -217,7 +217,8 @@ def _rows(mask: Mask, zone: str, area: Area, polygons: dict[str, int] | None) ->
     pixels = {codes.values[code]: count for code, count in census.finish().items() if code != NODATA}
     ground = _ground(census, grid, codes)
     known = max(1, sum(pixels.values()))
-    for one in mask.names.of([*mask.names.classes, *pixels]):
+    named = (value for value, one in mask.names.classes.items() if one.name != str(value))
+    for one in mask.names.of([*named, *pixels]):  # a colour table alone names 256 values
         facts = covered(pixels.get(one.id, 0), known, None if ground is None else ground.get(one.id, 0.0))
         count = None if polygons is None else polygons.get(one.name, 0)
         yield Row(zone, one.id, one.name, **facts, area_km2=_km2(facts["area_m2"]), polygons=count)

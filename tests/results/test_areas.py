@@ -193,3 +193,10 @@ def test_a_small_area_is_not_shown_as_nothing(town):
 
     small = Row("", 1, "pond", 3, 1.0, 12.0, 0.0012, 0.000012)
     assert list(lines(Areas("x", (small,))))[1].split() == ["pond", "3", "100.0%", "0.001", "1e-05"]
+
+
+def test_a_colour_table_without_names_adds_no_classes(tmp_path):
+    path = make_raster(tmp_path / "plain.tif", np.array([[1, 1], [3, 3]], "uint8"))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.write_colormap(1, {value: (value, 0, 0, 255) for value in range(256)})
+    assert [(row.id, row.pixels) for row in package.areas(path).rows] == [(1, 2), (3, 2)]
