@@ -39,6 +39,7 @@ def join(
     for note in found.notes:
         console.warning(found.output, note)
     console.result(found.output, found.to_json() | {"exit_code": 0})
-    console.note(f"{found.output}: {found.width} × {found.height} pixels from {found.parts} parts")
+    parts_joined = f"{found.parts} part{'s' if found.parts != 1 else ''}"
+    console.note(f"{found.output}: {found.width} × {found.height} pixels from {parts_joined}")
     for path in found.scores:
         console.note(f"wrote {path}")
