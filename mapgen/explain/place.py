@@ -52,7 +52,8 @@ def place_of(job: Job, options: ExplainOptions) -> Place:
     if not found or found[0].values is None or not found[0].valid[inside].any():
         raise InputError(job.scene.name, "has no data at that place", "name another place")
     values, valid = found[0].values, np.asarray(found[0].valid, bool)
-    return Place(window, grid.crop(window), values.astype(np.float32), valid, inside & valid)
+    pixels = np.ascontiguousarray(values, np.float32)  # those filled in lie otherwise
+    return Place(window, grid.crop(window), pixels, valid, inside & valid)
 
 
 def _focus(job: Job, options: ExplainOptions) -> Window:

@@ -233,3 +233,12 @@ def test_a_model_that_is_int8_alone_is_explained_in_int8(mapgen: Runner, tmp_pat
     assert found["engine"]["precision"] == "int8"
     run = mapgen("explain", alone, SCENE, "-o", tmp_path / "ig", "--method", "ig")
     assert (run.code, "is held as a graph" in run.errors[0]) == (2, True)
+
+
+def test_pixels_without_data_are_filled_in_as_engines_want_them(mapgen: Runner, tmp_path: Path) -> None:
+    """A filled picture does not lie in memory in the order of its axes, which engines insist on."""
+    pixels = np.random.default_rng(1).integers(1, 255, (3, 96, 96)).astype(np.uint8)
+    pixels[:, 50:53, 40] = 0
+    scene = make_raster(tmp_path / "holes.tif", pixels, nodata=0)
+    run = mapgen("explain", "drycity-rgb-1m", scene, "--size", 64, "--method", "bands")
+    assert set(report(run)["methods"]) == {"bands"}
