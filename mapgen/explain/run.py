@@ -18,7 +18,7 @@ from mapgen.explain.answers import TITLES, Answer, answers_of, doubts
 from mapgen.explain.options import BY_GRADIENT, BY_SEGMENT, USUAL, ExplainOptions
 from mapgen.explain.place import Place, place_of, question
 from mapgen.explain.probe import Probe, Question
-from mapgen.explain.sheet import Panel, as_picture, draw, outlined, overlaid
+from mapgen.explain.sheet import UNKNOWN, Panel, as_picture, draw, outlined, overlaid
 from mapgen.explain.write import raster_output, write_raster, write_segments
 from mapgen.files.commit import Output, check_output, leave_folder, locked, make_folder, write_whole
 from mapgen.files.inputs import note_inputs, one_run
@@ -182,6 +182,7 @@ def _sheet(
 ) -> Any:
     picture = as_picture(place.pixels, place.valid, card.bands)
     colors = np.array([c.rgb for c in card.legend], np.uint8)[made.argmax(0)]
+    picture[~place.valid] = colors[~place.valid] = UNKNOWN
     name = card.legend.names[asked.channel]
     panels = [Panel(f"why {name}?", outlined(picture, asked.region)), Panel("the map", outlined(colors, asked.region))]
     for one in answers:

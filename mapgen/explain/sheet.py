@@ -14,6 +14,9 @@ from mapgen.files.pictures import LINE, PAPER, shown_bands, text_line
 SIDE, GAP, COLUMNS = 256, 8, 4
 """Pixels of a panel at least, between panels, and panels in a row."""
 
+UNKNOWN = (170, 170, 170)
+"""Colour of ground without data, which the network sees filled in."""
+
 MARK = (255, 220, 0)
 """Colour of the line around what is asked about."""
 

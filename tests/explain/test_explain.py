@@ -242,3 +242,5 @@ def test_pixels_without_data_are_filled_in_as_engines_want_them(mapgen: Runner, 
     scene = make_raster(tmp_path / "holes.tif", pixels, nodata=0)
     run = mapgen("explain", "drycity-rgb-1m", scene, "--size", 64, "--method", "bands")
     assert set(report(run)["methods"]) == {"bands"}
+    with Image.open(tmp_path / "holes.explain" / "explain.png") as sheet:
+        assert (np.asarray(sheet.convert("RGB")) == 170).all(-1).any()  # they are shown as nothing
