@@ -21,7 +21,7 @@ from mapgen.errors import InputError, UsageError, aligned, option
 from mapgen.files.commit import Output, check_output, write_whole
 from mapgen.files.inputs import note_inputs, one_run
 from mapgen.files.vectors import facts_of, read_shapes
-from mapgen.grid import Window
+from mapgen.grid import Window, transformer
 from mapgen.layers.class_areas import ClassAreas
 from mapgen.layers.crs import wkt_of
 from mapgen.legend import NODATA, LayerClass, color_of
@@ -185,7 +185,7 @@ def _in_crs_of(mask: Mask, shapes: Any, own: str | None, assumed: str | None, su
     target = pyproj.CRS(mask.grid.crs)
     if source.equals(target, ignore_axis_order=True):
         return shapes
-    to = pyproj.Transformer.from_crs(source, target, always_xy=True)
+    to = transformer(source, target)
     return shapely.transform(shapes, lambda xy: np.stack(to.transform(xy[:, 0], xy[:, 1]), axis=1))
 
 
