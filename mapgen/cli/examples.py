@@ -50,7 +50,7 @@ EXAMPLES = {
     "explain": (
         "mapgen explain drycity-rgb-1m scene.tif --at 500000,2700000",
         "mapgen explain drycity-rgb-1m scene.tif --bbox 500000,2699900,500100,2700000 --class road -o why",
-        "mapgen explain town.safetensors scene.tif --method ig,bands",
+        "mapgen explain town.safetensors scene.tif --methods ig,bands",
     ),
     "areas": (
         "mapgen areas out",

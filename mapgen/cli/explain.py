@@ -39,10 +39,10 @@ def explain(
         str | None,
         typer.Option("--class", metavar="CLASS", help="Why this class?  [default: the one that the model shows there]"),
     ] = None,
-    method: Annotated[
+    methods: Annotated[
         str | None,
         typer.Option(
-            "--method", metavar="LIST", help=f"Of {', '.join(METHODS)}.  [default: cam,ig,lime,bands]"
+            "--methods", metavar="LIST", help=f"Of {', '.join(METHODS)}.  [default: cam,ig,lime,bands]"
         ),
     ] = None,
     stage: Annotated[
@@ -60,7 +60,7 @@ def explain(
     each is: whether the score falls faster when what it calls important is taken away than in random order.
     """
     options = ExplainOptions(
-        at=at, bbox=bbox, feature_class=feature_class, method=method, stage=stage, size=size, seed=seed,
+        at=at, bbox=bbox, feature_class=feature_class, methods=methods, stage=stage, size=size, seed=seed,
         **chosen(ExplainOptions, given),
     )  # fmt: skip
     from mapgen.explain.run import explain as explained

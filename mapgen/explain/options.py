@@ -66,7 +66,7 @@ class ExplainKeys(TypedDict, total=False):
     at: str | Sequence[float] | None
     bbox: str | Sequence[float] | None
     feature_class: str | None
-    method: NamesLike | None
+    methods: NamesLike | None
     stage: int | None
     size: int
     seed: int
@@ -95,7 +95,7 @@ class ExplainOptions(Options):
     """The pixels of the class inside this box: left, bottom, right, top in the CRS of the scene."""
     feature_class: str | None = None
     """The class whose score is explained; the one that the model gives there where None."""
-    method: Annotated[tuple[str, ...], parse_methods] | None = None
+    methods: Annotated[tuple[str, ...], parse_methods] | None = None
     """One or more of `METHODS`."""
     stage: Annotated[int, whole(0, 16, 3)] | None = None
     """The stage of the encoder that `cam` looks at, from 0; the last where None."""

@@ -68,7 +68,7 @@ def explain(model: str, source: str, output: Path, options: ExplainOptions) -> E
         made = _probabilities(engine, there, found.card)
         asked = question(there, made, found.card, options)
         if "bands" in methods and len(there.pixels) > 10:
-            raise UsageError(option("method"), f"bands of {len(there.pixels)}: 10 at most", "leave bands out")
+            raise UsageError(option("methods"), f"bands of {len(there.pixels)}: 10 at most", "leave bands out")
         probe = Probe(engine, asked, 1 if found.card.fixed_window else engine.batch)
         answers = list(answers_of(job, probe, there, asked, methods, options))
         report = _report(job, there, asked, made, probe, answers, engine, options)
@@ -86,14 +86,14 @@ def methods_for(model: Model, options: ExplainOptions) -> tuple[tuple[str, ...],
     if card.graph is not None and card.graph.head == "ids":
         raise UsageError(card.name, "it does not say how sure it is of a class", "use a model with scores")
     graph = card.graph is not None or card.compression is not None
-    if options.method is not None:
-        wants = [one for one in options.method if one in BY_GRADIENT]
+    if options.methods is not None:
+        wants = [one for one in options.methods if one in BY_GRADIENT]
         if wants and graph:
             problem = f"{wants[0]} needs derivatives, and {card.name} is held as a graph, which has none"
-            raise UsageError(option("method"), problem, f"use {option('method', 'occlusion,bands')}")
+            raise UsageError(option("methods"), problem, f"use {option('method', 'occlusion,bands')}")
         if wants:
-            require("torch", option("method", wants[0]), "this method")
-        return options.method, []
+            require("torch", option("methods", wants[0]), "this method")
+        return options.methods, []
     if graph or find_spec("torch") is None:
         why = f"{card.name} is held as a graph" if graph else "torch is not installed: pip install 'mapgen[torch]'"
         left = ", ".join(one for one in USUAL if one in BY_GRADIENT)

@@ -161,7 +161,7 @@ OPTION_TESTS = {
     ("explain", "--at"): f"{EXPLAIN}::test_at_is_a_pixel_and_bbox_the_pixels_of_a_class",
     ("explain", "--bbox"): f"{EXPLAIN}::test_at_is_a_pixel_and_bbox_the_pixels_of_a_class",
     ("explain", "--class"): f"{EXPLAIN}::test_class_asks_why_another_and_is_one_that_is_there",
-    ("explain", "--method"): f"{EXPLAIN}::test_methods_by_derivatives_and_their_stage",
+    ("explain", "--methods"): f"{EXPLAIN}::test_methods_by_derivatives_and_their_stage",
     ("explain", "--stage"): f"{EXPLAIN}::test_methods_by_derivatives_and_their_stage",
     ("explain", "--size"): f"{EXPLAIN}::test_size_and_seed",
     ("explain", "--seed"): f"{EXPLAIN}::test_size_and_seed",

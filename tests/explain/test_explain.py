@@ -38,7 +38,7 @@ def explain(mapgen: Runner, model: Path, scene: Path, engines: Engines) -> Calla
     """`explain(options…)` of the scene by the fake model, by bands alone where no method is named."""
 
     def call(*options: object) -> Run:
-        method = () if "--method" in options else ("--method", "bands")
+        method = () if "--methods" in options else ("--method", "bands")
         return mapgen("explain", model, scene, *method, *options)
 
     return call
@@ -85,7 +85,7 @@ def test_class_asks_why_another_and_is_one_that_is_there(explain: Runner) -> Non
 
 
 def test_rasters_lie_where_the_pixels_do_and_have_a_style(explain: Runner, scene: Path, tmp_path: Path) -> None:
-    run = explain("--method", "occlusion", "--at", at(30.5, 30.5), "--size", 64)
+    run = explain("--methods", "occlusion", "--at", at(30.5, 30.5), "--size", 64)
     assert run.code == 0, run
     with rasterio.open(tmp_path / "scene.explain" / "occlusion.tif") as found, rasterio.open(scene) as source:
         assert (found.crs, found.shape, found.dtypes) == (source.crs, (64, 64), ("float32",))
@@ -100,7 +100,7 @@ def test_rasters_lie_where_the_pixels_do_and_have_a_style(explain: Runner, scene
 
 
 def test_segments_are_features_with_what_they_add(explain: Runner, scene: Path, tmp_path: Path) -> None:
-    found = report(explain("--method", "lime,shap", "--at", at(60.5, 30.5)))
+    found = report(explain("--methods", "lime,shap", "--at", at(60.5, 30.5)))
     assert found["methods"]["shap"]["segments"] <= 16
     assert found["methods"]["shap"]["seeds_agree"] > 0.5
     whole = found["score"]["value"] - found["score"]["base"]
@@ -120,16 +120,16 @@ def test_what_two_halves_of_the_samples_do_not_agree_on_is_said(explain: Runner,
     """Single pixels of noise decide: whatever is taken away, the score is another."""
     noisy = np.ones((96, 96), int)
     engines.rule = lambda pixels: (np.abs(np.sin(pixels.sum((1, 2, 3)))) * 1e4 % 3).astype(int)[:, None, None] * noisy
-    run = explain("--method", "lime,shap", "--at", at(60.5, 30.5))
+    run = explain("--methods", "lime,shap", "--at", at(60.5, 30.5))
     assert "two halves of the samples of shap correlate by" in run.err
     assert "of the score only: try another method" in run.err
 
 
 def test_size_and_seed(explain: Runner) -> None:
-    first = report(explain("--method", "occlusion"))
+    first = report(explain("--methods", "occlusion"))
     assert first["place"]["height"] == 96
-    other = report(explain("--method", "occlusion", "--size", 40, "--seed", 3, "--overwrite"))
-    again = report(explain("--method", "occlusion", "--size", 40, "--seed", 4, "--overwrite"))
+    other = report(explain("--methods", "occlusion", "--size", 40, "--seed", 3, "--overwrite"))
+    again = report(explain("--methods", "occlusion", "--size", 40, "--seed", 4, "--overwrite"))
     assert other["place"]["height"] == 40
     first, second = (one["methods"]["occlusion"] for one in (other, again))
     assert first["sum"] == second["sum"]
@@ -162,14 +162,14 @@ def test_json_quiet_and_verbose(explain: Runner) -> None:
 
 def test_methods_by_derivatives_and_their_stage(mapgen: Runner, tmp_path: Path) -> None:
     """The built-in model on a small place."""
-    line = ("--method", "gradient,ig,cam", "--stage", 2, "--size", 64)
+    line = ("--methods", "gradient,ig,cam", "--stage", 2, "--size", 64)
     found = report(mapgen("explain", "drycity-rgb-1m", SCENE, "-o", tmp_path / "why", *line))["methods"]
     assert found["ig"]["missed"] < 0.03
     assert found["ig"]["faithfulness"]["deletion_beats"] >= 0.8
     assert found["cam"]["stage"] == 2
     with rasterio.open(tmp_path / "why" / "cam.tif") as dataset:
         assert dataset.read(1).min() >= 0
-    run = mapgen("explain", "drycity-rgb-1m", SCENE, "-o", tmp_path / "none", "--method", "cam", "--stage", 9)
+    run = mapgen("explain", "drycity-rgb-1m", SCENE, "-o", tmp_path / "none", "--methods", "cam", "--stage", 9)
     assert (run.code, "the encoder has no stage 9; use one of 1 to 5" in run.errors[0]) == (2, True)
     assert not (tmp_path / "none").exists()
 
@@ -182,7 +182,7 @@ def test_a_graph_is_explained_by_trying_and_says_what_it_cannot(
     run = mapgen("explain", model, scene, "--size", 48)
     assert set(report(run)["methods"]) == {"lime", "bands"}
     assert "is explained without cam, ig: fake is held as a graph" in run.err
-    run = mapgen("explain", model, scene, "--method", "bands,ig", "--overwrite")
+    run = mapgen("explain", model, scene, "--methods", "bands,ig", "--overwrite")
     assert (run.code, "ig needs derivatives, and fake is held as a graph" in run.errors[0]) == (2, True)
     ids = make_model(tmp_path / "ids.safetensors", architecture="", graph=Origin("onnx", "0" * 64, "ids"))
     assert mapgen("explain", ids, scene, "--overwrite").code == 2
@@ -196,7 +196,7 @@ def test_a_graph_is_explained_by_trying_and_says_what_it_cannot(
         (4, "nothing of it lies on", ("--bbox", "0,0,1,1")),
         (2, "is not X,Y", ("--at", "5;5")),
         (2, "there is a box already", ("--at", at(5, 5), "--bbox", "0,0,1,1")),
-        (2, "did you mean occlusion?", ("--method", "oclusion")),
+        (2, "did you mean occlusion?", ("--methods", "oclusion")),
         (2, "is not between 32 and 1024", ("--size", 5000)),
     ],
 )
@@ -212,7 +212,7 @@ def test_a_scene_smaller_than_the_stride_is_explained(
     mapgen: Runner, model: Path, tmp_path: Path, engines: Any
 ) -> None:
     tiny = make_raster(tmp_path / "tiny.tif", np.full((3, 1, 3), 90, np.uint8))
-    found = report(mapgen("explain", model, tiny, "--method", "occlusion,bands"))
+    found = report(mapgen("explain", model, tiny, "--methods", "occlusion,bands"))
     assert (found["place"]["height"], found["place"]["width"]) == (1, 3)
 
 
@@ -221,7 +221,7 @@ def test_the_model_and_the_scene_are_never_written(mapgen: Runner, scene: Path, 
     folder.mkdir()
     shutil.copy(scene, folder / "occlusion.tif")
     before = (folder / "occlusion.tif").read_bytes()
-    run = mapgen("explain", model, folder / "occlusion.tif", "--method", "occlusion", "-o", folder, "--overwrite")
+    run = mapgen("explain", model, folder / "occlusion.tif", "--methods", "occlusion", "-o", folder, "--overwrite")
     assert run.code == 5
     assert (folder / "occlusion.tif").read_bytes() == before
 
@@ -229,9 +229,9 @@ def test_the_model_and_the_scene_are_never_written(mapgen: Runner, scene: Path, 
 def test_a_model_that_is_int8_alone_is_explained_in_int8(mapgen: Runner, tmp_path: Path) -> None:
     """On any CPU: there is nothing else in the file."""
     alone = shutil.copy(WEIGHTS / "drycity-rgb-1m.int8.safetensors", tmp_path / "alone.safetensors")
-    found = report(mapgen("explain", alone, SCENE, "-o", tmp_path / "why", "--size", 64, "--method", "bands"))
+    found = report(mapgen("explain", alone, SCENE, "-o", tmp_path / "why", "--size", 64, "--methods", "bands"))
     assert found["engine"]["precision"] == "int8"
-    run = mapgen("explain", alone, SCENE, "-o", tmp_path / "ig", "--method", "ig")
+    run = mapgen("explain", alone, SCENE, "-o", tmp_path / "ig", "--methods", "ig")
     assert (run.code, "is held as a graph" in run.errors[0]) == (2, True)
 
 
@@ -240,7 +240,7 @@ def test_pixels_without_data_are_filled_in_as_engines_want_them(mapgen: Runner, 
     pixels = np.random.default_rng(1).integers(1, 255, (3, 96, 96)).astype(np.uint8)
     pixels[:, 50:53, 40] = 0
     scene = make_raster(tmp_path / "holes.tif", pixels, nodata=0)
-    run = mapgen("explain", "drycity-rgb-1m", scene, "--size", 64, "--method", "bands")
+    run = mapgen("explain", "drycity-rgb-1m", scene, "--size", 64, "--methods", "bands")
     assert set(report(run)["methods"]) == {"bands"}
     with Image.open(tmp_path / "holes.explain" / "explain.png") as sheet:
         assert (np.asarray(sheet.convert("RGB")) == 170).all(-1).any()  # they are shown as nothing
