@@ -22,8 +22,6 @@ Pairs = list[tuple[str, Path]]
 
 def shard_of(given: Mapping[str, Any]) -> Shard | None:
     """Which part was asked for. Raises `UsageError` for what is none, and for options that are of no use with it."""
-    from mapgen.inference.shard import parse_shard
-
     way = next((key for key in ("shard", "cluster") if given[key] is not None), None)
     for key, wanted in (("cluster_tls", "cluster"), ("shards", "cluster")):
         if given[key] is not None and way != wanted:
@@ -38,6 +36,8 @@ def shard_of(given: Mapping[str, Any]) -> Shard | None:
         raise UsageError(option("cluster"), problem, f"leave out {option('shard')}")
     if way != "shard":
         return None
+    from mapgen.inference.shard import parse_shard
+
     return parse_shard("shard", given["shard"])
 
 

@@ -128,13 +128,13 @@ def _address(where: str, tls: str | None) -> str | int:
         try:
             address = str(json_object(Path(where).read_text(encoding="utf-8"))["address"])
         except (OSError, ValueError, KeyError) as exc:
-            problem = f"{where} is no scheduler file ({one_line(exc)[:80]})"
+            problem = f"{where} is not a scheduler file ({one_line(exc)[:80]})"
             raise UsageError(key, problem, "name the file of dask scheduler --scheduler-file") from exc
     else:
         address = where
     parts = urlsplit(address)
     if parts.scheme not in ("tcp", "tls"):
-        raise UsageError(key, f"{where!r} is no cluster", "use local:N, tls://HOST:PORT, tcp://HOST:PORT or FILE.json")
+        raise UsageError(key, f"{where!r} is not a cluster", "use local:N, tls://HOST:PORT, tcp://HOST:PORT or FILE.json")
     if parts.scheme == "tls" and not tls:
         problem = f"{address} is encrypted, and no files say who is who"
         raise UsageError(key, problem, f"add {option('cluster_tls', 'ca.pem,cert.pem,key.pem')}")

@@ -35,6 +35,9 @@ MAX_REFINEMENT = 4.0
 TOLERANCE = 0.1
 """Scenes whose pixels are within this share of the model's resolution are not resampled."""
 
+FOREIGN = 2 * (1 + TOLERANCE)
+"""Scenes whose pixels are coarser or finer than the model's by more than this show it things of another size."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -228,7 +231,7 @@ def _strange_resolution(scene: Scene, grid: Grid, card: ModelCard) -> str | None
     if scene.grid.crs is None or not all(map(math.isfinite, (*grid.resolution_m, *scene.grid.resolution_m))):
         return None
     known, coarse, fine = card.resolution_m, max(*grid.resolution_m, *scene.grid.resolution_m), min(grid.resolution_m)
-    told = coarse if coarse > 2 * known else fine if fine < known / 2 else None
+    told = coarse if coarse > FOREIGN * known else fine if fine * FOREIGN < known else None
     if told is None:
         return None
     return f"has pixels of {told:.3g} m, {card.name} knows those of {known:.3g} m; treat the map as a guess"

@@ -152,14 +152,14 @@ def read_plan(path: Path, error: type[MapgenError] = UsageError) -> Plan:
     except OSError as exc:
         raise error(path, f"cannot be read ({exc.strerror})", "run a shard first") from exc
     except (ValueError, KeyError, TypeError) as exc:
-        raise error(path, f"is no plan of shards ({one_line(exc)[:80]})", _anew(path)) from exc
+        raise error(path, f"is not a plan of shards ({one_line(exc)[:80]})", _anew(path)) from exc
     if plan is None:
         raise error(path, "is not as it was written: edited by hand, or of another mapgen", _anew(path))
     return plan
 
 
 def _anew(path: Path) -> str:
-    return f"remove {path.parent} to begin anew"
+    return f"remove {path.parent} to begin again"
 
 
 def _mark(said: Mapping[str, Any]) -> str:
@@ -274,10 +274,10 @@ class Sharded:
 
 def _check(run: Segmenter, least: int) -> None:
     if run.options.creation_options:
-        problem = "parts are joined without packing them anew, which needs mapgen's own layout"
+        problem = "parts are joined without packing them again, which needs mapgen's own layout"
         raise UsageError(option("creation_options"), problem, "leave it out")
     if least < TILE or least % TILE:
-        problem = f"{least} is no multiple of the {TILE} rows of a tile"
+        problem = f"{least} is not a multiple of the {TILE} rows of a tile"
         raise UsageError(option("shard_rows"), problem, f"use {max(1, round(least / TILE)) * TILE}")
 
 

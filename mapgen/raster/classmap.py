@@ -229,7 +229,7 @@ class _Raster:
             self._writer.copy(part, rows)
         except (OSError, ValueError) as exc:
             reason = exc.strerror if isinstance(exc, OSError) else exc
-            raise InputError(part, f"is no part as mapgen writes it ({reason})", "make this part again") from exc
+            raise InputError(part, f"is not a part as mapgen writes it ({reason})", "make this part again") from exc
 
     def finish(self) -> None:
         """Write what is left to write."""

@@ -111,7 +111,7 @@ class CogWriter:
         packed = stored_tiles(path)
         last = self._rows + height == self._levels[0].height
         if not last and height % TILE:
-            raise ValueError(f"{height} rows are no whole rows of tiles")
+            raise ValueError(f"{height} rows do not fill rows of tiles")
         self._rows += height
         deepest = self._shared(height, len(packed), last)
         with open(path, "rb") as file:

@@ -52,7 +52,7 @@ def test_shard_rows_say_how_high_parts_are(tmp_path, segment, scene):
     ("options", "words"),
     [(("--shard", "4/3"), ("'4/3' is not I/N", "--shard 3/40")), (("--shard", "0/3"), ("is not I/N",)),
      (("--shard", "1"), ("is not I/N",)), (("--shard-rows", "512"), ("--shard I/N",)),
-     (("--shard", "1/3", "--shard-rows", "500"), ("500 is no multiple", "use 512")),
+     (("--shard", "1/3", "--shard-rows", "500"), ("500 is not a multiple", "use 512")),
      (("--shard", "1/3", "--dry-run"), ("leave out --shard",)),
      (("--shard", "1/3", "--co", "COMPRESS=ZSTD"), ("leave it out",))],
 )  # fmt: skip

@@ -38,7 +38,7 @@ def explain(mapgen: Runner, model: Path, scene: Path, engines: Engines) -> Calla
     """`explain(options…)` of the scene by the fake model, by bands alone where no method is named."""
 
     def call(*options: object) -> Run:
-        method = () if "--methods" in options else ("--method", "bands")
+        method = () if "--methods" in options else ("--methods", "bands")
         return mapgen("explain", model, scene, *method, *options)
 
     return call

@@ -302,7 +302,8 @@ def test_empty_windows_of_a_sparse_scene_are_skipped(tmp_path, segment, engines)
     assert run.code == 0
     record = json.loads(run.out.splitlines()[0])
     assert (record["windows"], record["windows"] - record["skipped"]) == (81, 2)
-    assert len(engines.seen) == 2
+    # and a smaller piece, to know whether the network is sure
+    assert [shape[-1] for shape in engines.seen].count(1024) == 2
     assert (tmp_path / "scene.mask.tif").stat().st_size < 1_000_000
 
 
@@ -312,8 +313,13 @@ def test_empty_windows_of_a_sparse_scene_are_skipped(tmp_path, segment, engines)
 def warned(segment, path, *arguments):
     run = segment(path, "--resolution", "native", "-o", path.with_name(f"{path.stem}.map.tif"), *arguments)
     assert run.code == 0, run
-    (warning,) = run.warnings
+    (warning,) = told(run)
     return warning
+
+
+def told(run):
+    """The warnings but those of the ground, which is of another size than the network knows."""
+    return [line for line in run.warnings if "treat the map as a guess" not in line]
 
 
 @pytest.mark.parametrize("how", [{}, {"BIGTIFF": "YES"}, {"ENDIANNESS": "BIG"}], ids=["classic", "big", "big-endian"])
@@ -367,7 +373,7 @@ def test_a_strange_place_is_told(tmp_path, segment, profile, words):
 def test_what_crosses_the_antimeridian_is_not_strange(tmp_path, segment):
     place = Affine(0.1, 0, 178, 0, -0.1, 50)
     path = make_raster(tmp_path / "scene.tif", noise(40, 50), crs="EPSG:4326", transform=place)
-    assert segment(path, "--resolution", "native").warnings == []
+    assert told(segment(path, "--resolution", "native")) == []
 
 
 def test_a_side_car_that_moves_the_file_is_told(tmp_path, segment):

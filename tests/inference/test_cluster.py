@@ -120,8 +120,8 @@ def test_a_cluster_without_workers_is_said(monkeypatch):
 @pytest.mark.parametrize(
     ("given", "words"),
     [(("--cluster", "local:0"), ("'local:0' does not say how many", "--cluster local:2")),
-     (("--cluster", "here"), ("'here' is no cluster", "tls://HOST:PORT")),
-     (("--cluster", "none.json"), ("none.json is no scheduler file",)),
+     (("--cluster", "here"), ("'here' is not a cluster", "tls://HOST:PORT")),
+     (("--cluster", "none.json"), ("none.json is not a scheduler file",)),
      (("--cluster", "tcp://example.org:8786"), ("tcp://example.org:8786 is not encrypted", "use tls://")),
      (("--cluster", "tls://example.org:8786", "--cluster-tls", "no.pem,no.pem,no.pem"), ("there is no file no.pem",)),
      (("--cluster", "tls://example.org:8786", "--cluster-tls", "no.pem"), ("--cluster-tls",)),
