@@ -134,7 +134,8 @@ def _address(where: str, tls: str | None) -> str | int:
         address = where
     parts = urlsplit(address)
     if parts.scheme not in ("tcp", "tls"):
-        raise UsageError(key, f"{where!r} is not a cluster", "use local:N, tls://HOST:PORT, tcp://HOST:PORT or FILE.json")
+        remedy = "use local:N, tls://HOST:PORT, tcp://HOST:PORT or FILE.json"
+        raise UsageError(key, f"{where!r} is not a cluster", remedy)
     if parts.scheme == "tls" and not tls:
         problem = f"{address} is encrypted, and no files say who is who"
         raise UsageError(key, problem, f"add {option('cluster_tls', 'ca.pem,cert.pem,key.pem')}")

@@ -61,7 +61,8 @@ WRITTEN = {
 WORDS = {
     "bands", "nodata", "scale", "resolution", "stitch", "tta", "engine", "device", "precision", "max_memory", "bbox",
     "on_read_error", "creation_options", "form", "classes", "background", "sieve", "min_area", "max_area", "min_hole",
-    "simplify", "method", "methods", "crs", "assume_crs", "layer", "zoom", "kind", "resampling", "scheme", "tms", "container",
+    "simplify", "method", "methods", "crs", "assume_crs", "layer", "zoom", "kind", "resampling", "scheme", "tms",
+    "container",
     "name", "attribute", "feature_class", "outside", "priority", "match", "ignore", "objects", "fail_under", "to",
     "boundary", "block", "on_error", "only", "base_url", "threshold", "max_width", "spur",
     "bridge", "min_length", "places", "format", "layer_name", "stretch", "tile_format", "max_block_memory",
