@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -111,15 +112,8 @@ def evaluate(
     bar = ProgressBar(source)
     found = run(source, truth, options, bar)
     bar.close()
-    for warning in found.warnings:
-        console.warning(truth, warning)
-    for note in found.notes:
-        console.note(note)
-    if console.as_json:
-        console.result(source, found.to_json())
-    else:
-        for line in lines(found):
-            console.text(line)
+    _said(truth, found)
+    _shown(source, found, lines)
     for path in filter(None, (found.picture, html)):
         console.note(f"wrote {path}")
     if found.failed:
@@ -131,11 +125,7 @@ def evaluate_lines(source: str, truth: str, options: EvaluateOptions) -> None:
     from mapgen.roads.compare import compare_lines, report_lines
 
     found = compare_lines(source, truth, options)
-    if console.as_json:
-        console.result(source, found.to_json())
-    else:
-        for line in report_lines(found):
-            console.text(line)
+    _shown(source, found, report_lines)
     if found.failed:
         raise CheckError(source, "; ".join(found.failed), "see the report")
 
@@ -145,14 +135,24 @@ def judge_points(source: str, points: str, options: EvaluateOptions) -> None:
     from mapgen.accuracy.points import evaluate_points, lines
 
     found = evaluate_points(source, points, options)
+    _said(points, found)
+    _shown(source, found, lines)
+    if found.failed:
+        raise CheckError(source, "; ".join(found.failed), "see the report")
+
+
+def _said(about: str, found: Any) -> None:
+    """Print the warnings and notes of a measurement against truth or points."""
     for warning in found.warnings:
-        console.warning(points, warning)
+        console.warning(about, warning)
     for note in found.notes:
         console.note(note)
+
+
+def _shown(source: str, found: Any, lines: Callable[[Any], Iterable[str]]) -> None:
+    """Print a measurement as JSON, or as the lines of its text."""
     if console.as_json:
         console.result(source, found.to_json())
     else:
         for line in lines(found):
             console.text(line)
-    if found.failed:
-        raise CheckError(source, "; ".join(found.failed), "see the report")
